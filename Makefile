@@ -1,0 +1,33 @@
+# jostle: `make demo` shows the main job, `make test` runs every test this machine can run.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-runtime demo test lint bench clean
+
+PYTHON := .venv/bin/python
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup:  ## install what is missing: Debian packages and .venv
+	@packaging/setup.sh test
+
+setup-runtime:
+	@packaging/setup.sh runtime
+
+demo: setup-runtime  ## run the main job once with the built-in victim and neighbour
+	@rm -rf build/demo
+	@.venv/bin/jostle experiment --demo -o build/demo
+
+test: setup lint  ## run the linters and every test that this machine can run
+	@$(PYTHON) -m pytest
+
+lint: setup  ## ruff and mypy --strict
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+bench:  ## what watching costs, beside runqlat, bpftrace and perf sched (10 minutes, best on a quiet machine)
+	@packaging/setup.sh bench
+	@$(PYTHON) -m benchmarks.overhead $(BENCH)
+
+clean:  ## remove what was built and installed in this checkout
+	rm -rf .venv build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

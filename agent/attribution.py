@@ -1,0 +1,50 @@
+"""What experiments and comparisons share on their way from figures to a verdict."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from agent.metrics import Metric
+from agent.verdict import Better, Cause, CauseKind, Conclusion, Effect
+
+if TYPE_CHECKING:  # the statistics are not for a recording, which uses this module too
+    from agent.statistics import Effect as MeasuredEffect
+
+# The victim's own doing decides the verdict when it is the greater half of the loss.
+SELF_INFLICTED_PCT = 50.0
+OWN_DOING = frozenset({CauseKind.SELF, CauseKind.THROTTLED})
+
+
+def attribute(
+    judged: Literal["interference", "no-interference", "inconclusive"], causes: Sequence[Cause]
+) -> Conclusion:
+    """The statistics' verdict, unless the slowdown is the victim's own doing."""
+    own_pct = sum(cause.share_pct for cause in causes if cause.cause in OWN_DOING)
+    if judged == "interference" and own_pct > SELF_INFLICTED_PCT:
+        return Conclusion.SELF_INFLICTED
+    return Conclusion(judged)
+
+
+def document_effect(
+    measured: "MeasuredEffect", metric: Metric, why_no_spread: str
+) -> tuple[Effect, dict[str, str]]:
+    """The effect as the document has it, and the reason for each of its figures that is null."""
+    effect = Effect(
+        metric=metric.name,
+        unit=metric.unit,
+        better=Better(metric.better),
+        without=measured.without,
+        with_=measured.with_,
+        slowdown_pct=measured.slowdown_pct,
+        ci95_pct=measured.ci95_pct,
+        p_value=measured.p_value,
+        noise_floor_pct=measured.noise_floor_pct,
+        threshold_pct=measured.threshold_pct,
+        pairs=measured.pairs,
+    )
+    nulls = {"effect.ci95_pct": measured.ci95_pct, "effect.noise_floor_pct": measured.noise_floor_pct}
+    return effect, {key: why_no_spread for key, value in nulls.items() if value is None}
+
+
+def leaf(path: str) -> str:
+    """The last part of a cgroup's path; `/` and the names that are no paths stay."""
+    return path.rstrip("/").rpartition("/")[2] or path

@@ -1,0 +1,108 @@
+"""The application: its commands, and the one place where an exception becomes a line and an exit code."""
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import takewhile
+from typing import Annotated
+
+import typer
+
+from agent.cli.output import say, show
+from agent.interrupts import Interrupted, raise_on_signals
+from probes.errors import JostleError, UsageError
+
+EXIT_INTERRUPTED = 130
+
+# Each is a module of this package whose `register` adds the command of the same name.
+COMMANDS = ("doctor", "record", "experiment", "compare", "report")
+
+# Set by the shell while it completes a command line.
+COMPLETION = "_JOSTLE_COMPLETE"
+
+app = typer.Typer(
+    name="jostle",
+    help="Is this workload slowed by its neighbours, by how much, by whom, and what would help?",
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001  typer's way to call back
+    if wanted:
+        from importlib.metadata import version
+
+        show(f"jostle {version('jostle')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show a traceback when something fails (before the command).")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of all commands."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with the contract's code: 0, 1, 2, 3, 10, 11 or 130."""
+    raise_on_signals()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal of another encoding shows what it lacks as an escape.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = _command(words)
+    except (Interrupted, KeyboardInterrupt):
+        code = EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001  the last resort: a line instead of a traceback
+        if "--debug" in takewhile(lambda word: word.startswith("-"), words):
+            traceback.print_exception(error)
+        failure = _failure(error)
+        say(f"jostle: {failure}")
+        code = failure.exit_code
+    sys.exit(code)
+
+
+def wanted(words: Sequence[str]) -> Sequence[str]:
+    """The command that is called, or all of them where it takes all: for the help and for completion.
+
+    The statistics alone (numpy, scipy) would add 70 MB to a recording.
+    """
+    first = next((word for word in words if not word.startswith("-")), None)
+    return (first,) if first in COMMANDS and COMPLETION not in os.environ else COMMANDS
+
+
+def _failure(error: Exception) -> JostleError:
+    """What to tell and how to exit."""
+    if isinstance(error, JostleError):
+        return error
+    if isinstance(error, OSError):
+        return JostleError(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+    return JostleError(f"unexpected {type(error).__name__}: {error}", "run again with `jostle --debug`")
+
+
+def _command(words: list[str]) -> int:
+    """Parse and run; the exit code that the command asks for.
+
+    Raises:
+        UsageError: The words are no command.
+    """
+    for name in wanted(words):
+        import_module(f"agent.cli.{name}").register(app)
+    try:
+        code = app(args=words or ["--help"], prog_name="jostle", standalone_mode=False)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "jostle"
+        raise UsageError(error.format_message().rstrip("."), f"see `{command} --help`") from error
+    return int(code or 0) if words else UsageError.exit_code

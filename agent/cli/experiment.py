@@ -1,0 +1,175 @@
+"""`jostle experiment`: with and without the co-tenants, interleaved at random; the verdict and its reports."""
+
+import contextlib
+import secrets
+import shlex
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli import output
+from agent.experiment.plan import Plan, parse_cpus
+from agent.files import cannot_write, write_whole
+from agent.interrupts import Interrupted, Interrupts
+from agent.metrics import parse_spec
+from agent.verdict import Conclusion, DataFile, Verdict
+from collectors.source import Tier
+from probes.errors import UsageError
+from probes.loader import require_privilege
+
+VERDICT_FILE, REPORT_FILE, PAGE_FILE = "verdict.json", "report.md", "report.html"
+EPILOG = "Example: jostle experiment --victim './bench' --neighbour 'stress-ng --cpu 2 -q' --pairs 6"
+EXIT_INTERFERENCE, EXIT_INCONCLUSIVE = 10, 11
+DEFAULT_MAX_PAIRS = 24
+_PYTHON = shlex.quote(sys.executable)
+DEMO_VICTIM = f"{_PYTHON} -m agent.workloads.victim"
+DEMO_NEIGHBOUR = f"{_PYTHON} -m agent.workloads.neighbour spin"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("experiment", epilog=EPILOG)(experiment)
+
+
+def experiment(
+    victim: Annotated[
+        str | None, typer.Option(metavar="CMD", help="Run once per trial, in its own cgroup.")
+    ] = None,
+    neighbour: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CMD", help="Runs beside it in half of the trials (repeatable)."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC", help="duration, a named reader or NAME=REGEX:lower|higher; the first is primary."
+        ),
+    ] = None,
+    pairs: Annotated[int, typer.Option(metavar="N", help="Pairs of trials to begin with.")] = 4,
+    max_pairs: Annotated[
+        int | None, typer.Option(metavar="N", help=f"The most to run while undecided ({DEFAULT_MAX_PAIRS}).")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Of the random order (default: drawn).")
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(metavar="PCT", help="The smallest slowdown that matters.")
+    ] = 5.0,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="The longest one run may take.")] = 600.0,
+    cpus: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Pin victim and neighbours to these CPUs.")
+    ] = None,
+    tier: Annotated[Tier, typer.Option(help="schedstat needs no BPF, and cannot blame anybody.")] = "ebpf",
+    directory: Annotated[
+        Path | None, typer.Option("-o", metavar="DIR", help="Where reports and raw data go.")
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the verdict document alone.")] = False,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Exit with 10 on interference, 11 when inconclusive.")
+    ] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Use the built-in victim and neighbour.")] = False,
+) -> None:
+    """Run a victim with and without its neighbours, interleaved at random, and say whether they slow it."""
+    if demo:
+        victim, neighbour = victim or DEMO_VICTIM, neighbour or [DEMO_NEIGHBOUR]
+        metric = metric or ["duration", "jostle-victim"]
+    if victim is None:
+        raise UsageError("an experiment needs a victim", "give --victim CMD")
+    plan = Plan(
+        victim=victim,
+        neighbours=tuple(neighbour or ()),
+        metrics=tuple(parse_spec(text) for text in metric or ["duration"]),
+        pairs=pairs,
+        max_pairs=max(pairs, DEFAULT_MAX_PAIRS) if max_pairs is None else max_pairs,
+        seed=secrets.randbelow(2**31) if seed is None else seed,
+        threshold_pct=threshold,
+        timeout_s=timeout,
+        cpus=None if cpus is None else parse_cpus(cpus),
+        tier=tier,
+    )
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    directory = directory or Path(f"jostle-{stamp}")
+    with Interrupts() as interrupts:
+        verdict = _run(plan, directory, interrupts)
+    _print(verdict, directory, json_output=json_output)
+    interrupts.check()
+    if gate and verdict.verdict is Conclusion.INTERFERENCE:
+        raise typer.Exit(EXIT_INTERFERENCE)
+    if gate and verdict.verdict is Conclusion.INCONCLUSIVE:
+        raise typer.Exit(EXIT_INCONCLUSIVE)
+
+
+def _run(plan: Plan, directory: Path, interrupts: Interrupts) -> Verdict:
+    from agent.cli.progress import progress
+    from agent.experiment.conclude import conclude
+    from agent.experiment.session import run_session
+
+    if plan.tier == "ebpf":
+        require_privilege()
+    with _fresh_directory(directory) as raw:
+        with progress(plan) as observer:
+            session = run_session(plan, raw, observer, interrupts)
+        decision = session.outcome.decision
+        if decision is None:
+            output.say(f"jostle: interrupted before a pair of trials was complete; raw data: {raw}")
+            raise Interrupted
+        verdict = conclude(session, decision, command=("jostle", *sys.argv[1:]), files=_files(raw))
+        _write_reports(verdict, directory)
+    return verdict
+
+
+@contextlib.contextmanager
+def _fresh_directory(directory: Path) -> Iterator[Path]:
+    """The place for the raw data, which goes again if nothing came to be in it.
+
+    Raises:
+        UsageError: It holds an earlier experiment, which is neither mixed nor overwritten, or cannot be made.
+    """
+    raw, existed = directory / "raw", directory.exists()
+    if any((directory / name).exists() for name in (VERDICT_FILE, REPORT_FILE, PAGE_FILE, "raw")):
+        raise UsageError(f"{directory} holds an experiment already", "choose another directory with -o")
+    try:
+        raw.mkdir(parents=True)
+    except OSError as error:
+        raise cannot_write(raw, error) from error
+    try:
+        yield raw
+    finally:
+        with contextlib.suppress(OSError):
+            raw.rmdir()
+            if not existed:
+                directory.rmdir()
+
+
+def _files(raw: Path) -> tuple[DataFile, ...]:
+    from agent.experiment.session import RUN_SUFFIX
+
+    runs = sorted(path.name for path in raw.glob(f"*{RUN_SUFFIX}"))
+    return (
+        DataFile(VERDICT_FILE, "the verdict document"),
+        *(DataFile(f"{raw.name}/{name}", "one trial: every cgroup's figures") for name in runs),
+    )
+
+
+def _write_reports(verdict: Verdict, directory: Path) -> None:
+    from reports import html, json_document, markdown, verdict_sections
+
+    write_whole(directory / VERDICT_FILE, json_document.render_verdict(verdict))
+    write_whole(directory / REPORT_FILE, markdown.render(verdict_sections.full_report(verdict)))
+    write_whole(directory / PAGE_FILE, html.render_verdict(verdict))
+
+
+def _print(verdict: Verdict, directory: Path, *, json_output: bool) -> None:
+    from reports import json_document, text, verdict_sections
+
+    if json_output:
+        output.show(json_document.render_verdict(verdict))
+        return
+    report = verdict_sections.verdict_report(verdict)
+    output.show(text.render(report, width=output.width(), colour=output.colour()))
+    files = f"{VERDICT_FILE}, {REPORT_FILE}, {PAGE_FILE} and raw/ in {directory}"
+    output.say(f"Verdict: {verdict.verdict}. Reports: {files}")

@@ -1,0 +1,193 @@
+"""A verdict from two recordings made at different times: `jostle compare`.
+
+There is no end-to-end figure in a recording, so the figure is the stretch: seconds that a cgroup ran or waited
+per second that it ran, 1 when it never waits. And nothing was randomised: what drifted between the recordings is
+in the difference, so the verdict says so and is never `quality.ok`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from agent.attribution import attribute, document_effect, leaf
+from agent.experiment.plan import require_threshold
+from agent.metrics import Metric
+from agent.recorder import totals
+from agent.runfile import Run
+from agent.statistics import Slowdown, noise_floor, shares
+from agent.statistics.decision import Verdict as Judgement
+from agent.statistics.decision import follows, judge
+from agent.statistics.effect import Effect as MeasuredEffect
+from agent.statistics.unpaired import unpaired_p_value, unpaired_slowdown
+from agent.verdict import (
+    Aggressor,
+    Cause,
+    CauseKind,
+    Host,
+    Quality,
+    Verdict,
+    advise,
+)
+from collectors.sched import CgroupWindow, add, is_within, subtree
+from probes.errors import UsageError
+
+METRIC = Metric("stretch", "s/s", "lower")
+# Windows in which the cgroup hardly ran say nothing about how it ran.
+LEAST_RUN_RATIO = 0.01
+DRIFT = "the recordings were made one after the other: what else changed between them is in the difference"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One cgroup in one recording: its windows' stretches, and its sum over all windows."""
+
+    stretches: tuple[float, ...]
+    whole: CgroupWindow
+
+    @property
+    def run_s(self) -> float:
+        """On-CPU seconds, never 0."""
+        return max(self.whole.run_ns, 1) / 1e9
+
+
+def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) -> Verdict:
+    """The verdict on `cgroup`, or on the one that both recordings ran as their command.
+
+    Raises:
+        UsageError: No cgroup is given or named by both recordings, or it is not in both, or hardly ran; or the
+            threshold is not above 0.
+    """
+    require_threshold(threshold_pct)
+    given = None if cgroup is None else "/" + cgroup.strip("/")
+    before = recording_of(without, given or commanded(without), "the first")
+    after = recording_of(with_, given or commanded(with_), "the second")
+    effect = _effect(before, after, threshold_pct)
+    judged = judge(effect.ci95_pct, effect.noise_floor_pct, threshold_pct)
+    causes = _causes(before, after)
+    conclusion = attribute(judged, causes)
+    shown, unavailable = document_effect(effect, METRIC, "a recording has a single window")
+    wait_ns = after.whole.wait_ns
+    if not wait_ns:
+        unavailable["quality.blame_residual_pct"] = "the victim never waited for a CPU"
+    quality = Quality(
+        ok=False,
+        tier=with_.meta.get("tier", "unknown"),
+        warnings=(DRIFT, *_doubts(without, with_)),
+        blame_residual_pct=100 * after.whole.unattributed_ns / wait_ns if wait_ns else None,
+        discarded=0,
+        pmu="unavailable: not in the recordings",
+    )
+    return Verdict(
+        verdict=conclusion,
+        reason=_reason(judged, effect),
+        effect=shown,
+        causes=causes,
+        aggressors=_aggressors(before, after),
+        quality=quality,
+        self_cost=None,
+        advice=tuple(advise(conclusion, causes, shown, quality)),
+        unavailable={**unavailable, "self_cost": "the recordings say their own"},
+        victim_cgroup=after.whole.path,
+        host=with_.record("host", Host),
+    )
+
+
+def _doubts(without: Run, with_: Run) -> Iterator[str]:
+    for name, run in (("first", without), ("second", with_)):
+        if run.partial:
+            yield f"the {name} recording is partial"
+    if without.record("host", Host) != with_.record("host", Host):
+        yield "the recordings are not of the same host"
+
+
+def _reason(judged: Judgement, effect: MeasuredEffect) -> str:
+    size = (
+        f"{abs(effect.slowdown_pct):.1f} % {'slower' if effect.slowdown_pct >= 0 else 'faster'} in the second"
+    )
+    if effect.ci95_pct is None:
+        spread, follow = "a single window", "which cannot tell an effect from noise"
+    else:
+        low, high = effect.ci95_pct
+        spread = f"95 % interval of the slowdown {low:.1f} to {high:.1f} %, {effect.pairs} windows"
+        follow = follows(judged, effect)
+    return f"{size} recording ({spread}); {follow}; {DRIFT}."
+
+
+def commanded(run: Run) -> str:
+    """The cgroup of the command that a recording ran."""
+    path = run.meta.get("command_cgroup")
+    if path is None:
+        busiest = sorted(totals(run.windows).values(), key=lambda c: -c.wait_ns)[:5]
+        raise UsageError(
+            "compare needs to know which cgroup is the victim",
+            f"give --cgroup PATH; those that waited longest: {', '.join(c.path for c in busiest) or 'none'}",
+        )
+    return path
+
+
+def recording_of(run: Run, path: str, which: str) -> Recording:
+    """One cgroup, with all below it, in a recording."""
+    windows = [subtree(window.cgroups, path) for window in run.windows]
+    lengths = [window.duration_ns for window in run.windows]
+    stretches = tuple(
+        (window.run_ns + window.wait_ns) / window.run_ns
+        for window, length in zip(windows, lengths, strict=True)
+        if window.run_ns > LEAST_RUN_RATIO * length
+    )
+    if not stretches:
+        known = any(is_within(name, path) for window in run.windows for name in window.cgroups)
+        what = "hardly ran" if known else "is not"
+        raise UsageError(
+            f"the cgroup {path} {what} in {which} recording", "check the path with `jostle report RUN`"
+        )
+    return Recording(stretches, add(path, windows))
+
+
+def _effect(before: Recording, after: Recording, threshold_pct: float) -> MeasuredEffect:
+    slowdown: Slowdown = unpaired_slowdown(before.stretches, after.stretches)
+    return MeasuredEffect(
+        without=_mean(before.stretches),
+        with_=_mean(after.stretches),
+        slowdown_pct=slowdown.pct,
+        ci95_pct=slowdown.ci_pct,
+        p_value=unpaired_p_value(before.stretches, after.stretches),
+        noise_floor_pct=noise_floor(before.stretches) if len(before.stretches) > 1 else None,
+        threshold_pct=threshold_pct,
+        pairs=min(len(before.stretches), len(after.stretches)),
+    )
+
+
+def _causes(before: Recording, after: Recording) -> tuple[Cause, ...]:
+    def per_run_second(recording: Recording) -> dict[str, float]:
+        whole = recording.whole
+        others_ns = sum(wait.wait_ns for wait in whole.waited_for.values()) + whole.unattributed_ns
+        terms = {
+            CauseKind.CPU_WAIT: others_ns,
+            CauseKind.SELF: whole.self_ns,
+            CauseKind.THROTTLED: whole.throttled_ns,
+        }
+        return {cause: ns / 1e9 / recording.run_s for cause, ns in terms.items()}
+
+    old, new = per_run_second(before), per_run_second(after)
+    total = after.whole.wait_ns / 1e9 / after.run_s - before.whole.wait_ns / 1e9 / before.run_s
+    found = shares(
+        {cause: [new[cause] - old[cause]] for cause in new}, [total], remainder=CauseKind.UNEXPLAINED
+    )
+    return tuple(Cause(CauseKind(share.cause), share.share_pct, share.ci95_pct) for share in found)
+
+
+def _aggressors(before: Recording, after: Recording) -> tuple[Aggressor, ...]:
+    def wait_s(recording: Recording, name: str) -> float:
+        wait = recording.whole.waited_for.get(name)
+        return wait.wait_ns / 1e9 / recording.run_s if wait else 0.0
+
+    differences = {name: wait_s(after, name) - wait_s(before, name) for name in after.whole.waited_for}
+    extra = {name: value for name, value in differences.items() if value > 0}
+    whole = sum(extra.values())
+    rows = [
+        Aggressor(name, leaf(name), 100 * value / whole, CauseKind.CPU_WAIT) for name, value in extra.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: -row.share_pct))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

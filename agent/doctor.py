@@ -1,0 +1,77 @@
+"""What this host can measure: each signal's state, why, and what would mend it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from collectors.hierarchy import CgroupLayout, detect_layout
+from collectors.sched import open_probe
+from collectors.signals import Signal, file_signals
+from probes.errors import JostleError
+from probes.kernel import Kernel
+
+PMU_DEVICES = ("cpu", "cpu_core", "armv8_pmuv3_0")
+
+
+def examine(root: Path = Path("/")) -> list[Signal]:
+    """All signals, the ones that matter most first. Attaches the probe for a moment to see whether it can."""
+    try:
+        layout = detect_layout(root)
+    except JostleError as error:
+        return [Signal("cgroups", "missing", error.message, error.remedy)]
+    return [*_scheduler(layout), _cgroups(layout), _counters(root), *file_signals(root)]
+
+
+def _scheduler(layout: CgroupLayout) -> Iterator[Signal]:
+    try:
+        with open_probe(layout) as probe:
+            probe.read()
+            known = probe.kernel
+    except JostleError as error:
+        for name in ("scheduler latency", "preemption", "run-queue length", "throttled waits", "stolen time"):
+            yield Signal(name, "missing", error.message, error.remedy)
+        return
+    how = (
+        "eBPF, typed pointers"
+        if known.typed
+        else "eBPF, untyped raw tracepoint: some 5 times the cost per switch"
+    )
+    yield Signal("scheduler latency", "available", how)
+    yield Signal("preemption", "available", f"{how}; by whom, own and foreign apart")
+    yield Signal("run-queue length", "available", f"{how}; by Little's law, exact")
+    yield from _kernel_options(known)
+
+
+def _kernel_options(known: Kernel) -> Iterator[Signal]:
+    if known.throttling:
+        yield Signal("throttled waits", "available", "told apart from waits behind someone")
+    else:
+        yield Signal(
+            "throttled waits", "missing", "the kernel has no CPU bandwidth control", "CONFIG_CFS_BANDWIDTH=y"
+        )
+    if known.stolen:
+        yield Signal(
+            "stolen time", "available", "interrupts or the hypervisor, as far as the kernel accounts for it"
+        )
+    else:
+        remedy = "CONFIG_IRQ_TIME_ACCOUNTING=y or CONFIG_PARAVIRT_TIME_ACCOUNTING=y"
+        yield Signal("stolen time", "missing", "the run queue's clock does not tell it", remedy)
+
+
+def _cgroups(layout: CgroupLayout) -> Signal:
+    identity = {
+        "v2": "cgroups are told apart by the v2 hierarchy",
+        "v1": "cgroups are told apart by the v1 cpu hierarchy",
+        "hybrid": "cgroups are told apart by the v2 hierarchy, those in its root by the v1 cpu hierarchy",
+    }[layout.mode]
+    if layout.cpu_on is None:
+        remedy = "mount the cpu controller"
+        return Signal(
+            "cgroups", "degraded", f"{identity}; no cpu controller, so no limits and weights", remedy
+        )
+    return Signal("cgroups", "available", f"{identity}; the cpu controller is on {layout.cpu_on}")
+
+
+def _counters(root: Path) -> Signal:
+    if not any((root / "sys/bus/event_source/devices" / device).exists() for device in PMU_DEVICES):
+        return Signal("ipc", "missing", "no hardware PMU", "run on bare metal, or a guest with a virtual PMU")
+    return Signal("ipc", "missing", "hardware counters are not read in this version", None)

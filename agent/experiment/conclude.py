@@ -1,0 +1,221 @@
+"""From an experiment's trials to the verdict document."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+
+from agent.attribution import attribute, document_effect, leaf
+from agent.experiment.decomposition import aggressor_shares, blame_residual_pct, cause_shares, extra_waits_s
+from agent.experiment.plan import Plan
+from agent.experiment.runner import Outcome, valid_blocks
+from agent.experiment.session import Session
+from agent.experiment.trial import TrialResult
+from agent.statistics import CauseShare, Decision, Pair, plan_looks, secondary_effects
+from agent.verdict import (
+    Aggressor,
+    Better,
+    Blame,
+    Cause,
+    CauseKind,
+    Conclusion,
+    DataFile,
+    Experiment,
+    Quality,
+    SecondaryMetric,
+    Trial,
+    Verdict,
+    WaitHistograms,
+    advise,
+)
+from agent.verdict import Pair as DocumentPair
+from collectors import histogram
+
+Blocks = Sequence[tuple[TrialResult, TrialResult]]
+LOWER_TIER = (
+    "measured without eBPF: nobody can be blamed for the waiting, and own threads, throttling and neighbours are "
+    "not told apart"
+)
+# Above this, who is to blame is not known well enough to name a culprit without a warning.
+RESIDUAL_LIMIT_PCT = 20.0
+
+
+def conclude(
+    session: Session, decision: Decision, command: tuple[str, ...], files: tuple[DataFile, ...]
+) -> Verdict:
+    """The whole document. The session must hold at least one complete block."""
+    blocks = valid_blocks(session.outcome.trials)
+    slowed = decision.effect.slowdown_pct > 0
+    causes = tuple(map(_cause, cause_shares(blocks))) if slowed else ()
+    conclusion = attribute(decision.verdict, causes)
+    aggressors = _aggressors(blocks, causes, session.neighbours) if slowed else ()
+    effect, unavailable = document_effect(
+        decision.effect, blocks[0][0].samples[0].metric, "a single pair shows no spread"
+    )
+    quality = _quality(blocks, session.outcome, decision, session.plan)
+    if quality.blame_residual_pct is None:
+        unavailable["quality.blame_residual_pct"] = "the victim never waited for a CPU"
+    if session.self_cost is None:
+        unavailable["self_cost"] = "the kernel keeps no run-time statistics of BPF programs"
+    return Verdict(
+        verdict=conclusion,
+        reason=reason_of(conclusion, decision, causes, aggressors),
+        effect=effect,
+        causes=causes,
+        aggressors=aggressors,
+        quality=quality,
+        self_cost=session.self_cost,
+        advice=tuple(advise(conclusion, causes, effect, quality)),
+        unavailable=unavailable,
+        partial=session.outcome.partial,
+        victim_cgroup=session.victim_cgroup,
+        experiment=_experiment(session, command),
+        host=session.host,
+        metrics=_secondary(blocks, session.plan),
+        pairs=_pairs(blocks),
+        trials=tuple(_trial(trial) for trial in session.outcome.trials),
+        blame=_blame(blocks, session.neighbours),
+        histograms=_histograms(blocks),
+        files=files,
+    )
+
+
+def reason_of(
+    conclusion: Conclusion, decision: Decision, causes: Sequence[Cause], aggressors: Sequence[Aggressor]
+) -> str:
+    """One sentence that a person can paste into a review."""
+    clauses = list(decision.reason)
+    if conclusion in (Conclusion.INTERFERENCE, Conclusion.SELF_INFLICTED) and causes:
+        main = max(causes, key=lambda cause: cause.share_pct)
+        clauses.append(f"the main cause is {main.cause} ({main.share_pct:.0f} % of the extra time)")
+    if conclusion is Conclusion.INTERFERENCE and aggressors:
+        clauses.append(f"{aggressors[0].share_pct:.0f} % of the blame falls on {aggressors[0].name}")
+    sentence = "; ".join(clauses)
+    return sentence[:1].upper() + sentence[1:] + "."
+
+
+def _cause(share: CauseShare) -> Cause:
+    return Cause(CauseKind(share.cause), share.share_pct, share.ci95_pct)
+
+
+def _aggressors(
+    blocks: Blocks, causes: Sequence[Cause], neighbours: Mapping[str, str]
+) -> tuple[Aggressor, ...]:
+    by_cause = {cause.cause: cause.share_pct for cause in causes}
+    found = aggressor_shares(blocks, by_cause, list(neighbours))
+    return tuple(
+        Aggressor(
+            share.cgroup, neighbours.get(share.cgroup, leaf(share.cgroup)), share.share_pct, share.cause
+        )
+        for share in found
+    )
+
+
+def _quality(blocks: Blocks, outcome: Outcome, decision: Decision, plan: Plan) -> Quality:
+    residual_pct = blame_residual_pct(blocks)
+    voids = [trial.void for trial in outcome.trials if trial.void]
+    warnings = [*decision.warnings, *voids, *outcome.failed]
+    if plan.tier != "ebpf":
+        warnings.append(LOWER_TIER)
+    if outcome.partial:
+        warnings.append("the experiment was interrupted; this is what was measured until then")
+    if residual_pct is not None and residual_pct > RESIDUAL_LIMIT_PCT:
+        warnings.append(f"{residual_pct:.0f} % of the victim's waiting is charged to nobody")
+    return Quality(
+        ok=not warnings,
+        tier=plan.tier,
+        warnings=tuple(warnings),
+        blame_residual_pct=residual_pct,
+        discarded=len(voids) + len(outcome.failed),
+        pmu="unavailable: not read in this version",
+    )
+
+
+def _experiment(session: Session, command: tuple[str, ...]) -> Experiment:
+    plan = session.plan
+    return Experiment(
+        command=command,
+        seed=plan.seed,
+        order=tuple(trial.arm for trial in session.outcome.trials),
+        victim=plan.victim,
+        neighbours=plan.neighbours,
+        metrics=tuple(spec.text for spec in plan.metrics),
+        cpus=",".join(map(str, plan.cpus)) if plan.cpus else None,
+        started=session.started,
+        duration_s=session.duration_s,
+        jostle_version=version("jostle"),
+    )
+
+
+def _trial(trial: TrialResult) -> Trial:
+    victim = trial.victim
+    return Trial(
+        index=trial.index,
+        block=trial.block,
+        arm=trial.arm,
+        duration_s=trial.duration_s,
+        metrics={sample.metric.name: sample.value for sample in trial.samples},
+        void=trial.void,
+        wait_ns=victim.wait_ns,
+        run_ns=victim.run_ns,
+        throttled_ns=victim.throttled_ns,
+        preempted=victim.preempted_foreign + victim.preempted_own + victim.preempted_throttled,
+    )
+
+
+def _pairs(blocks: Blocks) -> tuple[DocumentPair, ...]:
+    return tuple(_pair(without, with_) for without, with_ in blocks)
+
+
+def _pair(without: TrialResult, with_: TrialResult) -> DocumentPair:
+    a, b = without.samples[0].value, with_.samples[0].value
+    ratio = b / a if without.samples[0].metric.better == "lower" else a / b
+    return DocumentPair(without.block, a, b, 100 * (ratio - 1))
+
+
+def _secondary(blocks: Blocks, plan: Plan) -> tuple[SecondaryMetric, ...]:
+    """Every further metric that all trials have, with intervals and p-values that hold together."""
+    by_name: dict[str, list[Pair]] = {}
+    for without, with_ in blocks:
+        values = {sample.metric.name: sample.value for sample in with_.samples[1:]}
+        for sample in without.samples[1:]:
+            if sample.metric.name in values:
+                by_name.setdefault(sample.metric.name, []).append(
+                    Pair(sample.value, values[sample.metric.name])
+                )
+    metrics = {sample.metric.name: sample.metric for sample in blocks[0][0].samples[1:]}
+    whole = {
+        name: (pairs, metrics[name].better) for name, pairs in by_name.items() if len(pairs) == len(blocks)
+    }
+    if not whole:
+        return ()
+    effects = secondary_effects(whole, plan.threshold_pct, plan_looks(plan.pairs, plan.max_pairs))
+    return tuple(
+        SecondaryMetric(
+            name=name,
+            unit=metrics[name].unit,
+            better=Better(metrics[name].better),
+            without=effect.without,
+            with_=effect.with_,
+            slowdown_pct=effect.slowdown_pct,
+            ci95_pct=effect.ci95_pct,
+            p_value=effect.p_value,
+        )
+        for name, effect in effects.items()
+    )
+
+
+def _blame(blocks: Blocks, names: Mapping[str, str]) -> tuple[Blame, ...]:
+    waits = {path: wait_s for path, wait_s in extra_waits_s(blocks).items() if wait_s > 0}
+    whole_s = sum(waits.values())
+    rows = [
+        Blame(path, names.get(path, leaf(path)), wait_s * 1e3, 100 * wait_s / whole_s)
+        for path, wait_s in waits.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: -row.wait_ms_per_trial))
+
+
+def _histograms(blocks: Blocks) -> WaitHistograms:
+    return WaitHistograms(
+        edges_ns=(*map(float, histogram.EDGES_NS[1:]), None),
+        without=histogram.add(without.victim.histogram for without, _ in blocks),
+        with_=histogram.add(with_.victim.histogram for _, with_ in blocks),
+    )

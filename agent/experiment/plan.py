@@ -1,0 +1,154 @@
+"""What an experiment is asked to do, checked before anything starts."""
+
+import os
+import shlex
+import shutil
+from dataclasses import dataclass
+
+from agent.metrics import MetricSpec
+from collectors.source import Tier
+from probes.errors import UsageError
+
+# A command whose first word has one of these is no program to look up: it is left to the shell.
+_SHELL_SYNTAX = frozenset("|&;<>()$`*?[#~=%!{")
+# What a POSIX shell runs without a program (XCU 2.4, 2.14), as far as a command may begin with it.
+_SHELL_WORDS = frozenset(
+    {
+        *(".", ":", "break", "case", "cd", "command", "eval", "exec", "exit", "export", "for", "if", "read"),
+        *("readonly", "set", "shift", "times", "trap", "ulimit", "umask", "unset", "until", "wait", "while"),
+    }
+)
+_MOST_THRESHOLD_PCT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One experiment.
+
+    Attributes:
+        victim: Shell command, run once per trial.
+        neighbours: Shell commands, running throughout the trials with neighbours.
+        metrics: What is read from the victim, the primary first.
+        pairs: Pairs of trials to begin with.
+        max_pairs: The most pairs to run while undecided.
+        seed: Of the order within the blocks.
+        threshold_pct: The smallest slowdown that matters.
+        timeout_s: How long one run of the victim may take.
+        cpus: CPUs that victim and neighbours are pinned to; None: all.
+        tier: How waits are measured.
+    """
+
+    victim: str
+    neighbours: tuple[str, ...]
+    metrics: tuple[MetricSpec, ...]
+    pairs: int
+    max_pairs: int
+    seed: int
+    threshold_pct: float
+    timeout_s: float
+    cpus: tuple[int, ...] | None
+    tier: Tier = "ebpf"
+
+    def __post_init__(self) -> None:
+        if self.pairs < 1:
+            raise UsageError(
+                f"--pairs {self.pairs}: no pair, no comparison", "ask for at least 1, better 4 to 8"
+            )
+        if self.max_pairs < self.pairs:
+            raise UsageError(f"--max-pairs {self.max_pairs} is below --pairs {self.pairs}", "ask for more")
+        require_threshold(self.threshold_pct)
+        if not self.timeout_s > 0:
+            raise UsageError(f"--timeout {self.timeout_s} leaves no time to run", "give seconds above 0")
+        _require_distinct([metric.text.partition("=")[0] for metric in self.metrics])
+        if not self.neighbours:
+            raise UsageError("an experiment needs a neighbour", "give --neighbour CMD")
+        for command in (self.victim, *self.neighbours):
+            require_runnable(command)
+
+
+def require_threshold(threshold_pct: float) -> None:
+    """Refuse a smallest slowdown that is none.
+
+    Raises:
+        UsageError: Not above 0, or absurdly large.
+    """
+    if not 0 < threshold_pct < _MOST_THRESHOLD_PCT:
+        raise UsageError(
+            f"--threshold {threshold_pct:g} is no slowdown in per cent",
+            f"give one above 0 and below {_MOST_THRESHOLD_PCT}",
+        )
+
+
+def neighbour_name(number: int, command: str) -> str:
+    """`neighbour-N WORD`, as the contract has it: N from 1, WORD the first of its command."""
+    return f"neighbour-{number} {first_word(command)}"
+
+
+def first_word(command: str) -> str:
+    """The program of a shell command, without its directory."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    return os.path.basename(words[0]) if words else command  # noqa: PTH119  text, not a path of this host
+
+
+def require_runnable(command: str) -> None:
+    """Refuse a command whose program is not there, before anything is started.
+
+    Raises:
+        UsageError: It is empty, has an open quote, or names a program that is not in PATH.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(
+            f"the command {command!r} cannot be split into words ({error})", "close the quotes"
+        ) from error
+    if not words:
+        raise UsageError("a command is empty", "give a program to run")
+    program = words[0]
+    if _SHELL_SYNTAX & set(program) or program in _SHELL_WORDS or shutil.which(program):
+        return
+    wrong = "is no program that can be run" if "/" in program else "is not in PATH"
+    raise UsageError(
+        f"the command {command!r} cannot run: {program} {wrong}", "check its name, or install it"
+    )
+
+
+def parse_cpus(text: str) -> tuple[int, ...]:
+    """CPU numbers of a list such as `0,2-3`, all of them online for this process.
+
+    Raises:
+        UsageError: Not such a list, or a CPU that is not there.
+    """
+    allowed = os.sched_getaffinity(0)
+    try:
+        cpus = sorted({cpu for part in text.split(",") for cpu in _span(part, max(allowed))})
+    except ValueError:
+        raise UsageError(f"--cpus {text!r} is no list of CPUs", "write it like 0,2-3") from None
+    absent = [cpu for cpu in cpus if cpu not in allowed]
+    if absent:
+        raise UsageError(
+            f"--cpus {text!r}: there is no CPU {absent[0]} here", f"choose from {_list(allowed)}"
+        )
+    return tuple(cpus)
+
+
+def _span(part: str, last: int) -> range:
+    """The CPUs of `2` or `2-3`, no further than one beyond the last there is. ValueError: it is neither."""
+    low, dash, high = part.partition("-")
+    first, end = int(low), int(high if dash else low)
+    if not 0 <= first <= end:
+        raise ValueError
+    return range(min(first, last + 1), min(end, last + 1) + 1)
+
+
+def _list(cpus: set[int]) -> str:
+    return ",".join(map(str, sorted(cpus)))
+
+
+def _require_distinct(names: list[str]) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"the metric {twice!r} is asked for twice", "give each its own name")

@@ -1,0 +1,47 @@
+"""Files that hold all of what belongs in them, or do not exist."""
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from probes.errors import JostleError, UsageError
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that its name never holds half of it; a pipe or a device is simply written to.
+
+    Raises:
+        UsageError: It cannot be written there.
+        JostleError: There is no room for it.
+    """
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_text(text, encoding="utf-8", errors="surrogateescape")
+        else:
+            _replace(path.resolve(), text)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> JostleError:
+    """What to raise: a full disk is a failure, any other reason a badly chosen place."""
+    if error.errno in _NO_ROOM:
+        return JostleError(f"cannot write {path} ({error.strerror})", "make room, or choose another place")
+    return UsageError(f"cannot write {path} ({error.strerror})", "choose another place with -o")
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        temporary.chmod(0o644)
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,46 @@
+"""The host, as a report names it."""
+
+import hashlib
+import os
+import platform
+import socket
+from pathlib import Path
+
+from agent.verdict import Host
+from collectors.hierarchy import CgroupLayout
+
+
+def describe_host(layout: CgroupLayout) -> Host:
+    """Name, kernel, CPUs and cgroup layout; `config_hash` changes when the kernel or its command line does."""
+    uname = platform.uname()
+    config = "\n".join(
+        [
+            uname.release,
+            uname.version,
+            _text("/proc/cmdline"),
+            _text("/proc/sys/kernel/sched_autogroup_enabled"),
+        ]
+    )
+    return Host(
+        hostname=socket.gethostname(),
+        kernel=f"{uname.system} {uname.release} {uname.machine}",
+        cpus=os.cpu_count() or 1,
+        topology=_topology(),
+        cgroup_mode=f"{layout.mode}, cpu controller on {layout.cpu_on or 'neither'}",
+        config_hash=hashlib.sha256(config.encode()).hexdigest()[:16],
+    )
+
+
+def _topology() -> str:
+    cpus = sorted(os.sched_getaffinity(0))
+    siblings = {_text(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") for cpu in cpus}
+    packages = {_text(f"/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id") for cpu in cpus}
+    nodes = list(Path("/sys/devices/system/node").glob("node[0-9]*"))
+    return f"{len(packages)} sockets, {len(siblings)} cores, {len(cpus)} threads, {max(1, len(nodes))} NUMA nodes"
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,23 @@
+"""The end-to-end figure of a victim's trial: what its owner would call fast or slow.
+
+`parse_spec` turns the text of `--metric` into a `MetricSpec`, `read_metrics` turns what the victim printed
+into `Sample`s, the primary one first. Nothing here starts a process, reads a clock or compares two trials.
+"""
+
+from agent.metrics.errors import MetricError, MetricNotFoundError, MetricRefusedError
+from agent.metrics.model import Better, Metric, Sample
+from agent.metrics.read import read_metrics
+from agent.metrics.spec import DURATION, MetricSpec, parse_spec
+
+__all__ = [
+    "DURATION",
+    "Better",
+    "Metric",
+    "MetricError",
+    "MetricNotFoundError",
+    "MetricRefusedError",
+    "MetricSpec",
+    "Sample",
+    "parse_spec",
+    "read_metrics",
+]

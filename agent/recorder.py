@@ -1,0 +1,76 @@
+"""Recording: one window after the other from the probe into a run file, until time is up or a command has ended."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from itertools import count
+
+from agent.budget import CHECK_EVERY, Governor
+from agent.self_cost import measure
+from collectors import sched
+from collectors.sched import CgroupWindow, SchedWindow
+
+# Ends the recording when it returns true; waits at most this many seconds itself.
+WaitFor = Callable[[float], bool]
+# No window of less than this at the end, when the interval's sum misses the duration by a rounding error.
+_SLIVER_S = 1e-3
+
+
+def windows(
+    governor: Governor,
+    interval_s: float,
+    duration_s: float | None,
+    ended: WaitFor,
+    begun: Callable[[], object] = lambda: None,
+) -> Iterator[SchedWindow]:
+    """Windows of `interval_s` until `duration_s` is over (None: no end) or `ended` says so; the last may be short.
+
+    The schedule is kept by the clock, so a slow reading does not push the later ones back. The first window, and
+    one in CHECK_EVERY after it, measures what the probe costs; the governor acts on it. `begun` is called once,
+    when the first window has begun.
+    """
+    probe = governor.probe
+    before = probe.read()
+    start_s = due_s = time.monotonic()
+    begun()
+    over = False
+    for number in count():
+        due_s = max(due_s + interval_s, time.monotonic())
+        if duration_s is not None and due_s >= start_s + duration_s - _SLIVER_S:
+            due_s, over = start_s + duration_s, True
+        accounted = measure(probe) if number % CHECK_EVERY == 0 else nullcontext()
+        with accounted as meter:
+            over = ended(max(0.0, due_s - time.monotonic())) or over
+            after = probe.read()
+        window = sched.window(before, after)
+        if meter is not None:
+            governor.measured(meter, window)
+        yield window
+        if over:
+            return
+        before = after
+
+
+def matching(window: SchedWindow, globs: Sequence[str]) -> SchedWindow:
+    """The window with only the cgroups that match one of the globs (all, when there is none)."""
+    if not globs:
+        return window
+    kept = {path: cgroup for path, cgroup in window.cgroups.items() if matches(path, globs)}
+    return replace(window, cgroups=kept)
+
+
+def matches(path: str, globs: Sequence[str]) -> bool:
+    """Whether a cgroup's path, or its last part, matches a shell pattern; `*` also matches `/`."""
+    name = path.rpartition("/")[2]
+    return any(fnmatchcase(path, glob) or fnmatchcase(name, glob) or path == f"/{glob}" for glob in globs)
+
+
+def totals(run: Sequence[SchedWindow]) -> dict[str, CgroupWindow]:
+    """Each cgroup over all windows."""
+    parts: dict[str, list[CgroupWindow]] = {}
+    for window in run:
+        for path, cgroup in window.cgroups.items():
+            parts.setdefault(path, []).append(cgroup)
+    return {path: sched.add(path, cgroups) for path, cgroups in parts.items()}

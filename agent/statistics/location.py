@@ -1,0 +1,81 @@
+"""Estimate and interval of the centre of a few noisy numbers.
+
+The estimate is Hodges and Lehmann's: the median of all pairwise means. One wild value in four does not move
+it far, and on normal noise it loses 5 % of the mean's efficiency.
+
+The interval is the exact one of Wilcoxon's signed-rank test wherever the level asked for can be attained: it
+assumes symmetry alone, which randomising the order within each pair provides. Below that (fewer than
+6 numbers at 5 %, 8 at 1 %) no distribution-free interval exists, and Student's is used: for two-sided levels
+up to 5 % its coverage holds for normal noise of unequal spread and for every scale mixture of normals, long
+tails such as Cauchy's included (Bakirov and Székely, Zap. Nauchn. Sem. POMI 328:5, 2005).
+"""
+
+import math
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+# Beyond this many, the normal approximation is off by less than 1 % of the rank, on the wide side.
+EXACT_UP_TO = 100
+
+
+def walsh_averages(values: Floats) -> Floats:
+    """The sorted means of all pairs of values, each value paired with itself too; shape (n(n+1)/2,)."""
+    first, second = np.triu_indices(len(values))
+    return np.sort((values[first] + values[second]) / 2)
+
+
+def hodges_lehmann(values: Floats) -> float:
+    """The median of the Walsh averages (Hodges and Lehmann, Ann. Math. Statist. 34:598, 1963)."""
+    return float(np.median(walsh_averages(values)))
+
+
+def interval(values: Floats, alpha: float) -> tuple[float, float] | None:
+    """A two-sided interval of error at most `alpha` for the centre; None when there is but one value."""
+    if len(values) < 2:
+        return None
+    rank = signed_rank_margin(len(values), alpha)
+    return student_interval(values, alpha) if rank is None else signed_rank_interval(values, rank)
+
+
+def signed_rank_interval(values: Floats, rank: int) -> tuple[float, float]:
+    """From the Walsh average number `rank`, counted from 0, to the same number counted from the top."""
+    averages = walsh_averages(values)
+    return float(averages[rank]), float(averages[-1 - rank])
+
+
+def student_interval(values: Floats, alpha: float) -> tuple[float, float]:
+    """Mean ± t · s / √n."""
+    margin = student_factor(len(values), alpha) * float(np.std(values, ddof=1))
+    mean = float(np.mean(values))
+    return mean - margin, mean + margin
+
+
+@lru_cache(maxsize=4096)
+def student_factor(count: int, alpha: float) -> float:
+    """Half the width of Student's interval of `count` values, in standard deviations of one."""
+    quantile = float(stats.t.isf(alpha / 2, count - 1))
+    return quantile / math.sqrt(count)
+
+
+@lru_cache(maxsize=1024)
+def signed_rank_margin(count: int, alpha: float) -> int | None:
+    """Largest w with P(W <= w) <= alpha / 2, W the signed-rank sum; None when even W = 0 is not so rare."""
+    if count > EXACT_UP_TO:
+        mean, variance = count * (count + 1) / 4, count * (count + 1) * (2 * count + 1) / 24
+        return int(mean - float(stats.norm.isf(alpha / 2)) * variance**0.5)
+    rare = int(np.searchsorted(np.cumsum(signed_rank_pmf(count)), alpha / 2, side="right"))
+    return rare - 1 if rare else None
+
+
+def signed_rank_pmf(count: int) -> Floats:
+    """P(W = w) for w = 0 ... n(n+1)/2: each rank is in the sum or not, with equal chance."""
+    pmf = np.ones(1)
+    for rank in range(1, count + 1):
+        pmf = (np.pad(pmf, (0, rank)) + np.pad(pmf, (rank, 0))) / 2
+    return pmf

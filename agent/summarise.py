@@ -1,0 +1,83 @@
+"""From a recording's windows to its summary."""
+
+from collections.abc import Iterator
+
+from agent.attribution import leaf
+from agent.recorder import totals
+from agent.runfile import Notes, Run
+from agent.summary import CgroupSummary, RunSummary, WaitBy
+from agent.verdict import Host, SelfCost
+from collectors import histogram
+from collectors.sched import CgroupWindow
+
+_NEVER_WAITED = "a cgroup that never waited has no such wait"
+_LOWER_TIER = (
+    "measured without eBPF: waits are sums of /proc, charged to nobody; tasks that came and went between two "
+    "windows are missing, and preemptions by others are not told from its own"
+)
+_NO_HISTOGRAM = "this tier tells sums, no histograms"
+_NO_ACCOUNTING = "the kernel keeps no run-time statistics of BPF programs"
+
+
+def summarise(run: Run) -> RunSummary:
+    """A recording's summary, the cgroup that waited longest first."""
+    seconds = sum(window.duration_ns for window in run.windows) / 1e9
+    cgroups = [_cgroup(cgroup, seconds) for cgroup in totals(run.windows).values()]
+    cgroups.sort(key=lambda cgroup: -(cgroup.wait_ns or 0))
+    cost = self_cost_of(run)
+    unavailable: dict[str, str] = {}
+    if any(cgroup.wait_p99_ns is None for cgroup in cgroups):
+        why = _NO_HISTOGRAM if run.meta.get("tier") == "schedstat" else _NEVER_WAITED
+        unavailable |= {"wait_p50_ns": why, "wait_p99_ns": why}
+    if cost.ns_per_switch is None:
+        unavailable |= {
+            f"self_cost.{key}": _NO_ACCOUNTING for key in ("ns_per_switch", "switches_per_s", "cpu_pct")
+        }
+    return RunSummary(
+        duration_s=seconds,
+        host=run.record("host", Host),
+        tier=run.meta.get("tier", "unknown"),
+        cgroups=tuple(cgroups),
+        self_cost=cost,
+        lost_windows=0,
+        partial=run.partial,
+        warnings=tuple(_warnings(run)),
+        unavailable=unavailable,
+    )
+
+
+def self_cost_of(run: Run) -> SelfCost:
+    """The cost that the recorder wrote down; all null when it could not be measured."""
+    return run.record("self_cost", SelfCost) if "self_cost" in run.meta else SelfCost(None, None, None)
+
+
+def _warnings(run: Run) -> Iterator[str]:
+    if "notes" in run.meta:
+        yield from run.record("notes", Notes).warnings
+    if run.meta.get("tier") == "schedstat":
+        yield _LOWER_TIER
+    homeless = max((window.homeless for window in run.windows), default=0)
+    if homeless:
+        yield f"{homeless} cgroups found no slot and are counted together as 'other'"
+    if not any(window.cgroups for window in run.windows):
+        globs = run.meta.get("globs")
+        yield f"nothing was recorded: no cgroup that ran matches {globs}" if globs else "nothing was recorded"
+
+
+def _cgroup(cgroup: CgroupWindow, seconds: float) -> CgroupSummary:
+    waited_for = sorted(cgroup.waited_for.items(), key=lambda item: -item[1].wait_ns)
+    return CgroupSummary(
+        path=cgroup.path,
+        name=leaf(cgroup.path),
+        run_ns=cgroup.run_ns,
+        wait_ns=cgroup.wait_ns,
+        wait_p50_ns=histogram.percentile_ns(cgroup.histogram, 50),
+        wait_p99_ns=histogram.percentile_ns(cgroup.histogram, 99),
+        switches=cgroup.switches,
+        involuntary_foreign=cgroup.preempted_foreign,
+        involuntary_own=cgroup.preempted_own,
+        throttled_ns=cgroup.throttled_ns,
+        mean_waiting=(cgroup.wait_ns - cgroup.throttled_ns) / 1e9 / seconds,
+        mean_running=cgroup.run_ns / 1e9 / seconds,
+        wait_by=tuple(WaitBy(name, wait.wait_ns) for name, wait in waited_for if wait.wait_ns),
+    )

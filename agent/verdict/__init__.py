@@ -1,0 +1,56 @@
+"""The verdict document of the contract: what the experiment concludes, in records that JSON can hold."""
+
+from agent.verdict.advice import Advice, advise
+from agent.verdict.context import (
+    Arm,
+    Better,
+    Blame,
+    Confirmation,
+    DataFile,
+    Experiment,
+    Host,
+    Interval,
+    Pair,
+    SecondaryMetric,
+    SweepPoint,
+    Trial,
+    WaitHistograms,
+)
+from agent.verdict.records import (
+    SCHEMA,
+    Aggressor,
+    Cause,
+    CauseKind,
+    Conclusion,
+    Effect,
+    Quality,
+    SelfCost,
+    Verdict,
+)
+
+__all__ = [
+    "SCHEMA",
+    "Advice",
+    "Aggressor",
+    "Arm",
+    "Better",
+    "Blame",
+    "Cause",
+    "CauseKind",
+    "Conclusion",
+    "Confirmation",
+    "DataFile",
+    "Effect",
+    "Experiment",
+    "Host",
+    "Interval",
+    "Pair",
+    "Quality",
+    "SecondaryMetric",
+    "SelfCost",
+    "SweepPoint",
+    "Trial",
+    "Verdict",
+    "WaitHistograms",
+    "advise",
+]

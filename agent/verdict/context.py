@@ -1,0 +1,150 @@
+"""The parts of a verdict document that say how the verdict came about: all optional, all typed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+Interval = tuple[float, float]
+
+
+class Arm(StrEnum):
+    """One trial ran with the neighbours, or without them."""
+
+    WITHOUT = "without"
+    WITH = "with"
+
+
+class Better(StrEnum):
+    """Which direction of a metric is an improvement."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What was run, so that it can be run again."""
+
+    command: tuple[str, ...]  # the argument vector of jostle itself
+    seed: int
+    order: tuple[Arm, ...]  # one per trial, in the order they ran
+    victim: str  # its command line or its cgroup
+    neighbours: tuple[str, ...]
+    metrics: tuple[str, ...]  # metric specifications as given, the primary first
+    cpus: str | None  # the CPU list both were pinned to; null when not pinned
+    started: str  # ISO 8601, UTC
+    duration_s: float
+    jostle_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where it ran."""
+
+    hostname: str  # or a hash of it, as configured
+    kernel: str
+    cpus: int
+    topology: str  # one line: sockets, cores, threads, NUMA nodes
+    cgroup_mode: str
+    config_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run of the victim in one arm. The times are the victim cgroup's, summed over its tasks."""
+
+    index: int
+    block: int
+    arm: Arm
+    duration_s: float
+    metrics: Mapping[str, float]
+    void: str | None  # why the trial does not count; null when it counts
+    wait_ns: int | None
+    run_ns: int | None
+    throttled_ns: int | None
+    preempted: int | None  # involuntary switches away from the victim
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The primary metric in both trials of one block, and what the neighbours cost there."""
+
+    block: int
+    without: float
+    with_: float
+    slowdown_pct: float
+
+
+@dataclass(frozen=True, slots=True)
+class SecondaryMetric:
+    """A further metric's effect; `p_value` is corrected for the number of metrics."""
+
+    name: str
+    unit: str
+    better: Better
+    without: float
+    with_: float
+    slowdown_pct: float
+    ci95_pct: Interval | None
+    p_value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """How long the victim waited for one cgroup in a mean trial with the neighbours."""
+
+    cgroup: str
+    name: str
+    wait_ms_per_trial: float
+    share_pct: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaitHistograms:
+    """The victim's run-queue waits in both arms, on the same buckets.
+
+    `edges_ns` are upper edges, ascending; null marks the open last bucket.
+    """
+
+    edges_ns: tuple[float | None, ...]
+    without: tuple[int, ...]
+    with_: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.edges_ns) == len(self.without) == len(self.with_):
+            raise ValueError("edges_ns, without and with must be of one length")
+        closed = [edge for edge in self.edges_ns if edge is not None]
+        if len(closed) < len(self.edges_ns) - 1 or None in self.edges_ns[:-1]:
+            raise ValueError("only the last of edges_ns may be null")
+        if any(low >= high for low, high in pairwise(closed)):
+            raise ValueError("edges_ns must ascend")
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPoint:
+    """The victim's slowdown with the neighbours at one level of intensity."""
+
+    level_pct: float
+    slowdown_pct: float
+    ci95_pct: Interval | None
+    fitted_pct: float | None = None  # on the rising curve nearest to all levels
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What stopping this suspect alone gave back to the victim."""
+
+    cgroup: str
+    name: str
+    slowdown_pct: float
+    ci95_pct: Interval | None
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file beside the report: its name relative to the report, and what it holds."""
+
+    path: str
+    content: str

@@ -1,0 +1,174 @@
+"""Counters per cgroup and window: instructions per cycle, and misses per 1,000 instructions.
+
+Where a PMU has fewer registers than events, the kernel lets them take turns and a count is scaled up by the time
+it was wanted over the time it ran (perf_event_open(2)). Below MIN_RUNNING_RATIO too much is guessed, and no
+figure is derived from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from collectors.readings import Missing
+from collectors.sched import OTHER
+from collectors.signals import Signal
+from probes.perf_event import (
+    BRANCH_MISSES,
+    CYCLES,
+    DTLB_LOAD_MISSES,
+    INSTRUCTIONS,
+    ITLB_LOAD_MISSES,
+    LLC_LOAD_MISSES,
+    Event,
+    Reading,
+    Refusal,
+    available,
+)
+from probes.snapshot import Snapshot
+
+MISSES = (LLC_LOAD_MISSES, DTLB_LOAD_MISSES, ITLB_LOAD_MISSES, BRANCH_MISSES)
+WANTED: tuple[Event, ...] = (CYCLES, INSTRUCTIONS, *MISSES)
+"""What to open the scheduler probe with."""
+
+MIN_RUNNING_RATIO = 0.8
+PER_INSTRUCTIONS = 1000
+
+IPC, MISS_RATES = "ipc", "cache, TLB and branch misses"
+
+NOT_ASKED_FOR = Missing("not counted in this recording")
+DID_NOT_RUN = Missing("the cgroup did not run in this window")
+
+
+@dataclass(frozen=True, slots=True)
+class CounterWindow:
+    """One cgroup in one window, all its CPUs together, kernel and user.
+
+    Counts are scaled to the whole time. Misses are per 1,000 instructions: of loads in the last-level cache and
+    the TLBs, and of predicted branches. `running_ratio` is of the event that was counted least of the time: at 1
+    nothing had to be scaled.
+    """
+
+    instructions: int | Missing
+    cycles: int | Missing
+    ipc: float | Missing
+    llc_misses: float | Missing
+    dtlb_misses: float | Missing
+    itlb_misses: float | Missing
+    branch_misses: float | Missing
+    running_ratio: float | Missing
+
+
+def window(before: Snapshot, after: Snapshot) -> dict[str, CounterWindow]:
+    """The counters of every cgroup that ran between two snapshots, by its path; of all, where nothing is counted.
+
+    On hybrid hosts a v2 and a v1 cgroup may have one path: they are shown as one, as in `collectors.sched`.
+    """
+    grown: dict[str, dict[str, Reading]] = {}
+    for key, counters in after.counters.items():
+        path = after.paths.get(key, OTHER)
+        growth = _growth(before.counters.get(key, {}), counters)
+        grown[path] = _add(grown[path], growth) if path in grown else growth
+    missing = {name: missing_because(refusal) for name, refusal in after.uncounted.items()}
+    return {
+        path: figures({**missing, **counts})
+        for path, counts in grown.items()
+        if not counts or any(reading.enabled_ns for reading in counts.values())
+    }
+
+
+def figures(counts: Mapping[str, Reading | Missing]) -> CounterWindow:
+    """What the counts of one window, by event name, amount to."""
+    found = {event: counts.get(event.name, NOT_ASKED_FOR) for event in WANTED}
+    instructions, cycles = found[INSTRUCTIONS], found[CYCLES]
+    ratios = [running_ratio(reading) for reading in found.values() if isinstance(reading, Reading)]
+    return CounterWindow(
+        instructions=scaled(instructions),
+        cycles=scaled(cycles),
+        ipc=_quotient(instructions, cycles),
+        llc_misses=_quotient(found[LLC_LOAD_MISSES], instructions, PER_INSTRUCTIONS),
+        dtlb_misses=_quotient(found[DTLB_LOAD_MISSES], instructions, PER_INSTRUCTIONS),
+        itlb_misses=_quotient(found[ITLB_LOAD_MISSES], instructions, PER_INSTRUCTIONS),
+        branch_misses=_quotient(found[BRANCH_MISSES], instructions, PER_INSTRUCTIONS),
+        running_ratio=min(ratios) if ratios else scaled(instructions),
+    )
+
+
+def running_ratio(reading: Reading) -> float:
+    """The share of the time in which the event was wanted that it was counted; 0 to 1."""
+    return min(1.0, reading.running_ns / reading.enabled_ns) if reading.enabled_ns > 0 else 0.0
+
+
+def scaled(reading: Reading | Missing) -> int | Missing:
+    """The count as it would have been, had the event run all the time; nothing to scale from is missing."""
+    if isinstance(reading, Missing):
+        return reading
+    if reading.enabled_ns <= 0:
+        return DID_NOT_RUN
+    if reading.running_ns <= 0:
+        return Missing("the event never had a counter: others hold them all", "stop other users of the PMU")
+    return round(reading.value / running_ratio(reading))
+
+
+def missing_because(refusal: Refusal) -> Missing:
+    """A refusal as a missing value."""
+    return Missing(refusal.reason, refusal.remedy)
+
+
+def signals(refusals: Mapping[Event, Refusal | None] | None = None) -> list[Signal]:
+    """What this host can count (`refusals`: as `available` says), for `jostle doctor`."""
+    found = available(WANTED) if refusals is None else refusals
+    refused = next((refusal for event in (CYCLES, INSTRUCTIONS) if (refusal := found[event])), None)
+    if refused:
+        return [_missing(name, refused) for name in (IPC, MISS_RATES)]
+    how = "hardware counters, read when a CPU goes over to another cgroup"
+    return [Signal(IPC, "available", how), _miss_rates({event: found[event] for event in MISSES})]
+
+
+def _miss_rates(refusals: Mapping[Event, Refusal | None]) -> Signal:
+    lacking = {event.name: refusal for event, refusal in refusals.items() if refusal}
+    if len(lacking) == len(refusals):
+        return _missing(MISS_RATES, next(iter(lacking.values())))
+    if lacking:
+        return Signal(MISS_RATES, "degraded", f"this CPU does not count {', '.join(lacking)}")
+    return Signal(MISS_RATES, "available", "last-level cache, both TLBs and branches")
+
+
+def _missing(name: str, refusal: Refusal) -> Signal:
+    return Signal(name, "missing", refusal.reason, refusal.remedy)
+
+
+def _growth(before: Mapping[str, Reading], after: Mapping[str, Reading]) -> dict[str, Reading]:
+    zero = Reading(0, 0, 0)
+    return {name: _less(reading, before.get(name, zero)) for name, reading in after.items()}
+
+
+def _less(after: Reading, before: Reading) -> Reading:
+    """Growth; never below 0, also where a dead cgroup's figures were cleared between the two."""
+    return Reading(
+        max(0, after.value - before.value),
+        max(0, after.enabled_ns - before.enabled_ns),
+        max(0, after.running_ns - before.running_ns),
+    )
+
+
+def _add(left: Mapping[str, Reading], right: Mapping[str, Reading]) -> dict[str, Reading]:
+    return {
+        name: Reading(a.value + b.value, a.enabled_ns + b.enabled_ns, a.running_ns + b.running_ns)
+        for name, a in left.items()
+        if (b := right.get(name))
+    }
+
+
+def _quotient(count: Reading | Missing, by: Reading | Missing, factor: int = 1) -> float | Missing:
+    """`factor` counts per unit of `by`, both scaled; refused where one of them ran too little of the time."""
+    dividend, divisor = scaled(count), scaled(by)
+    if isinstance(divisor, Missing):
+        return divisor
+    if isinstance(dividend, Missing):
+        return dividend
+    ratio = min(running_ratio(reading) for reading in (count, by) if isinstance(reading, Reading))
+    if ratio < MIN_RUNNING_RATIO:
+        return Missing(
+            f"counted for {ratio:.0%} of the time, and below {MIN_RUNNING_RATIO:.0%} nothing is concluded",
+            "count fewer events, or stop other users of the PMU",
+        )
+    return factor * dividend / divisor if divisor else DID_NOT_RUN

@@ -1,0 +1,250 @@
+"""Scheduler windows: what each cgroup ran, waited and was preempted between two snapshots of the probe."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import reduce
+from typing import NamedTuple
+
+from collectors import histogram
+from collectors.hierarchy import CgroupLayout, walk
+from probes.errors import HostError
+from probes.layout import KEY_V1
+from probes.sched import Identity, SchedProbe
+from probes.snapshot import CpuFigures, Figures, PairFigures, Snapshot
+
+KERNEL, OTHER, REST = "kernel", "other", "rest"
+"""Names of what is no cgroup: kernel threads, cgroups beyond the probe's slots, and in a victim's waits those
+aggressors that are not among its MOST_AGGRESSORS. A cgroup's name begins with `/`."""
+
+# On a host where everyone waits for everyone, 200 busy cgroups make 40,000 pairs: too many to keep each second.
+MOST_AGGRESSORS = 20
+
+
+class WaitFor(NamedTuple):
+    """How long a cgroup waited while another ran on its CPU, and how often that one preempted it."""
+
+    wait_ns: int
+    preemptions: int
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupWindow:
+    """One cgroup in one window; times are summed over its tasks and CPUs.
+
+    `wait_ns` is the whole wait on the run queue, and the sum of: `self_ns` (behind its own threads), `wakeup_ns`
+    (the CPU was idle), `throttled_ns` (an own or an ancestor's quota), `unattributed_ns` and the waits in
+    `waited_for`. `preempt_wait_ns` is the part, across all of these, of waits that began with a preemption.
+    `stolen_ns` is the part of `run_ns` that interrupts or the hypervisor took.
+    """
+
+    path: str
+    run_ns: int
+    wait_ns: int
+    self_ns: int
+    wakeup_ns: int
+    throttled_ns: int
+    unattributed_ns: int
+    preempt_wait_ns: int
+    stolen_ns: int
+    switches: int
+    preempted_own: int
+    preempted_foreign: int
+    preempted_throttled: int
+    histogram: tuple[int, ...]
+    waited_for: Mapping[str, WaitFor]
+
+
+@dataclass(frozen=True, slots=True)
+class CpuWindow:
+    """One CPU in one window: the mean number of tasks that ran (0 to 1) and that waited for it."""
+
+    running: float
+    waiting: float
+    switches: int
+
+
+@dataclass(frozen=True, slots=True)
+class SchedWindow:
+    """All cgroups and CPUs in one window that ended at `end_ns` (CLOCK_MONOTONIC).
+
+    `shed` names what the probe left out in it to keep its budget, `homeless` counts cgroups that had no slot.
+    """
+
+    end_ns: int
+    duration_ns: int
+    cgroups: Mapping[str, CgroupWindow]
+    cpus: tuple[CpuWindow, ...]
+    homeless: int
+    shed: tuple[str, ...] = ()
+
+
+_NO_PAIR = PairFigures(0, 0)
+_SUMMED = tuple(f.name for f in fields(CgroupWindow) if f.name not in {"path", "histogram", "waited_for"})
+
+
+def identity_of(layout: CgroupLayout) -> Identity:
+    """What tells cgroups apart on this host: see `probes.sched.Identity`.
+
+    Raises:
+        HostError: Neither a v2 hierarchy nor a v1 one with the cpu controller is mounted.
+    """
+    v2_root_id = os.stat(layout.v2_mount).st_ino if layout.v2_mount else None  # noqa: PTH116  one call, not a walk
+    v1_id = layout.v1_cpu_hierarchy_id if layout.cpu_on == "v1" else None
+    if v2_root_id is None and v1_id is None:
+        raise HostError(
+            "no cgroup hierarchy tells workloads apart", "mount cgroup2, or the v1 cpu controller"
+        )
+    return Identity(v2_root_id=v2_root_id, v1_hierarchy_id=v1_id)
+
+
+def list_cgroups(layout: CgroupLayout) -> Iterator[tuple[int, str]]:
+    """(key, path) of every cgroup of the hierarchies that `identity_of` chose."""
+    if layout.v2_mount:
+        yield from ((cgroup.id, cgroup.path) for cgroup in walk(layout.v2_mount))
+    if layout.cpu_on == "v1":
+        yield from ((cgroup.id | KEY_V1, cgroup.path) for cgroup in walk(layout.v1_mounts["cpu"]))
+
+
+def open_probe(layout: CgroupLayout) -> SchedProbe:
+    """The scheduler probe, attached, for this host's hierarchies.
+
+    Raises:
+        HostError: See `SchedProbe`.
+    """
+    return SchedProbe(identity_of(layout), lambda: list_cgroups(layout))
+
+
+def window(before: Snapshot, after: Snapshot) -> SchedWindow:
+    """The difference of two snapshots. Cgroups that did nothing are left out; no figure is negative."""
+    duration_ns = max(1, after.monotonic_ns - before.monotonic_ns)
+    waits = _waits(before, after)
+    grown = [
+        _grown(after.paths.get(key, OTHER), before.cgroups.get(key), figures, waits.get(key, {}))
+        for key, figures in after.cgroups.items()
+        if figures is not before.cgroups.get(key)
+    ]
+    return SchedWindow(
+        end_ns=after.monotonic_ns,
+        duration_ns=duration_ns,
+        cgroups=_by_path(cgroup for cgroup in grown if cgroup.run_ns or cgroup.wait_ns or cgroup.switches),
+        cpus=tuple(_cpu(b, a, duration_ns) for b, a in zip(before.cpus, after.cpus, strict=True)),
+        homeless=after.homeless,
+        shed=after.shed,
+    )
+
+
+def subtree(windows: Mapping[str, CgroupWindow], path: str) -> CgroupWindow:
+    """A cgroup with everything below it, as one: waits among its parts become its own (`self_ns`)."""
+    inside = [cgroup for name, cgroup in windows.items() if is_within(name, path)]
+    whole = add(path, inside)
+    own_ns = sum(wait.wait_ns for name, wait in whole.waited_for.items() if is_within(name, path))
+    own_preemptions = sum(
+        wait.preemptions for name, wait in whole.waited_for.items() if is_within(name, path)
+    )
+    figures = {name: getattr(whole, name) for name in _SUMMED}
+    figures["self_ns"] += own_ns
+    figures["preempted_own"] += own_preemptions
+    figures["preempted_foreign"] = max(0, figures["preempted_foreign"] - own_preemptions)
+    others = {name: wait for name, wait in whole.waited_for.items() if not is_within(name, path)}
+    return CgroupWindow(path=path, **figures, histogram=whole.histogram, waited_for=others)
+
+
+def is_within(path: str, ancestor: str) -> bool:
+    """Whether a path is the ancestor or below it."""
+    return path == ancestor or path.startswith(ancestor.rstrip("/") + "/")
+
+
+def add(path: str, parts: Iterable[CgroupWindow]) -> CgroupWindow:
+    """The sum of windows, of one cgroup over time or of several cgroups, under the name `path`."""
+    parts = list(parts)
+    figures = {name: sum(getattr(part, name) for part in parts) for name in _SUMMED}
+    waited_for: dict[str, WaitFor] = {}
+    for part in parts:
+        for name, wait in part.waited_for.items():
+            waited_for[name] = _plus(waited_for[name], wait) if name in waited_for else wait
+    return CgroupWindow(
+        path=path,
+        **figures,
+        histogram=histogram.add(part.histogram for part in parts),
+        waited_for=waited_for,
+    )
+
+
+def _by_path(cgroups: Iterable[CgroupWindow]) -> dict[str, CgroupWindow]:
+    """On hybrid hosts a v2 and a v1 cgroup may have one path: they are shown as one."""
+    found: dict[str, CgroupWindow] = {}
+    for cgroup in cgroups:
+        twin = found.get(cgroup.path)
+        found[cgroup.path] = add(cgroup.path, [twin, cgroup]) if twin else cgroup
+    return found
+
+
+def _waits(before: Snapshot, after: Snapshot) -> dict[int, dict[str, WaitFor]]:
+    """By victim; pairs that did not grow are the same objects in both snapshots."""
+    waits: dict[int, dict[str, WaitFor]] = {}
+    old_pairs, paths = before.pairs, after.paths
+    for pair, new in after.pairs.items():
+        old = old_pairs.get(pair, _NO_PAIR)
+        if new is old:
+            continue
+        victim, aggressor = pair
+        by_name = waits.setdefault(victim, {})
+        name = paths.get(aggressor, OTHER)
+        wait = WaitFor(max(0, new.wait_ns - old.wait_ns), max(0, new.preemptions - old.preemptions))
+        by_name[name] = _plus(by_name[name], wait) if name in by_name else wait
+    return {victim: _heaviest(by_name) for victim, by_name in waits.items()}
+
+
+def _heaviest(waits: dict[str, WaitFor]) -> dict[str, WaitFor]:
+    """The MOST_AGGRESSORS that were waited for longest, the others together as REST."""
+    if len(waits) <= MOST_AGGRESSORS:
+        return waits
+    ranked = sorted(waits.items(), key=lambda item: -item[1].wait_ns)
+    rest = reduce(_plus, (wait for _, wait in ranked[MOST_AGGRESSORS:]))
+    return {**dict(ranked[:MOST_AGGRESSORS]), REST: rest}
+
+
+def _plus(a: WaitFor, b: WaitFor) -> WaitFor:
+    return WaitFor(a.wait_ns + b.wait_ns, a.preemptions + b.preemptions)
+
+
+def _grown(
+    path: str, before: Figures | None, after: Figures, waited_for: Mapping[str, WaitFor]
+) -> CgroupWindow:
+    def growth(name: str) -> int:
+        old: int = getattr(before, name) if before else 0
+        return max(0, int(getattr(after, name)) - old)
+
+    zeros = (0,) * len(after.histogram)
+    return CgroupWindow(
+        path=path,
+        run_ns=growth("run_ns"),
+        wait_ns=growth("wait_ns"),
+        self_ns=growth("self_ns"),
+        wakeup_ns=growth("idle_ns"),
+        throttled_ns=growth("throttled_ns"),
+        unattributed_ns=growth("migrated_ns") + growth("overrun_ns"),
+        preempt_wait_ns=growth("preempt_wait_ns"),
+        stolen_ns=growth("stolen_ns"),
+        switches=growth("switches_in"),
+        preempted_own=growth("preempted_own"),
+        preempted_foreign=growth("preempted_foreign"),
+        preempted_throttled=growth("preempted_throttled"),
+        histogram=histogram.subtract(after.histogram, before.histogram if before else zeros),
+        waited_for=_with_rest(waited_for, growth("rest_ns")),
+    )
+
+
+def _with_rest(waits: Mapping[str, WaitFor], rest_ns: int) -> Mapping[str, WaitFor]:
+    """What the kernel's side found no room to tell apart belongs to the rest as well."""
+    return {**waits, REST: _plus(waits.get(REST, WaitFor(0, 0)), WaitFor(rest_ns, 0))} if rest_ns else waits
+
+
+def _cpu(before: CpuFigures, after: CpuFigures, duration_ns: int) -> CpuWindow:
+    """Little's law: time spent in a state, over wall time, is the mean number in that state. Exact, unlike samples."""
+    return CpuWindow(
+        running=max(0, after.run_ns - before.run_ns) / duration_ns,
+        waiting=max(0, after.wait_ns - before.wait_ns) / duration_ns,
+        switches=max(0, after.switches - before.switches),
+    )

@@ -1,0 +1,218 @@
+"""What kernel files can tell on this host, and what would mend what they cannot.
+
+Each check tries the very reader that collects the signal: of the host, or of the first cgroup below a mount.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from collectors.block_io import read_block_io
+from collectors.cpu_time import HostCpuTime, read_cpu_time
+from collectors.frequency import MsrPmu, read_frequencies, read_msr_pmu
+from collectors.hierarchy import CgroupLayout, detect_layout
+from collectors.memory import read_memory
+from collectors.psi import cgroup_pressure, host_pressure
+from collectors.readings import Missing, missing_in, names_in
+from collectors.resctrl import read_resctrl
+from collectors.runtime_state import STATE_FOLDERS
+from collectors.schedstat import NONE, read_task
+from collectors.throttling import NO_CONTROLLER
+from collectors.topology import Groups, read_topology
+from probes.errors import HostError
+
+State = Literal["available", "degraded", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One thing that might be measured here.
+
+    `reason` says why, also when it is available; `remedy` what would mend it, if anything is known to.
+    """
+
+    name: str
+    state: State
+    reason: str
+    remedy: str | None = None
+
+
+def file_signals(root: Path = Path("/")) -> list[Signal]:
+    """The state of every signal that comes from files alone, in a fixed order."""
+    return [*_cgroup_signals(root), *_host_signals(root)]
+
+
+def _cgroup_signals(root: Path) -> list[Signal]:
+    try:
+        layout = detect_layout(root)
+    except HostError as error:
+        absent = Missing(error.message, error.remedy)
+        return [_missing(name, absent) for name in _CGROUP_CHECKS]
+    return [check(name, layout, root) for name, check in _CGROUP_CHECKS.items()]
+
+
+def _throttling(name: str, layout: CgroupLayout, _root: Path) -> Signal:
+    mount = layout.cpu_mount
+    if mount is None:
+        return _missing(name, NO_CONTROLLER)
+    if layout.cpu_on == "v2" and not (_first_cgroup(mount) / "cpu.max").exists():
+        return Signal(
+            name,
+            "degraded",
+            f"the cpu controller is not enabled for the cgroups in {mount}, which can have no limits then",
+            f"write +cpu to {mount}/cgroup.subtree_control",
+        )
+    return Signal(name, "available", f"the cpu controller is in the {layout.cpu_on} hierarchy at {mount}")
+
+
+def _psi(name: str, layout: CgroupLayout, root: Path) -> Signal:
+    resource = name.removeprefix("psi-")
+    host = getattr(host_pressure(root), resource).some.total_ns
+    if isinstance(host, Missing):
+        return _missing(name, host)
+    if layout.v2_mount is None:
+        return Signal(
+            name, "degraded", "only for the whole host: v1 cgroups have no pressure", "mount cgroup v2"
+        )
+    cgroup = getattr(cgroup_pressure(_first_cgroup(layout.v2_mount)), resource).some.total_ns
+    if isinstance(cgroup, Missing):
+        return Signal(name, "degraded", f"only for the whole host: {cgroup.reason}", cgroup.remedy)
+    return Signal(name, "available", "for the host and its cgroups")
+
+
+def _memory(name: str, layout: CgroupLayout, _root: Path) -> Signal:
+    mount = layout.v1_mounts.get("memory", layout.v2_mount)
+    if mount is None:
+        return _missing(name, Missing("no mounted cgroup hierarchy has the memory controller"))
+    counters = read_memory(_first_cgroup(mount)).counters
+    wanted = (counters.file_refaults, counters.major_faults, counters.scanned_pages, counters.reclaimed_pages)
+    absent = list(missing_in(wanted))
+    if len(absent) == len(wanted):
+        return _missing(name, absent[0])
+    if absent:
+        return Signal(
+            name, "degraded", f"memory.stat below {mount} has no counters of reclaim", "use cgroup v2"
+        )
+    return Signal(name, "available", f"memory.stat below {mount}")
+
+
+def _block_io(name: str, layout: CgroupLayout, _root: Path) -> Signal:
+    v1 = layout.v1_mounts.get("blkio")
+    mount = v1 or layout.v2_mount
+    if mount is None:
+        return _missing(name, Missing("no mounted cgroup hierarchy has the io controller"))
+    # The top of v1 sums up everything, and tells whether anything is counted at all.
+    usage = read_block_io(mount if v1 else _first_cgroup(mount))
+    return (
+        _missing(name, usage)
+        if isinstance(usage, Missing)
+        else Signal(name, "available", f"cgroups in {mount}")
+    )
+
+
+def _host_signals(root: Path) -> list[Signal]:
+    topology = read_topology(root)
+    return [
+        _frequency(root),
+        *_cpu_time(root),
+        _groups("smt-topology", topology.cores, "cores"),
+        _groups("llc-topology", topology.llc, "last-level caches"),
+        _resctrl(root),
+        _names(root),
+        _schedstat(root),
+    ]
+
+
+def _frequency(root: Path) -> Signal:
+    pmu = read_msr_pmu(root)
+    if isinstance(pmu, MsrPmu) and pmu.has_aperf_mperf:
+        return Signal("frequency", "available", "APERF and MPERF through the msr PMU")
+    frequencies = read_frequencies(root)
+    if isinstance(frequencies, Missing):
+        return _missing("frequency", frequencies)
+    return Signal(
+        "frequency", "degraded", "only cpufreq's figure at the moment of reading: no APERF and MPERF"
+    )
+
+
+def _cpu_time(root: Path) -> list[Signal]:
+    times = read_cpu_time(root)
+    if isinstance(times, Missing):
+        return [_missing("steal", times), _missing("interrupts", times)]
+    return [_steal(times), _interrupts(times)]
+
+
+def _steal(times: HostCpuTime) -> Signal:
+    steal_ns = times.total.steal_ns
+    if isinstance(steal_ns, Missing):
+        return _missing("steal", steal_ns)
+    return Signal("steal", "available", "the hypervisor reports stolen time; without one it is 0")
+
+
+def _interrupts(times: HostCpuTime) -> Signal:
+    absent = next(missing_in((times.total.irq_ns, times.total.softirq_ns)), None)
+    if absent is not None:
+        return _missing("interrupts", absent)
+    if times.total.irq_ns == 0:
+        return Signal(
+            "interrupts",
+            "degraded",
+            "no hardware interrupt time since boot: it is sampled at the timer tick, if at all",
+            "a kernel with CONFIG_IRQ_TIME_ACCOUNTING",
+        )
+    return Signal("interrupts", "available", "time in hardware and software interrupts per CPU")
+
+
+def _groups(name: str, groups: Groups | Missing, what: str) -> Signal:
+    if isinstance(groups, Missing):
+        return _missing(name, groups)
+    return Signal(name, "available", f"{what}: {len(groups)}, CPUs: {sum(map(len, groups))}")
+
+
+def _resctrl(root: Path) -> Signal:
+    groups = read_resctrl(root)
+    if isinstance(groups, Missing):
+        return _missing("resctrl", groups)
+    return Signal("resctrl", "available", f"{len(groups)} monitored groups")
+
+
+def _names(root: Path) -> Signal:
+    found = [
+        runtime
+        for runtime, folders in STATE_FOLDERS.items()
+        if any(names_in(root / folder) for folder in folders)
+    ]
+    source = f"containers by the files of {', '.join(found)}" if found else "no container's state was found"
+    return Signal("names", "available", f"units and ids by path; {source}")
+
+
+def _schedstat(root: Path) -> Signal:
+    task = read_task(root / "proc/self")
+    if isinstance(task, Missing):
+        return _missing("schedstat", task)
+    if (task.run_ns, task.slices) == (NONE.run_ns, NONE.slices):
+        return _missing(
+            "schedstat",
+            Missing("the kernel does not account for waiting per task", "sysctl kernel.task_delayacct=1"),
+        )
+    return Signal("schedstat", "available", "waits per cgroup without eBPF, and without who was waited for")
+
+
+def _first_cgroup(mount: Path) -> Path:
+    """The first cgroup below a mount, which has files that the top lacks; the top if it has none."""
+    return next((mount / name for name in names_in(mount) if (mount / name).is_dir()), mount)
+
+
+def _missing(name: str, why: Missing) -> Signal:
+    return Signal(name, "missing", why.reason, why.remedy)
+
+
+_CGROUP_CHECKS: dict[str, Callable[[str, CgroupLayout, Path], Signal]] = {
+    "throttling": _throttling,
+    "psi-cpu": _psi,
+    "psi-memory": _psi,
+    "psi-io": _psi,
+    "memory-reclaim": _memory,
+    "block-io": _block_io,
+}

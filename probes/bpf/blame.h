@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A wait is charged, by overlap in time, to everyone who ran on that CPU while the victim waited. */
+
+/* 1 unless x is 0. In arithmetic, hidden from the compiler: each branch costs the verifier a state per slice. */
+static __always_inline u64 is_set(u32 x)
+{
+	u64 wide = x;
+	asm volatile("" : "+r"(wide));
+	return -wide >> 63;
+}
+
+static __always_inline u64 holds_another(struct pair *pair, u32 key) { return is_set(pair->key) & is_set(pair->key ^ key); }
+
+/*
+ * The pair's place: the first in its bucket of four that is free or its own; NULL when there is none. After others
+ * were freed a pair may have two places: user space adds them up.
+ */
+static __always_inline struct pair *pair_of(u32 row_index, u32 victim, u32 aggressor)
+{
+	u32 key = victim << 16 | aggressor;
+	u32 in_row = (key * 0x9E3779B1U) >> PAIR_BUCKET_SHIFT;
+	u32 index = row_index * NR_PAIR_BUCKETS + in_row;
+	struct pair_bucket *bucket = pair_buckets.lookup(&index);
+	if (!bucket)
+		return NULL;
+	u64 not_0 = holds_another(&bucket->way[0], key), not_1 = not_0 & holds_another(&bucket->way[1], key);
+	u64 not_2 = not_1 & holds_another(&bucket->way[2], key), not_3 = not_2 & holds_another(&bucket->way[3], key);
+	u64 way = not_0 + not_1 + not_2 + not_3;
+	if (way >= PAIR_WAYS)
+		return NULL;
+	struct pair *pair = &bucket->way[way];
+	if (pair->key == 0) {
+		u32 place = in_row * PAIR_WAYS + way, word = row_index * CLAIMED_WORDS + place / 64;
+		u64 *claimed = claimed_pairs.lookup(&word);
+		if (!claimed)
+			return NULL;
+		pair->key = key;
+		*claimed |= 1ULL << (place & 63);
+	}
+	return pair;
+}
+
+static __always_inline struct slice *slice_of(u32 row_index, u32 place)
+{
+	u32 index = row_index * NR_SLICES + (place & (NR_SLICES - 1));
+	return slices.lookup(&index);
+}
+
+/* The slice is written before `head` says so: the sweep reads the rings of other CPUs. */
+static __always_inline void push_slice(struct row *row, u32 cpu, u64 start, u32 slot)
+{
+	struct slice *slice = slice_of(cpu, row->head + 1);
+	if (slice) {
+		slice->start = start;
+		slice->slot = slot;
+	}
+	barrier();
+	row->head++;
+	row->slot = slot;
+}
+
+static __always_inline void charge(u32 row_index, struct slot_stats *victim, u32 victim_slot, u32 slot, u64 ns)
+{
+	if (slot == victim_slot) {
+		victim->self_ns += ns;
+	} else if (slot == SLOT_IDLE) {
+		victim->idle_ns += ns;
+	} else {
+		struct pair *pair = pair_of(row_index, victim_slot, slot);
+		if (pair)
+			pair->wait_ns += ns;
+		else
+			victim->rest_ns += ns;
+	}
+}
+
+/* Clocks of two CPUs may differ by a little: never below 0. */
+static __always_inline u64 less(u64 a, u64 b) { return a > b ? a - b : 0; }
+
+/* Length of the part of [from, to) inside [low, high). */
+static __always_inline u64 overlap(u64 from, u64 to, u64 low, u64 high)
+{
+	u64 start = from > low ? from : low;
+	u64 end = to < high ? to : high;
+	return less(end, start);
+}
+
+/*
+ * Charges [from, to), less the victim's throttled episode [quiet_from, quiet_to), by the slices of `cpu`, newest
+ * (`head`) first, into `row` (that CPU's own, but for the sweep). Bounded by the ring: what is older is overrun.
+ *
+ * The bounds live in the row, not in registers: reloaded in each round they are unknown numbers again, so the
+ * verifier's states meet at the head of the loop. In registers it gives up after a million instructions.
+ */
+static __always_inline void charge_slices(u32 cpu, u32 head, struct row *row, u32 row_index, struct slot_stats *victim,
+					  u32 victim_slot, u64 from, u64 to, u64 quiet_from, u64 quiet_to)
+{
+	volatile struct walk *walk = &row->walk;
+	walk->from = from;
+	walk->end = to;
+	walk->quiet_from = quiet_from;
+	walk->quiet_to = quiet_to;
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < NR_SLICES; i++) {
+		struct slice *slice = slice_of(cpu, head - i);
+		if (!slice)
+			break;
+		u64 start = slice->start, low = walk->from, end = walk->end;
+		if (start == 0)
+			break;
+		bool last = start <= low;
+		if (!last)
+			low = start;
+		if (low < end) {
+			u64 ns = end - low - overlap(low, end, walk->quiet_from, walk->quiet_to);
+			charge(row_index, victim, victim_slot, slice->slot, ns);
+			walk->end = low;
+		}
+		if (last)
+			return;
+	}
+	u64 older = walk->end;
+	victim->overrun_ns += less(older, walk->from) - overlap(walk->from, older, walk->quiet_from, walk->quiet_to);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the hooks write and user space reads through mmap. One row per possible CPU, written by that CPU alone
+ * (so no atomics anywhere), and one more, SWEEP_ROW, written by the sweep. `probes/layout.py` is the same in
+ * Python and passes the sizes, which are asserted here.
+ */
+
+/* Reserved slots; cgroups start at FIRST_SLOT. */
+#define SLOT_IDLE 0
+#define SLOT_KERNEL 1
+#define SLOT_OTHER 2
+#define FIRST_SLOT 3
+
+#define SWEEP_ROW NR_CPUS
+
+/* What a row may still be told to leave out (see shed.py), in this order. */
+#define SHED_BLAME 1
+#define SHED_HISTOGRAM 2
+
+/* Figures of one cgroup on one CPU. Times in ns of the run queue's clock; u32 counters wrap. */
+struct slot_stats {
+	u64 run_ns;
+	u64 wait_ns;         /* all of it: the next six and rest_ns are parts of it, the others are in the pairs */
+	u64 self_ns;         /* behind threads of the same cgroup */
+	u64 idle_ns;         /* the CPU was idle: wake-up latency */
+	u64 throttled_ns;    /* on an own or an ancestor's quota */
+	u64 migrated_ns;     /* on a CPU it was moved away from: unattributed */
+	u64 overrun_ns;      /* older than the ring reaches: unattributed */
+	u64 preempt_wait_ns; /* across the others: waits that began with an involuntary switch */
+	u64 stolen_ns;       /* part of run_ns that interrupts or the hypervisor took */
+	u64 rest_ns;         /* behind cgroups for which there was no room in the pairs */
+	u32 switches_in;
+	u32 preempted_own;       /* involuntary switches, by who came next */
+	u32 preempted_foreign;
+	u32 preempted_throttled; /* the quota ran out: nobody preempted it */
+	/* The last throttled episode seen on this CPU; kernel bookkeeping, not for user space. */
+	u64 throttle_queue; /* the cfs_rq that the three below are about */
+	u64 throttle_seen_ns;
+	u64 throttle_start;
+	u64 throttle_end; /* 0 while it lasts */
+	u32 histogram[NR_BUCKETS];
+};
+
+/* Who waited for whom: victim << 16 | aggressor, 0 when free. */
+struct pair {
+	u32 key;
+	u32 preemptions;
+	u64 wait_ns;
+};
+
+#define PAIR_WAYS 4
+struct pair_bucket {
+	struct pair way[PAIR_WAYS];
+};
+
+/* Who ran from `start` until the next slice's start. */
+struct slice {
+	u64 start;
+	u64 slot;
+};
+
+/* What is left to charge of a wait; see charge_slices(). */
+struct walk {
+	u64 from;
+	u64 end;
+	u64 quiet_from;
+	u64 quiet_to;
+};
+
+struct row {
+	u64 attached; /* clock of the first switch seen */
+	u64 since;    /* clock of the last switch */
+	u64 clock;    /* newest clock seen, by the sweep as well */
+	u64 stolen_seen_ns;
+	u32 slot; /* who runs now */
+	u32 head; /* of the ring */
+	u32 shed;
+	u32 runner; /* pid + 1 of who runs now; 0: not known yet */
+	u64 switches;
+	u64 unreported;    /* switches that the kernel made without calling the hook; see resume() */
+	u64 swept_wait_ns; /* waiting on this CPU, less throttled, that the sweep counted in its own row */
+	struct walk walk;
+};
+
+/* Bitmap of pairs ever used: what user space has to read. */
+#define CLAIMED_WORDS (NR_PAIR_BUCKETS * PAIR_WAYS / 64)
+
+/* A task as it last left a CPU: direct-mapped by pid, so two tasks may push each other out; `pid` tells. */
+struct departure {
+	u32 pid;
+	u32 involuntary;
+	u64 run_delay_ns; /* then */
+	u64 settled_ns;   /* of the wait since then, what the sweep or a move has already counted */
+	u64 settled;      /* and up to which clock */
+};
+
+/* cgroup key to slot. */
+#define SLOT_WAYS 4
+struct slot_bucket {
+	struct {
+		u64 key; /* 0 when free */
+		u64 slot;
+	} way[SLOT_WAYS];
+};
+
+#define PATH_BYTES 240
+struct slot_name {
+	u64 key;
+	u64 length;
+	char path[PATH_BYTES];
+};
+
+/* Births and deaths of cgroups. The kernel serialises them (cgroup_mutex), so plain counters do. */
+struct lifecycle {
+	u64 free_head; /* next slot to take, by the mkdir hook */
+	u64 free_tail; /* one past the last slot offered, by user space */
+	u64 died_head; /* next place to report a death, by the rmdir hook */
+	s64 homeless;  /* cgroups without a slot born, less those removed: they are counted as SLOT_OTHER */
+};
+
+_Static_assert(sizeof(struct slot_stats) == SIZE_SLOT_STATS, "probes/layout.py disagrees on slot_stats");
+_Static_assert(sizeof(struct row) == SIZE_ROW, "probes/layout.py disagrees on row");
+_Static_assert(sizeof(struct departure) == SIZE_DEPARTURE, "probes/layout.py disagrees on departure");
+_Static_assert(sizeof(struct slot_bucket) == SIZE_SLOT_BUCKET, "probes/layout.py disagrees on slot_bucket");
+_Static_assert(sizeof(struct slot_name) == SIZE_SLOT_NAME, "probes/layout.py disagrees on slot_name");
+_Static_assert(sizeof(struct lifecycle) == SIZE_LIFECYCLE, "probes/layout.py disagrees on lifecycle");
+
+/* Values stay small: bcc's compile time grows with them (a row with its ring and pairs inside: 1.1 s). */
+#define BPF_F_MMAPABLE 0x400
+BPF_F_TABLE("array", u32, struct slot_stats, slot_stats, (NR_CPUS + 1) * NR_SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct row, rows, NR_CPUS + 1, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct slice, slices, (NR_CPUS + 1) * NR_SLICES, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct pair_bucket, pair_buckets, (NR_CPUS + 1) * NR_PAIR_BUCKETS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, u64, claimed_pairs, (NR_CPUS + 1) * CLAIMED_WORDS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct departure, departures, NR_DEPARTURES, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct slot_bucket, slot_buckets, NR_SLOT_BUCKETS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct slot_name, slot_names, NR_SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct lifecycle, lifecycle, 1, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, u64, free_slots, NR_SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, u64, died_slots, NR_SLOTS, BPF_F_MMAPABLE);

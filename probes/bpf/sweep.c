@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A task iterator, run once an interval: counts what the waiting tasks have waited so far, so that a starved task
+ * shows while it starves, and remembers (departure.settled) what it counted, so that its arrival adds the rest.
+ *
+ * It runs beside the switch hook of other CPUs and writes to rows of its own. A task that arrives between being
+ * read here and its `settled` being written is counted twice: a window of some 100 ns per waiting task and sweep.
+ */
+
+int on_task(u64 *ctx)
+{
+	u64 task = ctx[1]; /* struct bpf_iter__task: meta, task */
+	if (!task)
+		return 0;
+	u64 cfs_rq = load64(task, OFF_task_struct_cfs_rq);
+	u64 rq = load64(cfs_rq, OFF_cfs_rq_rq);
+	u32 cpu = load32(rq, OFF_rq_cpu);
+	u32 sweep = SWEEP_ROW;
+	struct row *ran = rows.lookup(&cpu), *row = rows.lookup(&sweep);
+	if (!ran || !row || cpu >= NR_CPUS || ran->attached == 0)
+		return 0;
+	u64 now = load64(rq, OFF_rq_clock);
+	if (now > ran->clock)
+		ran->clock = now;
+
+	u64 queued = load64(task, OFF_task_struct_last_queued);
+	if (queued == 0 || queued >= now)
+		return 0;
+	u32 pid = load32(task, OFF_task_struct_pid);
+	u32 slot = slot_of_task(task, pid);
+	u32 index = pid & (NR_DEPARTURES - 1);
+	struct departure *left = departures.lookup(&index);
+	struct slot_stats *stats = stats_of(SWEEP_ROW, slot);
+	if (!left || !stats || slot == SLOT_IDLE)
+		return 0;
+
+	struct wait wait = wait_of(task, left, pid, queued, now, ran->attached);
+	if (load64(task, OFF_task_struct_last_queued) != queued) /* it has just arrived, so run_delay holds the wait */
+		return 0;
+	u64 new_ns = less(wait.total_ns, wait.settled_ns);
+	u64 here_ns = less(now, wait.from);
+	stats->wait_ns += new_ns;
+	if (wait.preempted)
+		stats->preempt_wait_ns += new_ns;
+	if (new_ns > here_ns)
+		stats->migrated_ns += new_ns - here_ns;
+	u64 quiet_from = 0, quiet_to = 0;
+#if HAVE_THROTTLING
+	struct slot_stats *local = stats_of(cpu, slot);
+	if (is_throttled(task, cfs_rq)) {
+		bool open = local && local->throttle_queue == cfs_rq && local->throttle_start && !local->throttle_end;
+		quiet_from = open ? local->throttle_start : queued;
+		quiet_to = now;
+	} else if (local) {
+		quiet_from = local->throttle_start;
+		quiet_to = throttle_end(local, cfs_rq);
+	}
+	stats->throttled_ns += overlap(wait.from, now, quiet_from, quiet_to);
+#endif
+	ran->swept_wait_ns += here_ns - overlap(wait.from, now, quiet_from, quiet_to);
+	if (ran->shed & SHED_BLAME)
+		stats->overrun_ns += here_ns - overlap(wait.from, now, quiet_from, quiet_to);
+	else
+		charge_slices(cpu, ran->head, row, SWEEP_ROW, stats, slot, wait.from, now, quiet_from, quiet_to);
+
+	if (left->pid != pid) { /* a new task that has never run, or one that left before the probe came */
+		left->pid = pid;
+		left->involuntary = 0;
+		left->run_delay_ns = load64(task, OFF_task_struct_pcount) ? load64(task, OFF_task_struct_run_delay) : 0;
+	}
+	left->settled_ns = wait.total_ns;
+	left->settled = now;
+	return 0;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * sched_switch: the one hook on the hot path. No clock, no helper call but the CPU's number, no hash, no atomics.
+ *
+ * When it fires, rq->clock is now, and next->sched_info.last_queued is when the incoming task became runnable;
+ * their difference is what sched_info_arrive() (kernel/sched/stats.h) is about to add to run_delay.
+ */
+
+static __always_inline void leave(struct slot_stats *stats, u32 cpu, u64 prev, u32 prev_pid, u32 slot, u32 next_slot,
+				  u64 now, bool involuntary, bool dead)
+{
+	u32 index = prev_pid & (NR_DEPARTURES - 1);
+	struct departure *left = departures.lookup(&index);
+	if (left) {
+		left->pid = dead ? 0 : prev_pid;
+		left->involuntary = involuntary;
+		left->run_delay_ns = load64(prev, OFF_task_struct_run_delay);
+		left->settled_ns = 0;
+		left->settled = 0;
+	}
+	if (!involuntary)
+		return;
+#if HAVE_THROTTLING
+	u64 cfs_rq = load64(prev, OFF_task_struct_cfs_rq);
+	if (is_throttled(prev, cfs_rq)) {
+		stats->preempted_throttled++;
+		begin_throttle(stats, cfs_rq, now);
+		return;
+	}
+#endif
+	if (slot == next_slot) {
+		stats->preempted_own++;
+		return;
+	}
+	stats->preempted_foreign++;
+	struct pair *pair = pair_of(cpu, slot, next_slot);
+	if (pair)
+		pair->preemptions++;
+}
+
+/* Counts a wait that has ended; returns how much of it is new, the sweep not having counted it before. */
+static __always_inline u64 count_wait(struct slot_stats *stats, struct row *row, struct wait *wait)
+{
+	u64 new_ns = less(wait->total_ns, wait->settled_ns);
+	stats->wait_ns += new_ns;
+	if (wait->preempted)
+		stats->preempt_wait_ns += new_ns;
+	if (!(row->shed & SHED_HISTOGRAM)) {
+		u64 bucket = bucket_of(wait->total_ns);
+		asm volatile("" : "+r"(bucket)); /* the verifier must see the check below, so the compiler may not know better */
+		if (bucket < NR_BUCKETS)
+			stats->histogram[bucket]++;
+	}
+	return new_ns;
+}
+
+static __always_inline void arrive(struct slot_stats *stats, struct row *row, struct slice *slice, u32 cpu, u64 next,
+				   u32 next_pid, u32 slot, u64 cfs_rq, u64 now)
+{
+	stats->switches_in++;
+	u64 queued = load64(next, OFF_task_struct_last_queued);
+	if (queued == 0 || queued > now) /* never left the queue: woken before it had gone to sleep */
+		return;
+	u32 index = next_pid & (NR_DEPARTURES - 1);
+	struct departure *left = departures.lookup(&index);
+	if (!left)
+		return;
+	struct wait wait = wait_of(next, left, next_pid, queued, now, row->attached);
+	u64 here_ns = less(now, wait.from), new_ns = count_wait(stats, row, &wait);
+	if (new_ns > here_ns)
+		stats->migrated_ns += new_ns - here_ns;
+	u64 quiet_from = 0, quiet_to = 0;
+#if HAVE_THROTTLING
+	update_throttle(stats, cfs_rq, queued);
+	if (stats->throttle_end > wait.from) {
+		quiet_from = stats->throttle_start;
+		quiet_to = stats->throttle_end;
+		stats->throttled_ns += overlap(wait.from, now, quiet_from, quiet_to);
+	}
+#endif
+	if (row->shed & SHED_BLAME)
+		stats->overrun_ns += here_ns - overlap(wait.from, now, quiet_from, quiet_to);
+	else if (slice->start <= wait.from && quiet_to == 0)
+		charge(cpu, stats, slot, row->slot, here_ns); /* nearly always: the last slice covers it */
+	else
+		charge_slices(cpu, row->head, row, cpu, stats, slot, wait.from, now, quiet_from, quiet_to);
+}
+
+/*
+ * The task that leaves is not the one that came last. Either nobody has come yet, or the kernel switched without
+ * calling the hook: on a 6.18 guest some switches away from a few threads, five a second, are in no tracer's record.
+ * Then the task that leaves came when its last_arrival says, and its whole wait is what run_delay grew by.
+ */
+static __always_inline void resume(struct row *row, u32 cpu, u64 prev, u32 prev_pid, u64 now, u64 stolen_total_ns)
+{
+	u32 slot = slot_of_task(prev, prev_pid);
+	if (row->attached == 0) {
+		row->attached = row->since = now;
+		row->stolen_seen_ns = stolen_total_ns;
+		push_slice(row, cpu, now, slot);
+		count(cpu, slot, slot);
+		return;
+	}
+	row->unreported++;
+	u64 since = row->since, came = load64(prev, OFF_task_struct_last_arrival);
+	if (prev_pid == 0 || came < since || came > now)
+		came = since;
+	u32 index = (row->runner - 1) & (NR_DEPARTURES - 1), last_slot = row->slot;
+	struct departure *left = departures.lookup(&index);
+	if (left && left->pid == row->runner - 1)
+		left->pid = 0; /* it left unseen: what is remembered of it is older */
+	struct slot_stats *stats = stats_of(cpu, last_slot);
+	if (stats && last_slot != SLOT_IDLE)
+		stats->run_ns += came - since;
+	row->since = came;
+	count(cpu, last_slot, slot);
+	push_slice(row, cpu, came, slot);
+
+	index = prev_pid & (NR_DEPARTURES - 1);
+	left = departures.lookup(&index);
+	stats = stats_of(cpu, slot);
+	if (!left || !stats || prev_pid == 0)
+		return;
+	stats->switches_in++;
+	if (left->pid != prev_pid)
+		return;
+	struct wait wait = {
+		.total_ns = load64(prev, OFF_task_struct_run_delay) - left->run_delay_ns,
+		.settled_ns = left->settled_ns,
+		.preempted = left->involuntary,
+	};
+	if (wait.total_ns == 0)
+		return;
+	u64 new_ns = count_wait(stats, row, &wait), behind_last_ns = came - since;
+	if (behind_last_ns > new_ns)
+		behind_last_ns = new_ns;
+	charge(cpu, stats, slot, last_slot, behind_last_ns);
+	stats->overrun_ns += new_ns - behind_last_ns;
+}
+
+int on_switch(u64 *ctx)
+{
+	u64 prev = ctx[ARG_PREV], next = ctx[ARG_NEXT];
+	u32 cpu = bpf_get_smp_processor_id();
+	struct row *row = rows.lookup(&cpu);
+	if (!row || cpu >= NR_CPUS)
+		return 0;
+	u64 cfs_rq = load64(next, OFF_task_struct_cfs_rq);
+	u64 rq = load64(cfs_rq, OFF_cfs_rq_rq);
+	u64 now = load64(rq, OFF_rq_clock);
+	u32 prev_pid = load32(prev, OFF_task_struct_pid), next_pid = load32(next, OFF_task_struct_pid);
+	u32 next_slot = slot_of_task(next, next_pid);
+#ifdef ARG_PREV_STATE
+	u32 prev_state = ctx[ARG_PREV_STATE];
+#else
+	u32 prev_state = load32(prev, OFF_task_struct_state);
+#endif
+	u64 stolen_total_ns = 0;
+#ifdef OFF_rq_clock_task
+	stolen_total_ns = now - load64(rq, OFF_rq_clock_task);
+#endif
+	if (row->runner != prev_pid + 1)
+		resume(row, cpu, prev, prev_pid, now, stolen_total_ns);
+	row->runner = next_pid + 1;
+	row->switches++;
+	struct slice *slice = slice_of(cpu, row->head); /* of the task that leaves */
+	if (!slice)
+		return 0;
+
+	u32 slot = row->slot;
+	struct slot_stats *stats;
+	if (prev_pid && (stats = stats_of(cpu, slot))) {
+		stats->run_ns += now - row->since;
+		stats->stolen_ns += stolen_total_ns - row->stolen_seen_ns;
+		leave(stats, cpu, prev, prev_pid, slot, next_slot, now, (bool)ctx[ARG_PREEMPT] || prev_state == 0,
+		      prev_state & TASK_DEAD);
+	}
+	if (next_pid && (stats = stats_of(cpu, next_slot)))
+		arrive(stats, row, slice, cpu, next, next_pid, next_slot, cfs_rq, now);
+
+	if (next_slot != slot) {
+		count(cpu, slot, next_slot);
+		push_slice(row, cpu, now, next_slot);
+	}
+	row->stolen_seen_ns = stolen_total_ns;
+	row->since = now;
+	row->clock = now;
+	return 0;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One wait, from the departure of a task to its next arrival, and where its time goes. */
+
+/* How long the task has waited since it left a CPU, or 0 with nothing counted yet if that was not seen. */
+struct wait {
+	u64 total_ns;   /* including waits on CPUs it was moved away from */
+	u64 settled_ns; /* what the sweep counted before */
+	u64 from;       /* start of the part on this CPU that is not counted yet */
+	u32 preempted;
+};
+
+/*
+ * run_delay grows on arrival, and when a waiting task is moved to another CPU (sched_info_dequeue(),
+ * kernel/sched/stats.h); its growth since the departure is therefore the wait spent on other CPUs.
+ */
+static __always_inline struct wait wait_of(u64 task, struct departure *left, u32 pid, u64 queued, u64 now, u64 attached)
+{
+	struct wait wait = {.total_ns = now - queued, .from = queued};
+	u64 run_delay_ns = load64(task, OFF_task_struct_run_delay);
+	if (left->pid == pid) {
+		wait.total_ns += run_delay_ns - left->run_delay_ns;
+		wait.settled_ns = left->settled_ns;
+		wait.preempted = left->involuntary;
+		if (left->settled > wait.from)
+			wait.from = left->settled;
+	} else if (load64(task, OFF_task_struct_pcount) == 0) {
+		wait.total_ns += run_delay_ns; /* a new task: all its waiting is this wait */
+	}
+	if (attached > queued) { /* it waited before the probe was there: that part is not ours to count */
+		wait.total_ns = less(wait.total_ns, attached - queued);
+		if (attached > wait.from)
+			wait.from = attached;
+	}
+	return wait;
+}
+
+/*
+ * The last throttled episode on this CPU. The kernel keeps, per cfs_rq, the total time that it was
+ * throttled, by its own or an ancestor's quota, with tasks queued (throttled_clock_self_time, 677ea015f231; older
+ * kernels: throttled_clock_pelt_time); when it has grown, an episode has ended since this slot last ran here. It
+ * began when the slot left the CPU throttled, else (woken while throttled) when its first waiter was queued.
+ */
+static __always_inline void update_throttle(struct slot_stats *stats, u64 cfs_rq, u64 queued)
+{
+	u64 seen_ns = load64(cfs_rq, OFF_cfs_rq_throttled_time);
+	if (stats->throttle_queue != cfs_rq) {
+		stats->throttle_queue = cfs_rq;
+		stats->throttle_start = stats->throttle_end = 0;
+	} else if (stats->throttle_seen_ns != seen_ns) {
+		if (stats->throttle_start == 0 || stats->throttle_end != 0)
+			stats->throttle_start = queued;
+		stats->throttle_end = stats->throttle_start + (seen_ns - stats->throttle_seen_ns);
+	} else {
+		return;
+	}
+	stats->throttle_seen_ns = seen_ns;
+}
+
+/* A task left the CPU because the quota is used up: an episode has begun, unless another task began it before. */
+static __always_inline void begin_throttle(struct slot_stats *stats, u64 cfs_rq, u64 now)
+{
+	if (stats->throttle_queue == cfs_rq && stats->throttle_start && !stats->throttle_end)
+		return;
+	u64 start = 0;
+#ifdef OFF_cfs_rq_throttled_since
+	start = load64(cfs_rq, OFF_cfs_rq_throttled_since);
+#endif
+	stats->throttle_queue = cfs_rq;
+	stats->throttle_seen_ns = load64(cfs_rq, OFF_cfs_rq_throttled_time);
+	stats->throttle_start = start ? start : now;
+	stats->throttle_end = 0;
+}
+
+/* The end of the last episode, for a reader on another CPU: it may have ended since this slot last ran. */
+static __always_inline u64 throttle_end(struct slot_stats *stats, u64 cfs_rq)
+{
+	if (stats->throttle_queue != cfs_rq)
+		return 0;
+	if (stats->throttle_end)
+		return stats->throttle_end;
+	return stats->throttle_start + (load64(cfs_rq, OFF_cfs_rq_throttled_time) - stats->throttle_seen_ns);
+}
+
+/* The wait that ends now is counted: what follows counts from here. */
+static __always_inline void remember(struct departure *left, u32 pid, u64 run_delay_ns)
+{
+	left->pid = pid;
+	left->run_delay_ns = run_delay_ns;
+	left->settled_ns = 0;
+	left->settled = 0;
+}
+
+/* log2 with four linear steps per octave, from 256 ns; the last bucket is open (from 7.5 s). */
+static __always_inline u32 bucket_of(u64 wait_ns)
+{
+	u64 v = wait_ns >> 8;
+	if (v < 4)
+		return v;
+	if (v >= 7ULL << 22)
+		return NR_BUCKETS - 1;
+	u32 w = v, log2 = 0, step;
+	step = (w > 0xFFFF) << 4; w >>= step; log2 = step;
+	step = (w > 0xFF) << 3; w >>= step; log2 |= step;
+	step = (w > 0xF) << 2; w >>= step; log2 |= step;
+	step = (w > 0x3) << 1; w >>= step; log2 |= step;
+	log2 |= w >> 1;
+	return (log2 - 1) * 4 + (((u32)v >> (log2 - 2)) & 3);
+}

@@ -1,0 +1,169 @@
+"""User space's half of the counters per cgroup, whose other half is bpf/counters.h.
+
+The hook reads the events of a CPU when the CPU goes over to another slot. What the slot that runs now has counted
+since then is added here, by reading the events themselves: without it a cgroup that keeps its CPU for itself
+would show nothing until it leaves. That costs a busy CPU one interrupt per event and reading; idle CPUs are left
+alone. A switch may come between the two readings; then the sums alone are taken, and what was shown before is
+never taken back, so each figure only grows.
+"""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+
+from probes import bpf_syscall, layout, perf_event
+from probes.bpf_syscall import _bpf
+from probes.layout import Dimensions
+from probes.perf_event import Event, Reading, Refusal
+
+_MAP_UPDATE_ELEM = 2
+_FIGURES = 3  # per event: value, enabled_ns, running_ns
+_SLOT_BYTES = 8
+
+
+class OpenEvents:
+    """Events that count on every CPU that has them, in the order in which the hook reads them.
+
+    Opened before the hook is compiled, since it is compiled for their number.
+
+    Attributes:
+        events: Those that are counted.
+        descriptors: Of each of them, by CPU.
+        refused: Why the others are not.
+    """
+
+    def __init__(self, wanted: Iterable[Event], cpus: int) -> None:
+        self._resources = contextlib.ExitStack()
+        self.events: list[Event] = []
+        self.descriptors: list[Mapping[int, int]] = []
+        self.refused: dict[Event, Refusal] = {}
+        for event in wanted:
+            opened = perf_event.open_per_cpu(event, range(cpus))
+            if isinstance(opened, Refusal):
+                self.refused[event] = opened
+                continue
+            self.events.append(event)
+            self.descriptors.append(opened)
+            for descriptor in opened.values():
+                self._resources.callback(os.close, descriptor)
+
+    def defines(self) -> dict[str, int]:
+        """What the C side is compiled with."""
+        return {"NR_COUNTERS": len(self.events)}
+
+    def read(self, cpu: int) -> list[int]:
+        """(value, enabled, running) of each event on a CPU, in one list; zeros where the CPU lacks the event."""
+        readings = [
+            perf_event.read(opened[cpu]) if cpu in opened else Reading(0, 0, 0) for opened in self.descriptors
+        ]
+        return [figure for r in readings for figure in (r.value, r.enabled_ns, r.running_ns)]
+
+    def close(self) -> None:
+        """Stop counting; may be called twice."""
+        self._resources.close()
+
+
+class SlotCounters:
+    """Totals per slot and event since it was made."""
+
+    def __init__(self, source: OpenEvents, maps: Mapping[str, int], dimensions: Dimensions) -> None:
+        """Hand the events to the hook and start them; `maps` are the descriptors of the probe's maps, by name."""
+        self._source = source
+        self._slots = dimensions.slots
+        self._cpus = dimensions.cpus if source.events else 0  # with no events there are no maps
+        self._cell = struct.Struct(f"<{_FIGURES * len(source.events)}Q")
+        self._state_bytes = _SLOT_BYTES + self._cell.size
+        self._resources = contextlib.ExitStack()
+        self._sums = self._memory(maps.get("slot_counters"), self._cpus * self._slots, self._cell.size)
+        self._states = self._memory(maps.get("cpu_counters"), self._cpus, self._state_bytes)
+        self._shown: dict[int, list[int]] = {}
+        for number, opened in enumerate(source.descriptors):
+            for cpu, descriptor in opened.items():
+                put_event(maps["counter_events"], cpu * len(source.events) + number, descriptor)
+                perf_event.enable(descriptor)
+
+    def read(self, slots: Iterable[int]) -> dict[int, dict[str, Reading]]:
+        """Totals now by slot and event name, summed over CPUs; none for the idle task."""
+        running = [self._running(cpu) for cpu in range(self._cpus)]
+        busy = (slot for slot in slots if slot != layout.SLOT_IDLE)
+        return {slot: self._named(self._total(slot, running)) for slot in busy}
+
+    def clear(self, slot: int) -> None:
+        """Forget a dead cgroup's figures, here and in the kernel's memory."""
+        for cpu in range(self._cpus):
+            start = self._place(cpu, slot)
+            self._sums[start : start + self._cell.size] = bytes(self._cell.size)
+        self._shown.pop(slot, None)
+
+    def close(self) -> None:
+        """Unmap; may be called twice."""
+        self._resources.close()
+
+    def _memory(self, descriptor: int | None, entries: int, value_bytes: int) -> mmap.mmap | bytearray:
+        if descriptor is None:
+            return bytearray()
+        memory = bpf_syscall.map_memory(descriptor, entries, value_bytes)
+        self._resources.callback(memory.close)
+        return memory
+
+    def _total(self, slot: int, running: list[tuple[int, list[int]] | None]) -> list[int]:
+        parts = [
+            now[1] if now and now[0] == slot else self._finished(cpu, slot) for cpu, now in enumerate(running)
+        ]
+        shown = self._shown.get(slot) or [0] * (_FIGURES * len(self._source.events))
+        self._shown[slot] = [max(old, sum(column)) for old, *column in zip(shown, *parts, strict=True)]
+        return self._shown[slot]
+
+    def _running(self, cpu: int) -> tuple[int, list[int]] | None:
+        """The slot on a CPU and its figures there until now; None: it is idle, or a switch came between."""
+        before = self._state(cpu)
+        slot = int.from_bytes(before[:_SLOT_BYTES], "little")
+        if slot == layout.SLOT_IDLE:
+            return None
+        finished = self._finished(cpu, slot)
+        try:
+            now = self._source.read(cpu)
+        except OSError:  # the CPU went offline
+            return None
+        if self._state(cpu) != before:
+            return None
+        seen = self._cell.unpack_from(before, _SLOT_BYTES)
+        return slot, [a + b for a, b in zip(finished, in_progress(seen, now), strict=True)]
+
+    def _state(self, cpu: int) -> bytes:
+        return bytes(self._states[cpu * self._state_bytes : (cpu + 1) * self._state_bytes])
+
+    def _finished(self, cpu: int, slot: int) -> Sequence[int]:
+        return self._cell.unpack_from(self._sums, self._place(cpu, slot))
+
+    def _place(self, cpu: int, slot: int) -> int:
+        return (cpu * self._slots + slot) * self._cell.size
+
+    def _named(self, figures: list[int]) -> dict[str, Reading]:
+        starts = range(0, len(figures), _FIGURES)
+        readings = (Reading(*figures[start : start + _FIGURES]) for start in starts)
+        return {event.name: reading for event, reading in zip(self._source.events, readings, strict=True)}
+
+
+def in_progress(seen: Sequence[int], now: Sequence[int]) -> list[int]:
+    """What was counted since the hook's last reading, as (value, enabled, running) per event; never below 0.
+
+    Nothing before the hook's first reading, and nothing of an event that went back: as in the hook.
+    """
+    grown: list[int] = []
+    for start in range(0, len(seen), _FIGURES):
+        before, after = seen[start : start + _FIGURES], now[start : start + _FIGURES]
+        growth = [b - a for a, b in zip(before, after, strict=True)]
+        comparable = before[1] > 0 and min(growth) >= 0
+        grown += growth if comparable else [0] * _FIGURES
+    return grown
+
+
+def put_event(map_fd: int, index: int, descriptor: int) -> None:
+    """Store an event in a perf event array by bpf(2); the entry lives as long as the map's descriptor."""
+    key, value = ctypes.c_uint32(index), ctypes.c_uint32(descriptor)
+    attr = struct.pack("<I4xQQQ", map_fd, ctypes.addressof(key), ctypes.addressof(value), 0)
+    _bpf(_MAP_UPDATE_ELEM, attr)

@@ -1,0 +1,124 @@
+"""The shared memory of the BPF programs, as Python sees it: the same as `bpf/layout.h`.
+
+The sizes computed here are passed to the compiler and asserted there.
+"""
+
+import struct
+from dataclasses import dataclass
+
+SLOT_IDLE, SLOT_KERNEL, SLOT_OTHER, FIRST_SLOT = 0, 1, 2, 3
+
+SHED_BLAME, SHED_HISTOGRAM = 1, 2
+
+NR_BUCKETS = 96
+NR_SLICES = 512
+PAIR_WAYS = SLOT_WAYS = 4
+NR_DEPARTURES = 65536
+PATH_BYTES = 240
+
+KEY_V1 = 1 << 63
+
+# The u64 and u32 figures of struct slot_stats, in order; user space reads these and the histogram after them.
+TIME_FIELDS = (
+    "run_ns",
+    "wait_ns",
+    "self_ns",
+    "idle_ns",
+    "throttled_ns",
+    "migrated_ns",
+    "overrun_ns",
+    "preempt_wait_ns",
+    "stolen_ns",
+    "rest_ns",
+)
+COUNT_FIELDS = ("switches_in", "preempted_own", "preempted_foreign", "preempted_throttled")
+
+STATS = struct.Struct(f"<{len(TIME_FIELDS)}Q{len(COUNT_FIELDS)}I32x")
+HISTOGRAM = struct.Struct(f"<{NR_BUCKETS}I")
+SIZE_SLOT_STATS = STATS.size + HISTOGRAM.size
+
+# attached, since, clock, stolen, slot, head, shed, runner, switches, unreported, swept_wait; the bounds of a walk
+ROW_HEAD = struct.Struct("<4Q4I3Q32x")
+ROW_SHED_OFFSET = 40
+SIZE_ROW = ROW_HEAD.size
+PAIR = struct.Struct("<IIQ")
+SIZE_PAIR_BUCKET = PAIR.size * PAIR_WAYS
+
+SIZE_DEPARTURE = 32
+SLOT_ENTRY = struct.Struct("<QQ")
+SIZE_SLOT_BUCKET = SLOT_ENTRY.size * SLOT_WAYS
+NAME_HEAD = struct.Struct("<QQ")
+SIZE_SLOT_NAME = NAME_HEAD.size + PATH_BYTES
+LIFECYCLE = struct.Struct("<3Qq")
+
+
+@dataclass(frozen=True, slots=True)
+class Dimensions:
+    """Sizes chosen for a host; all but `cpus` are powers of two.
+
+    Attributes:
+        cpus: One more than the highest number a CPU may have.
+        slots: Cgroups that are told apart.
+        slot_buckets: Of SLOT_WAYS places each, from a cgroup's key to its slot.
+        pair_buckets: Of PAIR_WAYS places each, per CPU: who waited for whom.
+    """
+
+    cpus: int
+    slots: int
+    slot_buckets: int
+    pair_buckets: int
+
+    @property
+    def pairs(self) -> int:
+        """Places for pairs, per CPU."""
+        return self.pair_buckets * PAIR_WAYS
+
+    def defines(self) -> dict[str, int]:
+        """What the C side is compiled with."""
+        return {
+            "NR_CPUS": self.cpus,
+            "NR_SLOTS": self.slots,
+            "NR_SLOT_BUCKETS": self.slot_buckets,
+            "SLOT_BUCKET_SHIFT": 64 - (self.slot_buckets.bit_length() - 1),
+            "NR_BUCKETS": NR_BUCKETS,
+            "NR_SLICES": NR_SLICES,
+            "NR_PAIR_BUCKETS": self.pair_buckets,
+            "PAIR_BUCKET_SHIFT": 32 - (self.pair_buckets.bit_length() - 1),
+            "NR_DEPARTURES": NR_DEPARTURES,
+            "SIZE_SLOT_STATS": SIZE_SLOT_STATS,
+            "SIZE_ROW": SIZE_ROW,
+            "SIZE_DEPARTURE": SIZE_DEPARTURE,
+            "SIZE_SLOT_BUCKET": SIZE_SLOT_BUCKET,
+            "SIZE_SLOT_NAME": SIZE_SLOT_NAME,
+            "SIZE_LIFECYCLE": LIFECYCLE.size,
+        }
+
+
+def dimensions_for(cpus: int, cgroups: int) -> Dimensions:
+    """Room for twice the cgroups there are, at least 4,096, within 64 MB of kernel memory where that is possible.
+
+    A slot costs 512 bytes per CPU. Cgroups beyond the slots are counted together, as `other`. Pairs get half as
+    much memory: 200 cgroups that all wait for one another need 40,000 places; a small host has 65,536 per CPU.
+    """
+    wanted = 1 << max(12, (2 * cgroups).bit_length())
+    affordable = _power_of_two_within((64 << 20) // (SIZE_SLOT_STATS * (cpus + 1)))
+    slots = min(wanted, max(affordable, 1024), 1 << 15)
+    pair_buckets = _power_of_two_within((32 << 20) // (SIZE_PAIR_BUCKET * (cpus + 1)))
+    return Dimensions(
+        cpus=cpus, slots=slots, slot_buckets=2 * slots, pair_buckets=min(max(pair_buckets, 1024), 1 << 14)
+    )
+
+
+def _power_of_two_within(limit: int) -> int:
+    return 1 << limit.bit_length() - 1
+
+
+def bucket_edges_ns() -> list[int]:
+    """Lower edges in ns of the histogram's NR_BUCKETS buckets; each ends where the next begins, the last is open.
+
+    Linear below 1,024 ns, then four linear steps per power of two; the last bucket is open. `bucket_of` in
+    bpf/wait.h is the inverse.
+    """
+    linear = [256 * i for i in range(4)]
+    octaves = [(4 + step) << (octave + 8) for octave in range((NR_BUCKETS - 4) // 4) for step in range(4)]
+    return [*linear, *octaves]

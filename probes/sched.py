@@ -1,0 +1,262 @@
+"""The scheduler probe: attached while it is open, read by `read`.
+
+One hook on sched_switch (bpf/switch.c), two on cgroups coming and going (bpf/lifecycle.c), and a sweep over all
+tasks at each reading (bpf/sweep.c), so that waits in progress are in every snapshot.
+"""
+
+import contextlib
+import mmap
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+from probes import bpf_syscall, canary, compiler, kernel, layout, loader
+from probes.counters import OpenEvents, SlotCounters
+from probes.figures_reader import PairReader, SlotReader
+from probes.perf_event import Event
+from probes.slot_directory import SlotDirectory
+from probes.snapshot import KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, Figures, PairFigures, Snapshot
+
+_RESERVED = {layout.SLOT_IDLE: KEY_IDLE, layout.SLOT_KERNEL: KEY_KERNEL, layout.SLOT_OTHER: KEY_OTHER}
+_RESERVED_PATHS = {KEY_IDLE: "idle", KEY_KERNEL: "kernel", KEY_OTHER: "other"}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which hierarchy says what a cgroup is: v2, v1's cpu, or (hybrid) v2 and for tasks in its root v1's cpu.
+
+    Attributes:
+        v2_root_id: Inode of the v2 root, or None to leave v2 out.
+        v1_hierarchy_id: Id of the v1 hierarchy with the cpu controller, or None to leave v1 out.
+    """
+
+    v2_root_id: int | None
+    v1_hierarchy_id: int | None
+
+    def defines(self) -> dict[str, int]:
+        """What the C side is compiled with."""
+        return {
+            "IDENTITY_V2": int(self.v2_root_id is not None),
+            "IDENTITY_V1": int(self.v1_hierarchy_id is not None),
+            "ROOT_KEY_V2": self.v2_root_id or 0,
+            "V1_HIERARCHY_ID": self.v1_hierarchy_id or 0,
+        }
+
+
+# What the hook can leave out to save time, the first first. Without blame a wait's part behind others counts as
+# overrun, so it is unattributed; without the histogram there are no percentiles.
+SHEDDING_ORDER = ("blame", "histogram")
+_SHED_FLAGS = (layout.SHED_BLAME, layout.SHED_HISTOGRAM)
+
+ListCgroups = Callable[[], Iterable[tuple[int, str]]]
+
+
+class SchedProbe:
+    """Open it, read it, close it; a context manager. Nothing stays attached when the process ends, however it ends."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        list_cgroups: ListCgroups,
+        *,
+        typed: bool = True,
+        events: Sequence[Event] = (),
+        dimensions: layout.Dimensions | None = None,
+    ) -> None:
+        """Compile, load, check and attach.
+
+        Args:
+            identity: What tells cgroups apart on this host.
+            list_cgroups: Lists (key, path) of the cgroups there are now.
+            typed: False for the slower programs that need no typed pointers.
+            events: What to count per cgroup; those that cannot be counted are left out.
+            dimensions: Other sizes than those chosen for this host.
+
+        Raises:
+            HostError: No privilege, no BTF, a member missing, or the verifier refused.
+        """
+        loader.require_privilege()
+        cgroups = sum(1 for _ in list_cgroups())
+        self._dimensions = dimensions or layout.dimensions_for(kernel.possible_cpus(), cgroups)
+        self.kernel = kernel.describe(typed=typed)
+        self._resources = contextlib.ExitStack()
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(self._resources)
+            try:
+                self._open(identity, list_cgroups, events)
+            except OSError as error:
+                raise loader.refusal("attaching the probes", error) from error
+            undo.pop_all()
+
+    def _open(self, identity: Identity, list_cgroups: ListCgroups, events: Sequence[Event]) -> None:
+        self._events = OpenEvents(events, self._dimensions.cpus)
+        self._resources.callback(self._events.close)
+        defines = {
+            **self.kernel.defines(),
+            **self._dimensions.defines(),
+            **identity.defines(),
+            **self._events.defines(),
+        }
+        request = compiler.Request(defines, self.kernel.attach_ids, self.kernel.typed)
+        self._descriptors = loader.load(request)
+        for descriptor in self._descriptors.values():
+            self._resources.callback(os.close, descriptor)
+        maps = self._map_memory()
+        canary.check(self._descriptors["on_canary"], maps["canaries"], identity.v2_root_id is not None)
+        self._rows = maps["rows"]
+        self._slots = SlotReader(maps["slot_stats"], self._dimensions)
+        self._pairs = PairReader(maps["claimed_pairs"], maps["pair_buckets"], self._dimensions)
+        self._directory = SlotDirectory(maps, self._dimensions)
+        self._directory.assign_existing(list_cgroups())  # loading took a while
+        self._attach("on_cgroup_mkdir", "cgroup_mkdir")
+        self._attach("on_cgroup_rmdir", "cgroup_rmdir")
+        self._directory.assign_missed(list_cgroups)
+        self._sweep_link = bpf_syscall.attach_iterator(self._descriptors["on_task"])
+        self._resources.callback(os.close, self._sweep_link)
+        self._counters = SlotCounters(self._events, self._descriptors, self._dimensions)
+        self._resources.callback(self._counters.close)
+        self._pair_totals: dict[tuple[int, int], PairFigures] = {}
+        self._doomed: list[int] = []
+        self._shed: tuple[str, ...] = ()
+        self._attach("on_migrate", "sched_migrate_task")
+        self._attach("on_switch", "sched_switch")
+
+    def __enter__(self) -> "SchedProbe":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Detach and free; may be called twice."""
+        self._resources.close()
+
+    def read(self) -> Snapshot:
+        """Sweep, then read everything. Costs about 10 µs per active cgroup."""
+        bpf_syscall.run_iterator(self._sweep_link)
+        died = self._directory.update()
+        running_before = self._running()
+        slots = [*_RESERVED, *self._directory.live]
+        figures = {slot: self._slots.read(slot) for slot in slots}
+        in_progress_ns = [0] * self._dimensions.cpus
+        for cpu, (before, after) in enumerate(zip(running_before, self._running(), strict=True)):
+            if before == after and before.slot in figures:  # else a switch came between, and counted it
+                in_progress_ns[cpu] = before.in_progress_ns
+                figures[before.slot] = _plus_run(figures[before.slot], before.in_progress_ns)
+        for (victim, aggressor), pair in self._pairs.read().items():
+            if self._known(victim) and self._known(aggressor):
+                self._pair_totals[self._key(victim), self._key(aggressor)] = pair
+        snapshot = Snapshot(
+            monotonic_ns=time.monotonic_ns(),
+            cgroups={self._key(slot): cgroup for slot, cgroup in figures.items() if slot != layout.SLOT_IDLE},
+            pairs=dict(self._pair_totals),
+            cpus=self._cpu_figures(in_progress_ns),
+            paths=_RESERVED_PATHS | dict(self._directory.live.values()),
+            homeless=self._directory.homeless,
+            shed=self._shed,
+            counters={self._key(slot): counted for slot, counted in self._counters.read(slots).items()},
+            uncounted={event.name: refusal for event, refusal in self._events.refused.items()},
+        )
+        self._free(self._doomed)
+        self._doomed = died
+        return snapshot
+
+    def shed(self, level: int) -> None:
+        """Leave out the first `level` steps of SHEDDING_ORDER from now on; 0 does all the work."""
+        flags = sum(_SHED_FLAGS[:level])
+        for cpu in range(self._dimensions.cpus):
+            offset = cpu * layout.SIZE_ROW + layout.ROW_SHED_OFFSET
+            self._rows[offset : offset + 4] = flags.to_bytes(4, "little")
+        self._shed = SHEDDING_ORDER[:level]
+
+    def run_stats(self) -> list[bpf_syscall.RunStats]:
+        """The kernel's accounting of every program that is attached, the switch hook's first."""
+        return [
+            bpf_syscall.run_stats(self._descriptors[name])
+            for name in ("on_switch", "on_migrate", "on_task", "on_cgroup_mkdir", "on_cgroup_rmdir")
+        ]
+
+    def _map_memory(self) -> dict[str, mmap.mmap]:
+        rows, slots = self._dimensions.cpus + 1, self._dimensions.slots
+        sizes = {
+            "slot_stats": (rows * slots, layout.SIZE_SLOT_STATS),
+            "rows": (rows, layout.SIZE_ROW),
+            "pair_buckets": (rows * self._dimensions.pair_buckets, layout.SIZE_PAIR_BUCKET),
+            "claimed_pairs": (rows * self._dimensions.pairs // 64, 8),
+            "slot_buckets": (self._dimensions.slot_buckets, layout.SIZE_SLOT_BUCKET),
+            "slot_names": (slots, layout.SIZE_SLOT_NAME),
+            "lifecycle": (1, layout.LIFECYCLE.size),
+            "free_slots": (slots, 8),
+            "died_slots": (slots, 8),
+            "canaries": (1, canary.CANARY.size),
+        }
+        maps = {name: bpf_syscall.map_memory(self._descriptors[name], *size) for name, size in sizes.items()}
+        for memory in maps.values():
+            self._resources.callback(memory.close)
+        return maps
+
+    def _attach(self, program: str, tracepoint: str) -> None:
+        name = None if self.kernel.typed else tracepoint
+        link = bpf_syscall.attach_tracepoint(self._descriptors[program], name)
+        self._resources.callback(os.close, link)
+
+    def _key(self, slot: int) -> int:
+        return _RESERVED[slot] if slot in _RESERVED else self._directory.live[slot][0]
+
+    def _known(self, slot: int) -> bool:
+        return slot in _RESERVED or slot in self._directory.live
+
+    def _free(self, slots: list[int]) -> None:
+        if not slots:
+            return
+        dead = {self._key(slot) for slot in slots}
+        for pair in [pair for pair in self._pair_totals if not dead.isdisjoint(pair)]:
+            del self._pair_totals[pair]
+        for slot in slots:
+            self._slots.clear(slot)
+            self._counters.clear(slot)
+        self._pairs.clear(slots)
+        self._directory.free(slots)
+
+    def _running(self) -> list["_Running"]:
+        heads = (
+            layout.ROW_HEAD.unpack_from(self._rows, cpu * layout.SIZE_ROW)
+            for cpu in range(self._dimensions.cpus)
+        )
+        return [
+            _Running(since=h[1], clock=h[2], slot=h[4], switches=h[8], swept_wait_ns=h[10]) for h in heads
+        ]
+
+    def _cpu_figures(self, in_progress_ns: list[int]) -> tuple[CpuFigures, ...]:
+        return tuple(
+            CpuFigures(
+                run_ns=self._slots.cpu_run_ns[cpu] + in_progress_ns[cpu],
+                wait_ns=self._slots.cpu_wait_ns[cpu] + row.swept_wait_ns,
+                switches=row.switches,
+            )
+            for cpu, row in enumerate(self._running())
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """Head of a CPU's row: who runs since when."""
+
+    since: int
+    clock: int
+    slot: int
+    switches: int
+    swept_wait_ns: int
+
+    @property
+    def in_progress_ns(self) -> int:
+        """Length of the slice that has not ended, as far as the sweep saw; the idle task's does not count."""
+        return 0 if self.slot == layout.SLOT_IDLE else max(0, self.clock - self.since)
+
+
+def _plus_run(figures: Figures, run_ns: int) -> Figures:
+    return replace(figures, run_ns=figures.run_ns + run_ns) if run_ns else figures

@@ -1,0 +1,85 @@
+"""What lies behind a verdict, as sections: pairs, trials, blame and waits."""
+
+from itertools import pairwise
+
+from agent.verdict import Trial, Verdict, WaitHistograms
+from reports.figures import count, percent, quantity, seconds, time_ns
+from reports.sections import CGROUP, NAME, Column, Table, figure_columns
+
+
+def pair_table(verdict: Verdict) -> Table:
+    """The primary metric in both trials of each block."""
+    unit = "" if verdict.effect is None else verdict.effect.unit
+    return Table(
+        "Pairs of trials",
+        figure_columns("Block", "Without", "With", "Slowdown"),
+        tuple(
+            (
+                count(pair.block),
+                quantity(pair.without, unit),
+                quantity(pair.with_, unit),
+                percent(pair.slowdown_pct),
+            )
+            for pair in verdict.pairs or ()
+        ),
+    )
+
+
+def blame_table(verdict: Verdict) -> Table:
+    """Whom the victim waited for in a mean trial with the neighbours."""
+    return Table(
+        "Whom the victim waited for",
+        (*figure_columns("Wait per trial", "Share"), NAME, CGROUP),
+        tuple(
+            (quantity(entry.wait_ms_per_trial, "ms"), percent(entry.share_pct), entry.name, entry.cgroup)
+            for entry in verdict.blame or ()
+        ),
+    )
+
+
+def trial_table(trials: tuple[Trial, ...]) -> Table:
+    """Every trial in the order they ran, those that do not count with the reason."""
+    return Table(
+        "Trials",
+        (
+            *figure_columns("Trial", "Block"),
+            Column("Neighbours"),
+            *figure_columns("Duration", "Run", "Wait", "Throttled", "Preempted"),
+            Column("Void because"),
+        ),
+        tuple(
+            (
+                count(trial.index),
+                count(trial.block),
+                trial.arm,
+                seconds(trial.duration_s),
+                time_ns(trial.run_ns),
+                time_ns(trial.wait_ns),
+                time_ns(trial.throttled_ns),
+                count(trial.preempted),
+                trial.void or "",
+            )
+            for trial in trials
+        ),
+    )
+
+
+def histogram_table(histograms: WaitHistograms) -> Table:
+    """How many waits fell into each bucket, in both arms."""
+    edges = [0.0, *histograms.edges_ns]
+    return Table(
+        "Waits for a CPU, by length",
+        (Column("Length"), *figure_columns("Without", "With")),
+        tuple(
+            (_bucket(low, high), count(without), count(with_))
+            for (low, high), without, with_ in zip(
+                pairwise(edges), histograms.without, histograms.with_, strict=True
+            )
+            if without or with_
+        ),
+        note="Lengths that no wait had are left out.",
+    )
+
+
+def _bucket(low_ns: float | None, high_ns: float | None) -> str:
+    return f"over {time_ns(low_ns)}" if high_ns is None else f"{time_ns(low_ns)} to {time_ns(high_ns)}"

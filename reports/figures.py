@@ -1,0 +1,90 @@
+"""Numbers as people read them: the one place where reports round and choose units.
+
+Every renderer takes its figures from here, so that text, JSON, Markdown and HTML never disagree. None is
+unavailable and reads `n/a`, never 0.
+"""
+
+from collections.abc import Sequence
+
+UNAVAILABLE = "n/a"
+SIGNIFICANT_DIGITS = 4
+LEAST_P_VALUE = 0.0001
+TIME_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
+
+
+def rounded(number: float) -> float:
+    """Four significant digits; whole from a thousand up."""
+    return _plain(float(f"{number:.{SIGNIFICANT_DIGITS}g}") if abs(number) < 1000 else round(number))
+
+
+def rounded_pct(pct: float) -> float:
+    """One decimal."""
+    return _plain(round(pct, 1))
+
+
+def rounded_coarse(number: float) -> float:
+    """Two significant digits, for small figures of which the size is all that matters."""
+    return _plain(float(f"{number:.2g}"))
+
+
+def quantity(number: float | None, unit: str = "") -> str:
+    """A measured figure in its own unit: `1.02 s`, `12,345 requests/s`."""
+    if number is None:
+        return UNAVAILABLE
+    value = rounded(number)
+    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{SIGNIFICANT_DIGITS}g}"
+    return f"{digits}{unit}" if unit.startswith("/") else f"{digits} {unit}".rstrip()
+
+
+def percent(pct: float | None) -> str:
+    """A share or a change: `57.8 %`."""
+    return UNAVAILABLE if pct is None else f"{rounded_pct(pct):,.1f} %"
+
+
+def coarse_percent(pct: float | None) -> str:
+    """A small share of which the size is all that matters: `0.012 %`."""
+    return UNAVAILABLE if pct is None else f"{rounded_coarse(pct):g} %"
+
+
+def interval(bounds_pct: Sequence[float] | None) -> str:
+    """Both ends of an interval: `51.2 to 64.0 %`."""
+    if bounds_pct is None:
+        return UNAVAILABLE
+    return " to ".join(f"{rounded_pct(bound):,.1f}" for bound in bounds_pct) + " %"
+
+
+def p_value(probability: float | None) -> str:
+    """A p-value: `0.0021`, and `<0.0001` below what a permutation can show."""
+    if probability is None:
+        return UNAVAILABLE
+    return f"<{LEAST_P_VALUE}" if probability < LEAST_P_VALUE else f"{rounded_coarse(probability):g}"
+
+
+def count(number: int | None) -> str:
+    """A number of things: `12,000`."""
+    return UNAVAILABLE if number is None else f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things with their name: `1 pair`, `12 pairs`."""
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+
+
+def time_ns(ns: float | None) -> str:
+    """A time in the unit that suits it, three significant digits: `1.24 ms`, `310 ns`."""
+    if ns is None:
+        return UNAVAILABLE
+    if abs(ns) >= 1000 * TIME_UNITS[0][0]:
+        return f"{ns / TIME_UNITS[0][0]:,.0f} s"
+    shown = float(f"{ns:.3g}")  # rounded first, so that 999.9 ns reads 1 µs
+    scale, unit = next((entry for entry in TIME_UNITS if abs(shown) >= entry[0]), (1, "ns"))
+    return f"{shown / scale:.3g} {unit}"
+
+
+def seconds(duration_s: float | None) -> str:
+    """A time given in seconds, in the unit that suits it."""
+    return time_ns(None if duration_s is None else duration_s * 1e9)
+
+
+def _plain(number: float) -> float:
+    return number + 0.0  # so that what rounds to nothing is 0 and not -0

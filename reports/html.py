@@ -1,0 +1,72 @@
+"""Reports as one HTML file for a capacity review: no script, no network, fit for paper, phone and desktop.
+
+Importing this module costs matplotlib and Jinja: only the commands that write HTML do. Every value that reaches the
+template passes `reports.escape.for_html`; only the charts, made here, pass as they are.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from agent.verdict import Verdict
+from reports.charts import blame_chart, cause_chart, histogram_chart, pair_chart, sweep_chart, trial_chart
+from reports.escape import for_html
+from reports.rounding import as_shown
+from reports.sections import Kind, Report
+from reports.verdict_sections import capacity_report
+
+PER_CENT = re.compile(r"(?<=\d) (?=%)")  # no line break in `57.8 %`
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render_verdict(verdict: Verdict) -> str:
+    """The report of an experiment or a comparison, with its charts."""
+    return render(capacity_report(verdict), charts(as_shown(verdict)))
+
+
+def render(report: Report, drawn: Mapping[str, str] | None = None) -> str:
+    """Any report as a page.
+
+    Args:
+        report: its sections become the page's sections.
+        drawn: SVG elements by the title of the section each belongs above.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=_harmless,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    figures = {title: Markup(svg) for title, svg in (drawn or {}).items()}  # noqa: S704  from reports.svg
+    style = Markup((TEMPLATES / "report.css").read_text())  # noqa: S704  a file of this package
+    template = environment.get_template("report.html")
+    return template.render(report=report, charts=figures, style=style, Kind=Kind)
+
+
+def charts(verdict: Verdict) -> dict[str, str]:
+    """The charts there are figures for, by the title of the section they belong above."""
+    drawn = {}
+    if verdict.causes:
+        drawn["Where the additional time went"] = cause_chart(verdict.causes)
+    if verdict.sweep:
+        drawn["Slowdown by intensity of the neighbours"] = sweep_chart(verdict.sweep)
+    if verdict.pairs and verdict.effect is not None:
+        drawn["Pairs of trials"] = pair_chart(verdict.pairs, verdict.effect)
+    if verdict.blame:
+        drawn["Whom the victim waited for"] = blame_chart(verdict.blame)
+    if verdict.histograms is not None:
+        drawn["Waits for a CPU, by length"] = histogram_chart(verdict.histograms)
+    if verdict.trials and verdict.effect is not None:
+        drawn["Trials"] = trial_chart(verdict.trials, verdict.effect.metric, verdict.effect.unit)
+    return drawn
+
+
+def _harmless(value: object) -> object:
+    if isinstance(value, Markup):
+        return value
+    return Markup(PER_CENT.sub("\u00a0", for_html(str(value))))  # noqa: S704  escaped here

@@ -1,0 +1,35 @@
+"""Reports as one JSON document: ASCII only, so that no name can act on the terminal it is shown on."""
+
+import json
+from collections.abc import Sequence
+
+from agent.summary import RunSummary
+from agent.verdict import Verdict
+from reports.rounding import as_shown
+from reports.signal_sections import Signal
+
+DOCTOR_SCHEMA = "jostle.doctor/1"
+
+
+def render_verdict(verdict: Verdict) -> str:
+    """The verdict document of the contract, its conclusions rounded as in every other report."""
+    return _dump(as_shown(verdict).to_document())
+
+
+def render_run(summary: RunSummary) -> str:
+    """A recording's summary, as measured."""
+    return _dump(summary.to_document())
+
+
+def render_signals(signals: Sequence[Signal]) -> str:
+    """What the host can measure: a list `signals` of `{name, state, reason, remedy}`."""
+    entries = [
+        {"name": signal.name, "state": signal.state, "reason": signal.reason, "remedy": signal.remedy}
+        for signal in signals
+    ]
+    return _dump({"schema": DOCTOR_SCHEMA, "signals": entries})
+
+
+def _dump(document: dict[str, object]) -> str:
+    text = json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False)
+    return text.replace("\x7f", r"\u007f") + "\n"  # the one control character json leaves alone

@@ -1,0 +1,51 @@
+"""Reports as GitHub-flavoured Markdown, for a review or an issue."""
+
+from collections.abc import Iterable, Sequence
+
+from reports.escape import for_markdown, for_markdown_block, for_markdown_code
+from reports.sections import Column, Command, Facts, Kind, Listing, Prose, Report, Section, Table
+
+
+def render(report: Report) -> str:
+    """The report as Markdown; nothing a tenant chose is active in it."""
+    blocks = [f"# {for_markdown(report.headline)}", for_markdown(report.sentence)]
+    for section in report.sections:
+        blocks += [f"## {for_markdown(section.title)}", _section(section)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _section(section: Section) -> str:
+    match section:
+        case Table():
+            return _table(section)
+        case Facts():
+            return _list(
+                f"**{for_markdown(label)}:** {for_markdown(value)}" for label, value in section.items
+            )
+        case Listing():
+            return _list(for_markdown(item) for item in section.items)
+        case Prose():
+            return for_markdown(section.text)
+        case Command():
+            return for_markdown_block(" ".join(section.words))
+
+
+def _table(table: Table) -> str:
+    rule = ["---:" if column.kind is Kind.FIGURE else "---" for column in table.columns]
+    rows = [
+        [_cell(column, cell) for column, cell in zip(table.columns, row, strict=True)] for row in table.rows
+    ]
+    lines = [_row([for_markdown(column.heading) for column in table.columns]), _row(rule), *map(_row, rows)]
+    return "\n".join([*lines, "", for_markdown(table.note)] if table.note else lines)
+
+
+def _cell(column: Column, cell: str) -> str:
+    return for_markdown_code(cell) if column.kind is Kind.NAME else for_markdown(cell)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _list(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)

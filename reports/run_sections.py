@@ -1,0 +1,117 @@
+"""A recording as sections: who waited, who ran, and who waited for whom."""
+
+from collections.abc import Iterator
+
+from agent.summary import CgroupSummary, RunSummary
+from reports.figures import count, counted, quantity, seconds, time_ns
+from reports.origin_sections import COST_WORDS, host_facts, own_cost, unavailable_listing
+from reports.sections import NAME, Column, Facts, Kind, Listing, Report, Section, Table, figure_columns
+
+WORDS = {
+    "run_ns": "run time",
+    "wait_ns": "wait time",
+    "wait_p50_ns": "p50 of the waits",
+    "wait_p99_ns": "p99 of the waits",
+    "switches": "context switches",
+    "involuntary_foreign": "involuntary switches to others",
+    "involuntary_own": "involuntary switches to its own",
+    "throttled_ns": "throttled time",
+    "mean_waiting": "mean number waiting",
+    "mean_running": "mean number running",
+    **COST_WORDS,
+}
+
+
+def run_report(summary: RunSummary) -> Report:
+    """The recording's summary, the longest waits first."""
+    headline = "Recording (partial)" if summary.partial else "Recording"
+    return Report(headline, _sentence(summary), tuple(_sections(summary)))
+
+
+def _sentence(summary: RunSummary) -> str:
+    cgroups = counted(len(summary.cgroups), "cgroup")
+    start = f"{seconds(summary.duration_s)} of {cgroups} on {summary.host.hostname}"
+    if not summary.cgroups or summary.cgroups[0].wait_ns is None:
+        return f"{start}."
+    first = summary.cgroups[0]
+    return (
+        f"{start}; {first.name} waited longest, {time_ns(first.wait_ns)} (p99 {time_ns(first.wait_p99_ns)})."
+    )
+
+
+def _sections(summary: RunSummary) -> Iterator[Section]:
+    yield wait_table(summary.cgroups)
+    yield switch_table(summary.cgroups)
+    if any(cgroup.wait_by for cgroup in summary.cgroups):
+        yield wait_by_table(summary.cgroups)
+    yield quality_facts(summary)
+    if summary.warnings:
+        yield Listing("Warnings", summary.warnings)
+    if summary.unavailable:
+        yield unavailable_listing(summary.unavailable, WORDS)
+    yield host_facts(summary.host)
+
+
+def wait_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
+    """How long each cgroup ran and waited, and how many of its tasks did on average."""
+    return Table(
+        "Waiting for a CPU",
+        (NAME, *figure_columns("Wait", "p50", "p99", "Run", "Waiting", "Running")),
+        tuple(
+            (
+                cgroup.name,
+                time_ns(cgroup.wait_ns),
+                time_ns(cgroup.wait_p50_ns),
+                time_ns(cgroup.wait_p99_ns),
+                time_ns(cgroup.run_ns),
+                quantity(cgroup.mean_waiting),
+                quantity(cgroup.mean_running),
+            )
+            for cgroup in cgroups
+        ),
+        note="Waiting and Running are mean numbers of tasks.",
+    )
+
+
+def switch_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
+    """How often each cgroup had to give up the CPU, to whom, and how long its quota stopped it."""
+    return Table(
+        "Losing the CPU",
+        (NAME, *figure_columns("Switches", "To others", "To its own", "Throttled")),
+        tuple(
+            (
+                cgroup.name,
+                count(cgroup.switches),
+                count(cgroup.involuntary_foreign),
+                count(cgroup.involuntary_own),
+                time_ns(cgroup.throttled_ns),
+            )
+            for cgroup in cgroups
+        ),
+        note="To others and To its own are involuntary switches.",
+    )
+
+
+def wait_by_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
+    """Whom each cgroup waited for."""
+    return Table(
+        "Who waited for whom",
+        (NAME, Column("Waited for", Kind.NAME), *figure_columns("Wait")),
+        tuple(
+            (cgroup.name, entry.name, time_ns(entry.wait_ns))
+            for cgroup in cgroups
+            for entry in cgroup.wait_by
+        ),
+    )
+
+
+def quality_facts(summary: RunSummary) -> Facts:
+    """How the recording was made, what is missing from it, and what it cost."""
+    return Facts(
+        "Quality",
+        (
+            ("Measured by", summary.tier),
+            ("Windows lost", count(summary.lost_windows)),
+            ("Own cost", own_cost(summary.self_cost)),
+        ),
+    )

@@ -1,0 +1,89 @@
+"""What a report is made of, before it has a format: headed tables, facts and lists of plain text.
+
+The builders (`verdict_sections`, `run_sections`, `signal_sections`) turn records into these once, figures
+already formatted; the renderers lay them out and escape every text for the place it goes to. Nothing here is
+escaped.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Kind(Enum):
+    """How a column's cells are set."""
+
+    TEXT = auto()
+    NAME = auto()  # chosen by a tenant: set as code where the format has it
+    FIGURE = auto()  # to the right
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's heading and how its cells are set."""
+
+    heading: str
+    kind: Kind = Kind.TEXT
+
+
+NAME = Column("Name", Kind.NAME)
+CGROUP = Column("Cgroup", Kind.NAME)
+
+
+def figure_columns(*headings: str) -> tuple[Column, ...]:
+    """Columns of figures under these headings."""
+    return tuple(Column(heading, Kind.FIGURE) for heading in headings)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under columns; every row has one cell per column."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    bars_pct: tuple[float, ...] = ()  # one per row, drawn as a bar where the format has room for it
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Labelled values."""
+
+    title: str
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Sentences."""
+
+    title: str
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """A paragraph."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command line that can be run as it stands."""
+
+    title: str
+    words: tuple[str, ...]  # each quoted for a shell
+
+
+Section = Table | Facts | Listing | Prose | Command
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The answer in a word and a sentence, then the sections that bear it out."""
+
+    headline: str
+    sentence: str
+    sections: tuple[Section, ...]

@@ -1,0 +1,116 @@
+"""Reports for a terminal: the answer in the first line, then the sections. No colour unless asked for."""
+
+from collections.abc import Iterable, Iterator
+from io import StringIO
+from itertools import zip_longest
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from reports.escape import for_terminal
+from reports.sections import Command, Facts, Kind, Listing, Prose, Report, Section, Table
+
+INDENT = (0, 0, 0, 2)
+BAR_WIDTH = 28
+BAR_ROOM = 72  # narrower than this, the figures need the room
+STYLES = {
+    "Interference": "bold red",
+    "No interference": "bold green",
+    "Self-inflicted": "bold magenta",
+    "Inconclusive": "bold yellow",
+}
+
+
+def render(report: Report, *, width: int = 80, colour: bool = False) -> str:
+    """The report as lines of at most `width` cells; plain text, or with ANSI colours when `colour`."""
+    console = Console(
+        file=StringIO(),
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
+    )
+    with console.capture() as capture:
+        console.print(Group(*_parts(report, width)))
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+def _parts(report: Report, width: int) -> Iterator[RenderableType]:
+    style = next((style for word, style in STYLES.items() if report.headline.startswith(word)), "bold")
+    yield Text.assemble((f"{report.headline.upper()}: ", style), for_terminal(report.sentence))
+    for section in report.sections:
+        yield ""
+        yield Text(section.title, style="bold")
+        yield Padding(_section(section, width - INDENT[3]), INDENT)
+
+
+def _section(section: Section, width: int) -> RenderableType:
+    match section:
+        case Table():
+            return _table(section, bars=width >= BAR_ROOM)
+        case Facts():
+            return _facts(section)
+        case Listing():
+            return _listing(section)
+        case Prose():
+            return Text(for_terminal(section.text), overflow="fold")
+        case Command():
+            return Text("\n".join(continued(section.words, width)), overflow="fold")
+
+
+def _table(table: Table, *, bars: bool) -> RenderableType:
+    grid = Grid(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim"
+    )
+    for column in table.columns:
+        grid.add_column(
+            column.heading,
+            justify="right" if column.kind is Kind.FIGURE else "left",
+            overflow="fold",
+        )
+    for row, pct in zip_longest(table.rows, table.bars_pct if bars else ()):
+        drawn = [] if pct is None else [Text(bar(pct))]
+        grid.add_row(*(Text(for_terminal(cell)) for cell in row), *drawn)
+    return Group(grid, Text(for_terminal(table.note), style="dim")) if table.note else grid
+
+
+def bar(pct: float) -> str:
+    """A bar for a share between 0 and 100; what is outside is cut."""
+    filled = round(min(max(pct, 0.0), 100.0) * BAR_WIDTH / 100)
+    return "█" * filled + "░" * (BAR_WIDTH - filled)
+
+
+def continued(words: Iterable[str], width: int) -> list[str]:
+    """A command line broken between words, with the backslashes that let a shell read it as one."""
+    lines: list[str] = []
+    for word in map(for_terminal, words):
+        if lines and cell_len(f"{lines[-1]} {word} \\") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"  {word}" if lines else word)
+    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
+
+
+def _facts(facts: Facts) -> RenderableType:
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, value in facts.items:
+        grid.add_row(Text(for_terminal(label)), Text(for_terminal(value)))
+    return grid
+
+
+def _listing(listing: Listing) -> RenderableType:
+    grid = Grid.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for item in listing.items:
+        grid.add_row("-", Text(for_terminal(item)))
+    return grid

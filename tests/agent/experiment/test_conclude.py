@@ -1,0 +1,132 @@
+"""From constructed trials to the document."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from agent.experiment.conclude import conclude
+from agent.experiment.plan import Plan
+from agent.experiment.runner import Outcome, better, complete_pairs
+from agent.experiment.session import Session
+from agent.experiment.trial import TrialResult
+from agent.metrics import Metric, parse_spec
+from agent.statistics import decide, plan_looks
+from agent.verdict import Arm, CauseKind, Conclusion, Host, SelfCost, Verdict
+from collectors.sched import CgroupWindow
+from tests.agent.experiment.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, trial
+
+HOST = Host("node", "Linux 6.1", 2, "1 socket", "v2", "abc")
+RATE = Metric("requests", "1/s", "higher")
+
+
+def session(trials: Sequence[TrialResult], *, partial: bool = False, failed: tuple[str, ...] = ()) -> Session:
+    plan = Plan("true", ("sleep 9",), (parse_spec("duration"),), 4, 24, 1, 5.0, 600.0, (0,))
+    decision = decide(complete_pairs(trials), better(trials), 5.0, plan_looks(4, 24))
+    return Session(
+        plan=plan,
+        outcome=Outcome(tuple(trials), failed, decision, partial),
+        host=HOST,
+        started="2026-03-01T03:12:00+00:00",
+        duration_s=9.0,
+        victim_cgroup=VICTIM,
+        neighbours={NEIGHBOUR: "neighbour-1 sleep"},
+        self_cost=SelfCost(200.0, 1000.0, 0.1),
+    )
+
+
+def concluded(ended: Session) -> Verdict:
+    assert ended.outcome.decision is not None
+    return conclude(ended, ended.outcome.decision, ("jostle", "experiment"), ())
+
+
+def pairs_of(with_: CgroupWindow, duration_s: float, count: int = 4) -> list[TrialResult]:
+    """Pairs whose victim runs 1 s alone, and beside its neighbour as given."""
+    found = []
+    for block in range(count):
+        jitter = 1 + 0.001 * block
+        found.append(trial(Arm.WITHOUT, jitter, index=2 * block + 1, block=block, victim=cgroup(1.0)))
+        found.append(trial(Arm.WITH, duration_s * jitter, index=2 * block + 2, block=block, victim=with_))
+    return found
+
+
+BLAMED = pairs_of(cgroup(1.0, {NEIGHBOUR: 0.9, OTHER: 0.1}), 2.0)
+
+
+def test_a_neighbour_that_the_victim_waits_for_is_interference() -> None:
+    verdict = concluded(session(BLAMED))
+    assert verdict.verdict is Conclusion.INTERFERENCE
+    assert verdict.causes[0].cause is CauseKind.CPU_WAIT
+    assert [(a.cgroup, a.name) for a in verdict.aggressors] == [
+        (NEIGHBOUR, "neighbour-1 sleep"),
+        (OTHER, "cron.service"),
+    ]
+    assert verdict.aggressors[0].share_pct == pytest.approx(90)
+    assert "90 % of the blame falls on neighbour-1 sleep" in verdict.reason
+    assert verdict.quality.ok
+
+
+@pytest.mark.parametrize("own", [cgroup(1.0, self_s=1.0), cgroup(1.0, throttled_s=1.0)])
+def test_a_slowdown_by_own_threads_or_own_quota_is_self_inflicted(own: CgroupWindow) -> None:
+    verdict = concluded(session(pairs_of(own, 2.0)))
+    assert verdict.verdict is Conclusion.SELF_INFLICTED
+    assert verdict.aggressors == ()
+    assert verdict.effect is not None
+    assert verdict.effect.slowdown_pct == pytest.approx(100, abs=1)
+
+
+def test_own_doing_below_half_of_the_loss_does_not_excuse_the_neighbours() -> None:
+    verdict = concluded(session(pairs_of(cgroup(1.0, {NEIGHBOUR: 0.6}, self_s=0.4), 2.0)))
+    assert verdict.verdict is Conclusion.INTERFERENCE
+
+
+def test_without_a_slowdown_there_are_no_causes_and_nobody_is_blamed() -> None:
+    verdict = concluded(session(pairs_of(cgroup(1.0, {NEIGHBOUR: 0.001}), 0.999)))
+    assert verdict.verdict is Conclusion.NO_INTERFERENCE
+    assert verdict.causes == ()
+    assert verdict.aggressors == ()
+
+
+def test_a_single_pair_gives_reasons_for_what_it_cannot_say() -> None:
+    verdict = concluded(session(BLAMED[:2]))
+    assert verdict.verdict is Conclusion.INCONCLUSIVE
+    assert verdict.unavailable.keys() >= {"effect.ci95_pct", "effect.noise_floor_pct"}
+
+
+def test_void_and_failed_trials_are_counted_as_discarded_and_told() -> None:
+    void = trial(Arm.WITH, 0.3, index=3, block=1, void="neighbour-1 sleep exited with code 1")
+    verdict = concluded(session([*BLAMED, void], failed=("the victim exited with code 3",)))
+    assert verdict.quality.discarded == 2
+    assert not verdict.quality.ok
+    assert set(verdict.quality.warnings) >= {void.void, "the victim exited with code 3"}
+    assert verdict.pairs is not None
+    assert len(verdict.pairs) == 4
+
+
+def test_an_interrupted_experiment_says_so() -> None:
+    verdict = concluded(session(BLAMED[:4], partial=True))
+    assert verdict.partial
+    assert any("interrupted" in warning for warning in verdict.quality.warnings)
+
+
+def test_waiting_that_is_charged_to_nobody_is_a_warning() -> None:
+    verdict = concluded(session(pairs_of(cgroup(1.0, {NEIGHBOUR: 0.5}, unattributed_s=0.5), 2.0)))
+    assert verdict.quality.blame_residual_pct == pytest.approx(50)
+    assert "50 % of the victim's waiting is charged to nobody" in verdict.quality.warnings
+
+
+def test_a_higher_rate_is_better() -> None:
+    trials = [
+        trial(arm, 1.0, block=block, value=(50.0 if arm is Arm.WITH else 100.0) + block, metric=RATE)
+        for block in range(4)
+        for arm in (Arm.WITHOUT, Arm.WITH)
+    ]
+    verdict = concluded(session(trials))
+    assert verdict.verdict is Conclusion.INTERFERENCE
+    assert verdict.pairs is not None
+    assert verdict.pairs[0].slowdown_pct == pytest.approx(100)
+
+
+def test_the_document_can_be_written_and_read_again() -> None:
+    verdict = concluded(session(BLAMED))
+    assert Verdict.from_document(json.loads(json.dumps(verdict.to_document()))) == verdict

@@ -1,0 +1,159 @@
+"""Where the time went, in trials whose answer is known by construction."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.experiment.decomposition import (
+    aggressor_shares,
+    blame_residual_pct,
+    cause_shares,
+    concurrency,
+    extra_waits_s,
+    work_of,
+)
+from agent.experiment.trial import TrialResult
+from agent.metrics import Metric
+from agent.verdict import Arm, CauseKind
+from collectors.sched import CgroupWindow
+from tests.agent.experiment.trials import NEIGHBOUR, OTHER, block, cgroup, trial
+
+RATE = Metric("requests", "1/s", "higher")
+Blocks = list[tuple[TrialResult, TrialResult]]
+
+
+def shares_of(blocks: Blocks) -> dict[str, float]:
+    return {share.cause: share.share_pct for share in cause_shares(blocks)}
+
+
+def alone(duration_s: float = 1.0, run_s: float = 1.0) -> TrialResult:
+    return trial(Arm.WITHOUT, duration_s, victim=cgroup(run_s))
+
+
+def beside(duration_s: float, victim: CgroupWindow) -> TrialResult:
+    return trial(Arm.WITH, duration_s, victim=victim)
+
+
+def test_waiting_for_a_neighbour_is_cpu_wait() -> None:
+    blocks = block(alone(), beside(2.0, cgroup(1.0, {NEIGHBOUR: 1.0})))
+    assert shares_of(blocks)[CauseKind.CPU_WAIT] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("victim", "cause"),
+    [
+        (cgroup(1.0, self_s=1.0), CauseKind.SELF),
+        (cgroup(1.0, throttled_s=1.0), CauseKind.THROTTLED),
+        (cgroup(1.0, unattributed_s=1.0), CauseKind.CPU_WAIT),
+    ],
+)
+def test_each_kind_of_wait_is_its_own_cause(victim: CgroupWindow, cause: CauseKind) -> None:
+    assert shares_of(block(alone(), beside(2.0, victim)))[cause] == pytest.approx(100)
+
+
+def test_a_longer_run_for_the_same_work_is_microarchitecture_and_steal() -> None:
+    shares = shares_of(block(alone(), beside(3.0, cgroup(3.0, stolen_s=0.5))))
+    assert shares[CauseKind.MICROARCHITECTURE] == pytest.approx(75)
+    assert shares[CauseKind.STEAL] == pytest.approx(25)
+
+
+def test_what_no_term_accounts_for_is_unexplained() -> None:
+    shares = shares_of(block(alone(), beside(3.0, cgroup(1.0, {NEIGHBOUR: 0.5}))))
+    assert shares[CauseKind.UNEXPLAINED] == pytest.approx(75)
+    assert shares[CauseKind.CPU_WAIT] == pytest.approx(25)
+
+
+def test_no_causes_when_no_time_was_lost() -> None:
+    assert cause_shares(block(alone(), beside(0.9, cgroup(1.0)))) == []
+
+
+def test_task_time_of_several_threads_counts_once_on_the_clock() -> None:
+    # Four threads that ran 1 s and waited 1 s each: 8 s of task time on 2 s of the clock.
+    blocks = block(alone(run_s=4.0), beside(2.0, cgroup(4.0, {NEIGHBOUR: 4.0})))
+    assert concurrency(blocks[0]) == pytest.approx(4.0)
+    assert shares_of(blocks)[CauseKind.CPU_WAIT] == pytest.approx(100)
+
+
+def test_a_mostly_sleeping_victim_is_not_scaled_up() -> None:
+    assert concurrency((alone(10.0), beside(10.0, cgroup(1.0)))) == 1.0
+
+
+def test_the_work_of_a_rate_is_rate_times_time() -> None:
+    assert work_of(trial(duration_s=2.0, value=50.0, metric=RATE)) == 100.0
+    assert work_of(trial(duration_s=2.0)) == 1.0
+
+
+def test_of_a_rate_the_loss_is_per_unit_of_work() -> None:
+    # Both ran 1 s; the one beside a neighbour waited half of it and did half as much.
+    without = trial(Arm.WITHOUT, 1.0, value=100.0, metric=RATE, victim=cgroup(1.0))
+    with_ = trial(Arm.WITH, 1.0, value=50.0, metric=RATE, victim=cgroup(0.5, {NEIGHBOUR: 0.5}))
+    assert shares_of(block(without, with_))[CauseKind.CPU_WAIT] == pytest.approx(100)
+
+
+seconds = st.floats(0, 10)
+
+
+@st.composite
+def trials(draw: st.DrawFn, arm: Arm) -> TrialResult:
+    victim = cgroup(
+        draw(st.floats(0.1, 10)),
+        draw(st.dictionaries(st.sampled_from([NEIGHBOUR, OTHER]), seconds)),
+        self_s=draw(seconds),
+        throttled_s=draw(seconds),
+        unattributed_s=draw(seconds),
+    )
+    return trial(arm, draw(st.floats(0.1, 20)), victim=victim, others_run_s={NEIGHBOUR: draw(seconds)})
+
+
+blocks_of_trials = st.lists(st.tuples(trials(Arm.WITHOUT), trials(Arm.WITH)), min_size=1, max_size=6)
+
+
+@given(blocks_of_trials)
+def test_shares_sum_to_a_hundred_whenever_time_was_lost(blocks: Blocks) -> None:
+    shares = shares_of(blocks)
+    if shares:
+        assert sum(shares.values()) == pytest.approx(100, abs=0.5)
+        assert min(shares.values()) >= 0
+
+
+@given(blocks_of_trials)
+def test_blame_is_shared_out_wholly_and_sorted(blocks: Blocks) -> None:
+    causes = {CauseKind(name): share_pct for name, share_pct in shares_of(blocks).items()}
+    found = aggressor_shares(blocks, causes, [NEIGHBOUR])
+    if found:
+        assert sum(share.share_pct for share in found) == pytest.approx(100)
+    assert [s.share_pct for s in found] == sorted((s.share_pct for s in found), reverse=True)
+    assert all(share.share_pct > 0 for share in found)
+
+
+def test_only_waits_that_grew_make_an_aggressor() -> None:
+    without = trial(Arm.WITHOUT, 2.0, victim=cgroup(1.0, {OTHER: 1.0}))
+    blocks = block(without, beside(4.0, cgroup(1.0, {OTHER: 1.0, NEIGHBOUR: 2.0})))
+    assert extra_waits_s(blocks) == pytest.approx({OTHER: 0.0, NEIGHBOUR: 2.0})
+    found = aggressor_shares(blocks, {CauseKind.CPU_WAIT: 100.0}, [NEIGHBOUR])
+    assert [(share.cgroup, share.share_pct, share.cause) for share in found] == [
+        (NEIGHBOUR, 100.0, CauseKind.CPU_WAIT)
+    ]
+
+
+def test_a_loss_on_the_cpu_is_shared_among_neighbours_by_how_long_they_ran() -> None:
+    second = "/jostle-1/neighbour-2"
+    with_ = trial(Arm.WITH, 2.0, victim=cgroup(2.0), others_run_s={NEIGHBOUR: 1.0, second: 3.0, OTHER: 5.0})
+    found = aggressor_shares(block(alone(), with_), {CauseKind.MICROARCHITECTURE: 100.0}, [NEIGHBOUR, second])
+    assert [(share.cgroup, share.share_pct) for share in found] == [(second, 75.0), (NEIGHBOUR, 25.0)]
+
+
+def test_own_doing_charges_nobody() -> None:
+    assert (
+        aggressor_shares(
+            block(alone(), beside(2.0, cgroup(1.0, self_s=1.0))), {CauseKind.SELF: 100.0}, [NEIGHBOUR]
+        )
+        == []
+    )
+
+
+def test_the_residual_is_what_is_charged_to_nobody() -> None:
+    assert blame_residual_pct(
+        block(alone(), beside(2.0, cgroup(1.0, {NEIGHBOUR: 0.75}, unattributed_s=0.25)))
+    ) == pytest.approx(25)
+    assert blame_residual_pct(block(alone(), beside(1.0, cgroup(1.0)))) is None

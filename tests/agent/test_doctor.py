@@ -1,0 +1,103 @@
+"""What the doctor makes of hosts that differ from this one."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from agent.doctor import examine
+from collectors.signals import Signal
+from probes.errors import HostError
+
+V2_ONLY = "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A host with cgroup v2 and its cpu controller."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/mountinfo").write_text(V2_ONLY)
+    (tmp_path / "proc/self/cgroup").write_text("0::/\n")
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/cgroup.controllers").write_text("cpu memory\n")
+    return tmp_path
+
+
+@pytest.fixture
+def with_kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have the probe open, on a kernel with these features."""
+
+    def install(**features: bool) -> None:
+        @contextmanager
+        def opened(_: object) -> Iterator[SimpleNamespace]:
+            yield SimpleNamespace(read=lambda: None, kernel=SimpleNamespace(**features))
+
+        monkeypatch.setattr("agent.doctor.open_probe", opened)
+
+    return install
+
+
+def by_name(signals: list[Signal]) -> dict[str, Signal]:
+    return {signal.name: signal for signal in signals}
+
+
+def test_all_that_the_kernel_offers_is_available(root: Path, with_kernel: Callable[..., None]) -> None:
+    with_kernel(typed=True, throttling=True, stolen=True)
+    found = by_name(examine(root))
+    for name in (
+        "scheduler latency",
+        "preemption",
+        "run-queue length",
+        "throttled waits",
+        "stolen time",
+        "cgroups",
+    ):
+        assert found[name].state == "available"
+    assert "v2" in found["cgroups"].reason
+
+
+@pytest.mark.parametrize(
+    ("missing", "name", "remedy"),
+    [("throttling", "throttled waits", "CONFIG_CFS_BANDWIDTH"), ("stolen", "stolen time", "TIME_ACCOUNTING")],
+)
+def test_what_the_kernel_lacks_is_missing_with_the_option_that_brings_it(
+    root: Path, with_kernel: Callable[..., None], missing: str, name: str, remedy: str
+) -> None:
+    with_kernel(**{"typed": True, "throttling": True, "stolen": True, missing: False})
+    found = by_name(examine(root))[name]
+    assert found.state == "missing"
+    assert remedy in (found.remedy or "")
+
+
+def test_the_slower_programs_are_said_to_be_slower(root: Path, with_kernel: Callable[..., None]) -> None:
+    with_kernel(typed=False, throttling=True, stolen=True)
+    assert "5 times the cost" in by_name(examine(root))["scheduler latency"].reason
+
+
+def test_a_probe_that_is_refused_is_why_its_signals_are_missing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise HostError("attaching probes needs root", "run it with sudo")
+
+    monkeypatch.setattr("agent.doctor.open_probe", refuse)
+    found = by_name(examine(root))
+    assert found["scheduler latency"] == Signal(
+        "scheduler latency", "missing", "attaching probes needs root", "run it with sudo"
+    )
+    assert found["cgroups"].state == "available"
+
+
+def test_cgroups_without_the_cpu_controller_are_degraded(
+    root: Path, with_kernel: Callable[..., None]
+) -> None:
+    with_kernel(typed=True, throttling=True, stolen=True)
+    (root / "sys/fs/cgroup/cgroup.controllers").write_text("memory\n")
+    assert by_name(examine(root))["cgroups"].state == "degraded"
+
+
+def test_without_cgroups_that_is_all_there_is_to_say(root: Path) -> None:
+    (root / "proc/self/mountinfo").write_text("")
+    assert [(signal.name, signal.state) for signal in examine(root)] == [("cgroups", "missing")]

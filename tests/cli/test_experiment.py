@@ -1,0 +1,219 @@
+"""`jostle experiment` as its users run it: the verdict, and everything that can go wrong with what they give it."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from agent.runfile import read_run
+from agent.verdict import Verdict
+from collectors.hierarchy import detect_layout
+from tests.cli.running import Ended, is_one_line, is_running, leaves_nothing, marked_sleep, run
+
+pytestmark = pytest.mark.kernel
+ONE_PAIR = ("--pairs", "1", "--max-pairs", "1")
+BUSY = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"  # a fixed piece of work on the CPU
+
+
+def experiment(directory: Path, victim: str, neighbour: str, *more: str) -> Ended:
+    return run(
+        "experiment", "--victim", victim, "--neighbour", neighbour, "-o", str(directory / "out"), *more
+    )
+
+
+def verdict_in(directory: Path) -> Verdict:
+    return Verdict.from_document(json.loads((directory / "out/verdict.json").read_text()))
+
+
+def test_a_busy_victim_beside_a_busy_neighbour_is_interference(tmp_path: Path) -> None:
+    cpu = str(max(os.sched_getaffinity(0)))
+    ended = experiment(tmp_path, BUSY, "stress-ng --cpu 2 -q", "--cpus", cpu, "--json")
+    assert ended.code == 0
+    document = json.loads(ended.out)
+    assert document["verdict"] == "interference"
+    assert document["causes"][0]["cause"] == "cpu-wait"
+    assert document["aggressors"][0]["name"] == "neighbour-1 stress-ng"
+    assert sum(cause["share_pct"] for cause in document["causes"]) == pytest.approx(100, abs=0.5)
+    assert document["victim_cgroup"] not in {entry["cgroup"] for entry in document["aggressors"]}
+    assert Verdict.from_document(document) == verdict_in(tmp_path)
+    assert leaves_nothing(ended, "stress-ng --cpu 2 -q")
+
+
+def test_an_idle_neighbour_is_never_interference(tmp_path: Path) -> None:
+    ended = experiment(tmp_path, BUSY, "sleep 1000", "--pairs", "4", "--max-pairs", "4", "--json")
+    assert ended.code == 0
+    assert json.loads(ended.out)["verdict"] in {"no-interference", "inconclusive"}
+
+
+def test_every_trial_leaves_its_output_and_its_recording(tmp_path: Path) -> None:
+    ended = experiment(tmp_path, "echo hello; sleep 0.2", "sleep 1000", *ONE_PAIR)
+    assert ended.code == 0
+    raw = tmp_path / "out/raw"
+    assert sorted(path.read_text() for path in raw.glob("trial-*-with*.stdout"))[-3:] == ["hello\n"] * 3
+    runs = [read_run(path) for path in sorted(raw.glob("*.run"))]
+    assert {run.meta["arm"] for run in runs} == {"with", "without"}
+    assert [len(run.windows) for run in runs] == [1, 1]
+    named = [file.path for file in verdict_in(tmp_path).files or ()]
+    assert named[0] == "verdict.json"
+    assert all((tmp_path / "out" / name).is_file() for name in named)
+
+
+@pytest.mark.parametrize(
+    ("victim", "told"),
+    [
+        ("exit 3", "exited with code 3"),
+        ("kill -9 $$", "was killed by signal 9"),
+        ("(nosuch-program)", "exited with code 127"),
+    ],
+)
+def test_a_victim_that_fails_is_told_with_where_to_look(tmp_path: Path, victim: str, told: str) -> None:
+    ended = experiment(tmp_path, victim, "sleep 1000")
+    assert (ended.code, ended.out) == (1, "")
+    assert is_one_line(ended.err)
+    assert told in ended.err
+    stderr = Path(ended.err.split(" see ")[1].strip())
+    assert stderr.is_file()
+    assert leaves_nothing(ended)
+
+
+def test_a_victim_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    sleeper = marked_sleep()
+    ended = experiment(tmp_path, f"{sleeper} & {sleeper}", "sleep 1000", "--timeout", "0.5")
+    assert (ended.code, ended.out) == (1, "")
+    assert is_one_line(ended.err)
+    assert "did not end within 0.5 s" in ended.err
+    assert leaves_nothing(ended, sleeper)
+
+
+def test_a_metric_that_is_not_in_the_output_is_told_with_the_output(tmp_path: Path) -> None:
+    ended = experiment(
+        tmp_path, "echo so long; echo oops >&2", "sleep 1000", "--metric", r"x=took (\d+):lower"
+    )
+    assert ended.code == 1
+    assert is_one_line(ended.err)
+    assert r"'took (\\d+)'" in ended.err
+    assert "'so long'" in ended.err
+    assert "'oops'" in ended.err
+
+
+def test_a_chatty_victim_is_read_from_its_end(tmp_path: Path) -> None:
+    victim = "head -c 20000000 /dev/zero | tr '\\0' x; echo; echo took 12 ms"
+    ended = experiment(tmp_path, victim, "sleep 1000", *ONE_PAIR, "--metric", r"took=took (\d+):lower")
+    assert ended.code == 0
+    effect = verdict_in(tmp_path).effect
+    assert effect is not None
+    assert (effect.without, effect.with_) == (12, 12)
+
+
+def test_output_of_victim_and_neighbour_stays_out_of_the_document(tmp_path: Path) -> None:
+    ended = experiment(
+        tmp_path, "echo noise; echo noise >&2", "while echo noise; do sleep 0.1; done", *ONE_PAIR, "--json"
+    )
+    assert ended.code == 0
+    assert json.loads(ended.out)["schema"] == "jostle.verdict/1"
+    assert "noise" not in ended.err
+
+
+@pytest.mark.parametrize("neighbour", ["exit 7", "true", "sleep 0.5"])
+def test_a_neighbour_that_never_stays_is_no_neighbour(tmp_path: Path, neighbour: str) -> None:
+    ended = experiment(tmp_path, "sleep 1", neighbour)
+    assert (ended.code, ended.out) == (1, "")
+    *told, last = ended.err.splitlines(keepends=True)
+    assert len(told) == 3 or all("is void" in line for line in told)
+    assert is_one_line(last)
+    assert "3 trials with the neighbours failed" in last
+    assert "neighbour-1.stderr" in last
+    assert leaves_nothing(ended)
+
+
+def test_a_neighbour_that_dies_once_costs_a_trial_and_is_told(tmp_path: Path) -> None:
+    died = tmp_path / "died"
+    neighbour = f"[ -e {died} ] || {{ touch {died}; exit 7; }}; sleep 1000"
+    ended = experiment(tmp_path, "sleep 0.2", neighbour, *ONE_PAIR)
+    assert ended.code == 0
+    assert "is void" in ended.err
+    verdict = verdict_in(tmp_path)
+    assert verdict.quality.discarded == 1
+    assert any("exited with code 7" in warning for warning in verdict.quality.warnings)
+    assert [trial.void is None for trial in verdict.trials or ()].count(False) == 1
+    assert verdict.effect is not None
+    assert verdict.effect.pairs == 1
+
+
+def test_a_neighbour_in_the_background_is_a_neighbour_and_is_ended(tmp_path: Path) -> None:
+    sleeper = marked_sleep()
+    ended = experiment(tmp_path, "sleep 0.2", f"{sleeper} & (setsid {sleeper} &) & exit 0", *ONE_PAIR)
+    assert ended.code == 0
+    assert verdict_in(tmp_path).quality.discarded == 0
+    assert leaves_nothing(ended, sleeper)
+
+
+def test_a_cgroup_that_vanishes_ends_the_experiment_cleanly(tmp_path: Path) -> None:
+    # The warm-up moves itself away and removes its own cgroup; nothing can be started in it afterwards.
+    layout = detect_layout()
+    mounts = [mount for mount in (layout.v2_mount, layout.v1_mounts.get("cpu")) if mount]
+    script = "".join(
+        f"echo $$ > {mount}/cgroup.procs; rmdir {mount}/jostle-$PPID-*/victim; " for mount in mounts
+    )
+    ended = experiment(tmp_path, script, "sleep 1000")
+    assert ended.code == 1
+    assert "takes no process" in ended.err
+    assert leaves_nothing(ended)
+
+
+def test_an_earlier_experiment_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/verdict.json").write_text("precious")
+    ended = experiment(tmp_path, "true", "sleep 1000")
+    assert ended.code == 2
+    assert is_one_line(ended.err)
+    assert (tmp_path / "out/verdict.json").read_text() == "precious"
+    assert not (tmp_path / "out/raw").exists()
+
+
+def test_a_place_that_cannot_be_written_is_bad_usage(tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    ended = experiment(tmp_path, "true", "sleep 1000")
+    assert ended.code == 2
+    assert is_one_line(ended.err)
+
+
+def test_a_full_disk_is_a_failure_in_one_line(tmp_path: Path) -> None:
+    sleeper = marked_sleep()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(tmp_path)], check=True)
+    try:
+        ended = experiment(tmp_path, "sleep 0.1", sleeper, "--pairs", "4", "--max-pairs", "4")
+        assert (ended.code, ended.out) == (1, "")
+        assert is_one_line(ended.err.splitlines(keepends=True)[-1])
+        assert not (tmp_path / "out/verdict.json").exists()
+        assert not is_running(sleeper)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_the_gate_turns_the_verdict_into_a_code(tmp_path: Path) -> None:
+    ended = experiment(tmp_path, "sleep 0.1", "sleep 1000", *ONE_PAIR, "--gate")
+    assert ended.code == 11
+    assert verdict_in(tmp_path).verdict == "inconclusive"
+
+
+def test_names_are_harmless_in_every_message(tmp_path: Path) -> None:
+    ended = experiment(tmp_path, "exit 3 # \x1b[2J", "sleep 1000")
+    assert ended.code == 1
+    assert "\x1b" not in ended.err
+    assert "x1b[2J" in ended.err
+
+
+def test_nothing_piles_up_in_jostle_from_trial_to_trial(tmp_path: Path) -> None:
+    victim = "ls /proc/$PPID/fd | wc -l; cat /proc/$PPID/task/*/children | wc -w"
+    ended = experiment(tmp_path, victim, "sleep 1000", "--pairs", "4", "--max-pairs", "4")
+    assert ended.code == 0
+    for arm in ("with", "without"):
+        outputs = [path.read_text().split() for path in (tmp_path / "out/raw").glob(f"trial-*-{arm}.stdout")]
+        descriptors, children = zip(*[map(int, output) for output in outputs], strict=True)
+        assert len(children) >= 4
+        assert len(set(children)) == 1
+        # The gate may be open still, and the warm-up has the descriptor of its accounting.
+        assert max(descriptors) - min(descriptors) <= 2

@@ -1,0 +1,85 @@
+"""Help, version and bad usage: plain lines, the contract's codes, and nothing started."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import ROOT, is_one_line, run
+
+COMMANDS = ["doctor", "record", "experiment", "compare", "report"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_screen_and_shows_an_example(command: str) -> None:
+    ended = run(command, "--help")
+    assert ended.code == 0
+    assert ended.out.count("\n") <= 30
+    assert max(map(len, ended.out.splitlines())) <= 80
+    assert f"Example: jostle {command}" in ended.out
+
+
+def test_help_names_every_command() -> None:
+    ended = run("--help")
+    assert ended.code == 0
+    assert [name for name in COMMANDS if f"\n  {name} " not in ended.out] == []
+
+
+def test_jostle_alone_shows_its_help_and_is_bad_usage() -> None:
+    ended = run()
+    assert ended.code == 2
+    assert ended.out == run("--help").out
+
+
+def test_version() -> None:
+    ended = run("--version")
+    assert (ended.code, ended.out.split()[0]) == (0, "jostle")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["bogus"], "'bogus': see `jostle --help`"),
+        (["record", "--bogus"], "--bogus"),
+        (["experiment", "--seed", "x"], "'--seed'"),
+        (["experiment", "--victim"], "--victim"),
+        (["experiment", "--victim", "true"], "--neighbour"),
+        (["experiment", "--victim", "nosuch\x1b", "--neighbour", "true"], "nosuch\\x1b"),
+        (["report"], "RUN"),
+        (["report", "x", "-f", "pdf"], "pdf"),
+        (["compare", "only-one"], "WITH"),
+        (["record", "-d", "0"], "-d 0"),
+        (["record", "-d", "-1"], "-d -1"),
+        (["record", "-d", "nan"], "-d nan"),
+        (["record", "-i", "0.01"], "-i 0.01"),
+        (["record", "-i", "inf"], "-i inf"),
+        (["record", "--", "nosuch-program"], "nosuch-program is not in PATH"),
+    ],
+)
+def test_bad_usage_is_one_plain_line(words: list[str], named: str, tmp_path: Path) -> None:
+    ended = run(*words, cwd=tmp_path)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert is_one_line(ended.err)
+    assert named in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_adds_the_traceback_and_keeps_the_code() -> None:
+    ended = run("--debug", "experiment", "--victim", "nosuch", "--neighbour", "true")
+    assert ended.code == 2
+    assert "Traceback" in ended.err
+    assert is_one_line(ended.err.splitlines(keepends=True)[-1])
+
+
+def test_what_needs_no_statistics_does_not_pay_for_them() -> None:
+    script = (
+        "import sys\n"
+        "from agent.cli import app, record, experiment, report, compare, doctor\n"
+        "print([name for name in ('numpy', 'scipy', 'matplotlib', 'rich') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout == "[]\n"

@@ -1,0 +1,104 @@
+"""What jostle measured of a situation, beside what the kernel's own books say of the same processes."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pytest
+
+from collectors import sched
+from collectors.histogram import EDGES_NS
+from collectors.sched import CgroupWindow, SchedWindow
+from probes.sched import SchedProbe
+from tests.kernel.situations import Group, Process, Schedstat, Situation, Switches
+
+# Below this, a relative tolerance asks for more than the kernel's own clocks give.
+SLACK_NS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The kernel's account of some processes, since before they did anything."""
+
+    run_ns: int
+    wait_ns: int
+    voluntary: int
+    involuntary: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One window of jostle, and the kernel's books of each group in it."""
+
+    window: SchedWindow
+    books: dict[Group, Books]
+
+    def of(self, group: Group) -> CgroupWindow:
+        """What jostle says of a group and all below it."""
+        return sched.subtree(self.window.cgroups, group.path)
+
+
+def measure(
+    probe: SchedProbe, situation: Situation, seconds: float, meanwhile: Callable[[], object] | None = None
+) -> Answer:
+    """Open all gates, wait, stop everybody, and read both sides. `meanwhile` is called again and again."""
+    before = probe.read()
+    base = {process: (process.schedstat, process.switches) for process in situation.processes}
+    for process in situation.processes:
+        process.go()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if meanwhile:
+            meanwhile()
+        time.sleep(0.02)
+    situation.stop()
+    after = probe.read()
+    books = {group: _books(members, base) for group, members in situation.members.items()}
+    return Answer(sched.window(before, after), books)
+
+
+def _books(processes: Iterable[Process], base: dict[Process, tuple[Schedstat, Switches]]) -> Books:
+    times = [(process.schedstat, base[process][0]) for process in processes]
+    switches = [(process.switches, base[process][1]) for process in processes]
+    return Books(
+        run_ns=sum(now.run_ns - then.run_ns for now, then in times),
+        wait_ns=sum(now.wait_ns - then.wait_ns for now, then in times),
+        voluntary=sum(now.voluntary - then.voluntary for now, then in switches),
+        involuntary=sum(now.involuntary - then.involuntary for now, then in switches),
+    )
+
+
+def assert_agrees(found: CgroupWindow, books: Books) -> None:
+    """Running, waiting and switches are what the kernel says, and the wait's parts add up to it."""
+    # sum_exec_runtime leaves out what interrupts and the hypervisor took; run_ns holds it.
+    assert found.run_ns - found.stolen_ns == pytest.approx(books.run_ns, rel=0.01, abs=SLACK_NS)
+    assert found.wait_ns == pytest.approx(books.wait_ns, rel=0.01, abs=SLACK_NS)
+    involuntary = found.preempted_own + found.preempted_foreign + found.preempted_throttled
+    assert involuntary == pytest.approx(books.involuntary, rel=0.02, abs=2)
+    assert found.switches == pytest.approx(books.involuntary + books.voluntary, rel=0.02, abs=3)
+    assert_adds_up(found)
+    assert_histogram_brackets(found)
+
+
+def assert_histogram_brackets(found: CgroupWindow) -> None:
+    """All waits have ended: their sum lies between those of their buckets' lower and upper edges."""
+    counts = found.histogram[:-1]
+    lowest_ns = sum(count * edge for count, edge in zip(counts, EDGES_NS, strict=False))
+    highest_ns = sum(count * edge for count, edge in zip(counts, EDGES_NS[1:], strict=True))
+    assert found.histogram[-1] == 0
+    assert lowest_ns * 0.99 - SLACK_NS <= found.wait_ns <= highest_ns * 1.01 + SLACK_NS
+
+
+def assert_adds_up(found: CgroupWindow) -> None:
+    """Every wait has exactly one cause, and every preemption by another one culprit."""
+    parts = found.self_ns + found.wakeup_ns + found.throttled_ns + found.unattributed_ns
+    parts += sum(wait.wait_ns for wait in found.waited_for.values())
+    assert parts == pytest.approx(found.wait_ns, rel=0.01, abs=SLACK_NS)
+    by_whom = sum(wait.preemptions for wait in found.waited_for.values())
+    assert by_whom == pytest.approx(found.preempted_foreign, rel=0.02, abs=2)
+    assert sum(found.histogram) <= found.switches
+
+
+def waited_for_ns(found: CgroupWindow, group: Group) -> int:
+    """How long it waited while that group ran."""
+    return sum(wait.wait_ns for path, wait in found.waited_for.items() if sched.is_within(path, group.path))

@@ -1,0 +1,25 @@
+"""One probe for a module's tests: attaching takes about a second."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from collectors import sched
+from collectors.hierarchy import detect_layout
+from probes.sched import SchedProbe
+from tests.kernel.situations import Situation
+
+# So that a failure in a shared assertion shows its values. Before anything imports it.
+pytest.register_assert_rewrite("tests.kernel.answers")
+
+
+@pytest.fixture(scope="module")
+def probe() -> Iterator[SchedProbe]:
+    with sched.open_probe(detect_layout()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def situation() -> Iterator[Situation]:
+    with Situation() as made:
+        yield made

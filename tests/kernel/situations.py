@@ -1,0 +1,292 @@
+"""Builds the situations that kernel tests assert on: cgroups, and processes that are held at a gate inside them.
+
+Everything is undone by leaving the `Situation`, whatever happened inside. Expected values come from what the
+kernel itself says of these processes (`/proc/PID/schedstat`, `/proc/PID/status`, `cpu.stat`), never from constants:
+other people's processes may run beside them.
+"""
+
+import contextlib
+import itertools
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from collectors.hierarchy import CgroupLayout, detect_layout
+from probes.layout import KEY_V1
+
+_PATIENCE_S = 60
+_POLL_S = 0.005
+_names = itertools.count()
+
+Work = Callable[[], object]
+
+
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + _PATIENCE_S
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"after {_PATIENCE_S} s still not so: {what}")
+        time.sleep(_POLL_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedstat:
+    """/proc/PID/schedstat: time on a CPU, time on the run queue, times it was put on a CPU."""
+
+    run_ns: int
+    wait_ns: int
+    slices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """Context switches of a task, from /proc/PID/status."""
+
+    voluntary: int
+    involuntary: int
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a process and all its children that it waited for used (getrusage(2))."""
+
+    cpu_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A cgroup made for a test, by its directory."""
+
+    directory: Path
+    mount: Path
+    v1: bool
+
+    @property
+    def path(self) -> str:
+        """As jostle names it."""
+        return "/" + str(self.directory.relative_to(self.mount))
+
+    @property
+    def key(self) -> int:
+        """As the probe knows it."""
+        inode = self.directory.stat().st_ino
+        return inode | KEY_V1 if self.v1 else inode
+
+    def take(self, pid: int) -> None:
+        """Move a process in."""
+        (self.directory / "cgroup.procs").write_text(str(pid))
+
+    def limit(self, quota_us: int, period_us: int) -> None:
+        """Give it a CPU quota, per period."""
+        if self.v1:
+            (self.directory / "cpu.cfs_period_us").write_text(str(period_us))
+            (self.directory / "cpu.cfs_quota_us").write_text(str(quota_us))
+        else:
+            (self.directory / "cpu.max").write_text(f"{quota_us} {period_us}")
+
+    @property
+    def throttled_ns(self) -> int:
+        """By the kernel's account, summed over CPUs."""
+        stat = dict(line.split() for line in (self.directory / "cpu.stat").read_text().splitlines())
+        return int(stat["throttled_time"]) if self.v1 else 1000 * int(stat["throttled_usec"])
+
+    def remove(self) -> None:
+        """Its processes must have ended; the kernel may need a moment to let go of them."""
+
+        def removed() -> bool:
+            try:
+                self.directory.rmdir()
+            except FileNotFoundError:
+                return True
+            except OSError:
+                return False
+            return True
+
+        eventually(removed, f"{self.directory} is removed")
+
+
+class Process:
+    """A child that waits at a gate; `go` lets it do its work."""
+
+    def __init__(self, work: Work) -> None:
+        self._gate_out, self._gate_in = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._run(work)
+        os.close(self._gate_out)
+        eventually(lambda: self.state == "S", "the child sleeps at its gate")
+        self._ended = False
+
+    def _run(self, work: Work) -> None:
+        try:
+            os.close(self._gate_in)
+            if os.read(self._gate_out, 1):
+                work()
+        finally:
+            os._exit(0)
+
+    def go(self) -> None:
+        """Open the gate."""
+        os.write(self._gate_in, b"!")
+
+    @property
+    def state(self) -> str:
+        """R, S, T, Z, …"""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    @property
+    def schedstat(self) -> Schedstat:
+        """Of its only thread."""
+        return Schedstat(*map(int, Path(f"/proc/{self.pid}/schedstat").read_text().split()))
+
+    @property
+    def switches(self) -> Switches:
+        """Of its only thread."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        found = dict(line.split(":") for line in lines if "ctxt_switches" in line)
+        return Switches(int(found["voluntary_ctxt_switches"]), int(found["nonvoluntary_ctxt_switches"]))
+
+    def stop(self) -> None:
+        """Ask it to stop: a wait in progress then ends, and is in everybody's books. See `await_stop`."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def await_stop(self) -> None:
+        """Until it has stopped."""
+        eventually(lambda: self.state == "T", f"process {self.pid} stops")
+
+    def wait(self) -> "Used":
+        """Until it ends of its own accord."""
+        self._ended = True
+        os.close(self._gate_in)
+        _, _, usage = os.wait4(self.pid, 0)
+        return Used(round(1e9 * (usage.ru_utime + usage.ru_stime)))
+
+    def end(self) -> None:
+        """Kill it, unless it has ended."""
+        if self._ended:
+            return
+        self._ended = True
+        os.close(self._gate_in)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+class Situation:
+    """Cgroups and processes that are gone when it is left."""
+
+    def __init__(self, layout: CgroupLayout | None = None) -> None:
+        self.layout = layout or detect_layout()
+        self._groups: list[Group] = []
+        self.processes: list[Process] = []
+        self.members: dict[Group, list[Process]] = {}
+
+    def __enter__(self) -> "Situation":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.ExitStack() as stack:
+            for group in self._groups:
+                stack.callback(group.remove)
+            for process in self.processes:
+                stack.callback(process.end)
+
+    def group(self, name: str = "group", *, v1: bool = False, parent: Group | None = None) -> Group:
+        """Make a cgroup: on v2, or where the v1 cpu controller is; below `parent` where one is given."""
+        if parent is not None:
+            return self._make(parent.directory / name, parent.mount, parent.v1)
+        mount = self.layout.v1_mounts["cpu"] if v1 else self.layout.v2_mount
+        assert mount is not None
+        return self._make(mount / f"jostle-test-{os.getpid()}-{next(_names)}-{name}", mount, v1)
+
+    def limitable_group(self, name: str = "limited") -> Group:
+        """Make a cgroup in the hierarchy that has the cpu controller, where quotas work."""
+        if self.layout.cpu_on == "v2":
+            _enable_cpu(self.layout.v2_mount)
+        return self.group(name, v1=self.layout.cpu_on == "v1")
+
+    def process(self, work: Work, group: Group | None = None, cpus: set[int] | None = None) -> Process:
+        """A process that waits at its gate inside a cgroup, pinned."""
+        process = Process(work)
+        self.processes.append(process)
+        if cpus:
+            os.sched_setaffinity(process.pid, cpus)
+        if group:
+            group.take(process.pid)
+            self.members.setdefault(group, []).append(process)
+        return process
+
+    def go(self, seconds: float) -> None:
+        """Let all processes work for some time, then stop them all, so that all books agree on their waits."""
+        for process in self.processes:
+            process.go()
+        time.sleep(seconds)
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop all processes and wait until they have stopped."""
+        for process in self.processes:
+            process.stop()
+        for process in self.processes:
+            process.await_stop()
+
+    def _make(self, directory: Path, mount: Path, v1: bool) -> Group:  # noqa: FBT001  a fact about the group
+        directory.mkdir()
+        group = Group(directory, mount, v1)
+        self._groups.append(group)
+        return group
+
+
+def _enable_cpu(mount: Path | None) -> None:
+    assert mount is not None
+    (mount / "cgroup.subtree_control").write_text("+cpu")
+
+
+def spin() -> None:
+    """Never leave the CPU of one's own accord."""
+    while True:
+        pass
+
+
+def idle_spin() -> None:
+    """Spin under SCHED_IDLE: any normal task starves it."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    spin()
+
+
+def ping_pong() -> tuple[Work, Work]:
+    """Two works that wake each other over a pair of pipes."""
+    here, there = os.pipe(), os.pipe()
+
+    def player(read: int, write: int, *, serves: bool) -> Work:
+        def play() -> None:
+            if serves:
+                os.write(write, b"!")
+            while os.read(read, 1):
+                os.write(write, b"!")
+
+        return play
+
+    return player(here[0], there[1], serves=True), player(there[0], here[1], serves=False)
+
+
+def fork_storm(seconds: float) -> Work:
+    """Start short-lived processes, one after another."""
+
+    def storm() -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+
+    return storm
+
+
+def a_cpu() -> int:
+    """The CPU that pinned processes share: the last one, as most programs begin on the first."""
+    return max(os.sched_getaffinity(0))

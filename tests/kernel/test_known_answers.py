@@ -1,0 +1,190 @@
+"""The probe against the kernel's own books, in situations whose answer is known."""
+
+import itertools
+import os
+
+import pytest
+
+from collectors import sched
+from collectors.hierarchy import detect_layout
+from probes.sched import SchedProbe
+from tests.kernel.answers import SLACK_NS, assert_adds_up, assert_agrees, measure, waited_for_ns
+from tests.kernel.situations import Situation, a_cpu, idle_spin, ping_pong, spin
+
+pytestmark = pytest.mark.kernel
+SECONDS = 3.0
+
+
+def two_against_one(situation: Situation) -> None:
+    ours, theirs, cpus = situation.group("ours"), situation.group("theirs"), {a_cpu()}
+    for group in (ours, ours, theirs):
+        situation.process(spin, group, cpus)
+
+
+def test_two_of_one_cgroup_and_one_of_another_on_one_cpu(probe: SchedProbe, situation: Situation) -> None:
+    two_against_one(situation)
+    answer = measure(probe, situation, SECONDS)
+    ours, theirs = situation.members
+    for group in (ours, theirs):
+        assert_agrees(answer.of(group), answer.books[group])
+    # Each of the two waits while the other runs, and both while the neighbour runs.
+    assert answer.of(ours).self_ns == pytest.approx(answer.books[ours].run_ns, rel=0.03, abs=10 * SLACK_NS)
+    assert waited_for_ns(answer.of(ours), theirs) == pytest.approx(2 * answer.books[theirs].run_ns, rel=0.03)
+    assert waited_for_ns(answer.of(theirs), ours) == pytest.approx(answer.books[ours].run_ns, rel=0.03)
+    assert answer.of(theirs).self_ns == 0
+
+
+def test_the_untyped_programs_give_the_same_answers(situation: Situation) -> None:
+    layout = detect_layout()
+    identity = sched.identity_of(layout)
+    two_against_one(situation)
+    with SchedProbe(identity, lambda: sched.list_cgroups(layout), typed=False) as probe:
+        answer = measure(probe, situation, SECONDS)
+    for group in situation.members:
+        assert_agrees(answer.of(group), answer.books[group])
+
+
+def test_three_spinners_of_three_cgroups(probe: SchedProbe, situation: Situation) -> None:
+    for name in ("one", "two", "three"):
+        situation.process(spin, situation.group(name), {a_cpu()})
+    answer = measure(probe, situation, SECONDS)
+    for group in situation.members:
+        assert_agrees(answer.of(group), answer.books[group])
+        for other in situation.members:
+            if other != group:
+                assert waited_for_ns(answer.of(group), other) == pytest.approx(
+                    answer.books[other].run_ns, rel=0.03, abs=10 * SLACK_NS
+                )
+
+
+def test_a_starved_task_shows_while_it_starves(probe: SchedProbe, situation: Situation) -> None:
+    busy, starved = situation.group("busy"), situation.group("starved")
+    situation.process(spin, busy, {a_cpu()})
+    victim = situation.process(idle_spin, starved, {a_cpu()})
+    seen: list[tuple[int, int, int]] = []
+
+    def look() -> None:
+        before = victim.schedstat
+        figures = probe.read().cgroups[starved.key]
+        if victim.schedstat.slices == before.slices:  # it has not run meanwhile
+            seen.append((before.slices, before.wait_ns, figures.wait_ns))
+
+    answer = measure(probe, situation, SECONDS, look)
+    for group in situation.members:
+        assert_agrees(answer.of(group), answer.books[group])
+    # Between two looks at which it had run equally often, the kernel's books stood still and ours did not.
+    same_slice = [
+        (later[1] - earlier[1], later[2] - earlier[2])
+        for earlier, later in itertools.pairwise(seen)
+        if earlier[0] == later[0]
+    ]
+    assert same_slice, "it was never seen starving"
+    assert all(books_ns == 0 for books_ns, _ in same_slice)
+    assert sum(ours_ns for _, ours_ns in same_slice) > 0
+    assert waited_for_ns(answer.of(starved), busy) > 0
+
+
+def test_a_throttled_cgroup_waits_for_nobody(probe: SchedProbe, situation: Situation) -> None:
+    limited = situation.limitable_group()
+    limited.limit(20_000, 100_000)
+    situation.process(spin, limited, {a_cpu()})
+    answer = measure(probe, situation, SECONDS)
+    found = answer.of(limited)
+    assert_agrees(found, answer.books[limited])
+    assert limited.throttled_ns > 0
+    assert found.throttled_ns == pytest.approx(limited.throttled_ns, rel=0.03)
+    assert found.preempted_throttled > 0
+    # What is left is what other people's processes, if any, took of that CPU.
+    rest_ns = answer.books[limited].wait_ns - limited.throttled_ns
+    assert found.wait_ns - found.throttled_ns == pytest.approx(rest_ns, rel=0.03, abs=10 * SLACK_NS)
+
+
+def test_a_cgroup_below_a_throttled_one_is_throttled(probe: SchedProbe, situation: Situation) -> None:
+    limited = situation.limitable_group()
+    limited.limit(20_000, 100_000)
+    inner = situation.group("inner", parent=limited)
+    situation.process(spin, inner, {a_cpu()})
+    answer = measure(probe, situation, SECONDS)
+    found = answer.of(inner)
+    assert_agrees(found, answer.books[inner])
+    assert limited.throttled_ns > 0
+    assert found.throttled_ns == pytest.approx(limited.throttled_ns, rel=0.03)
+
+
+def test_throttled_and_beside_a_neighbour_are_told_apart(probe: SchedProbe, situation: Situation) -> None:
+    limited, neighbour = situation.limitable_group(), situation.group("neighbour")
+    limited.limit(20_000, 100_000)
+    situation.process(spin, limited, {a_cpu()})
+    situation.process(spin, neighbour, {a_cpu()})
+    answer = measure(probe, situation, SECONDS)
+    found = answer.of(limited)
+    assert_agrees(found, answer.books[limited])
+    assert_agrees(answer.of(neighbour), answer.books[neighbour])
+    assert limited.throttled_ns > 0
+    assert found.throttled_ns == pytest.approx(limited.throttled_ns, rel=0.03)
+    for_others_ns = sum(wait.wait_ns for wait in found.waited_for.values()) + found.unattributed_ns
+    rest_ns = answer.books[limited].wait_ns - limited.throttled_ns
+    assert for_others_ns == pytest.approx(rest_ns, rel=0.03, abs=10 * SLACK_NS)
+    assert 0 < waited_for_ns(found, neighbour) <= for_others_ns
+    assert answer.of(neighbour).throttled_ns == 0
+
+
+def test_each_of_several_throttled_tasks_waits_for_the_quota(probe: SchedProbe, situation: Situation) -> None:
+    limited = situation.limitable_group()
+    limited.limit(30_000, 100_000)
+    for _ in range(3):
+        situation.process(spin, limited, {a_cpu()})
+    answer = measure(probe, situation, SECONDS)
+    found = answer.of(limited)
+    assert_agrees(found, answer.books[limited])
+    # An episode begins with the first to be stopped, and the last of them follows within moments.
+    assert found.throttled_ns == pytest.approx(3 * limited.throttled_ns, rel=0.05)
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one cgroup", "two cgroups"])
+def test_ping_pong(probe: SchedProbe, situation: Situation, *, apart: bool) -> None:
+    ping, pong = ping_pong()
+    first = situation.group("first")
+    second = situation.group("second") if apart else first
+    situation.process(ping, first, {a_cpu()})
+    situation.process(pong, second, {a_cpu()})
+    answer = measure(probe, situation, SECONDS)
+    for group in situation.members:
+        assert_agrees(answer.of(group), answer.books[group])
+        assert answer.books[group].voluntary > 1000
+
+
+def test_unpinned_tasks_that_outnumber_the_cpus(probe: SchedProbe, situation: Situation) -> None:
+    ours, theirs = situation.group("ours"), situation.group("theirs")
+    for group in (ours, ours, theirs, theirs, theirs):
+        situation.process(spin, group)
+    answer = measure(probe, situation, SECONDS)
+    for group in situation.members:
+        assert_agrees(answer.of(group), answer.books[group])
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs to move between")
+def test_a_task_that_is_moved_while_it_waits(probe: SchedProbe, situation: Situation) -> None:
+    crowd, moved = situation.group("crowd"), situation.group("moved")
+    cpus = sorted(os.sched_getaffinity(0))[-2:]
+    for cpu in (*cpus, *cpus):
+        situation.process(spin, crowd, {cpu})
+    wanderer = situation.process(spin, moved, {cpus[0]})
+    turn = itertools.cycle(cpus)
+    answer = measure(probe, situation, SECONDS, lambda: os.sched_setaffinity(wanderer.pid, {next(turn)}))
+    found = answer.of(moved)
+    assert_agrees(found, answer.books[moved])
+    assert_agrees(answer.of(crowd), answer.books[crowd])
+    figures = probe.read().cgroups[moved.key]
+    # The part waited before a move is charged on the CPU it was waited on.
+    assert figures.migrated_ns == pytest.approx(0, abs=0.02 * found.wait_ns)
+    assert waited_for_ns(found, crowd) > 0
+
+
+def test_a_long_window_of_all_cgroups_adds_up(probe: SchedProbe, situation: Situation) -> None:
+    before = probe.read()
+    two_against_one(situation)
+    measure(probe, situation, SECONDS)
+    window = sched.window(before, probe.read())
+    for cgroup in window.cgroups.values():
+        assert_adds_up(cgroup)

@@ -1,0 +1,163 @@
+"""Cgroups that come and go while the probe watches."""
+
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collectors import sched
+from collectors.hierarchy import detect_layout
+from probes import kernel
+from probes.layout import Dimensions
+from probes.sched import SchedProbe
+from probes.snapshot import KEY_OTHER
+from tests.kernel.answers import SLACK_NS, assert_agrees, measure
+from tests.kernel.situations import Group, Situation, a_cpu, fork_storm, spin
+
+pytestmark = pytest.mark.kernel
+# Few enough to run out of: 256 slots, of which 64 are held back and three are no cgroup's.
+SMALL = Dimensions(cpus=kernel.possible_cpus(), slots=256, slot_buckets=512, pair_buckets=1024)
+
+
+@pytest.fixture(scope="module")
+def small_probe() -> Iterator[SchedProbe]:
+    layout = detect_layout()
+    with SchedProbe(
+        sched.identity_of(layout), lambda: sched.list_cgroups(layout), dimensions=SMALL
+    ) as opened:
+        yield opened
+
+
+def run_briefly(situation: Situation, group: Group, seconds: float = 0.2) -> None:
+    process = situation.process(spin, group, {a_cpu()})
+    process.go()
+    time.sleep(seconds)
+    process.stop()
+    process.await_stop()
+
+
+def end_all(situation: Situation) -> None:
+    for process in situation.processes:
+        process.end()
+    situation.processes.clear()
+
+
+def test_a_cgroup_made_again_inherits_nothing(probe: SchedProbe, situation: Situation) -> None:
+    group = situation.group("again")
+    run_briefly(situation, group)
+    old_key = group.key
+    old_run_ns = probe.read().cgroups[old_key].run_ns
+    assert old_run_ns > 0
+    end_all(situation)
+    group.remove()
+    group.directory.mkdir()
+    assert group.key != old_key
+    snapshot = probe.read()
+    assert snapshot.cgroups[group.key].run_ns == 0
+    assert sum(snapshot.cgroups[group.key].histogram) == 0
+    assert snapshot.paths[group.key] == snapshot.paths[old_key] == group.path
+
+
+def test_a_removed_cgroup_is_read_once_more_and_then_gone(probe: SchedProbe, situation: Situation) -> None:
+    group = situation.group("removed")
+    key = group.key
+    before = probe.read()
+    run_briefly(situation, group)
+    run_ns = situation.processes[-1].schedstat.run_ns
+    end_all(situation)
+    group.remove()
+    last = probe.read()
+    assert last.cgroups[key].run_ns >= run_ns
+    assert sched.window(before, last).cgroups[group.path].run_ns >= run_ns
+    seen = [key in probe.read().cgroups for _ in range(3)]
+    assert seen[-1] is False
+    assert all(key not in pair for pair in probe.read().pairs)
+
+
+def test_slots_are_used_again(small_probe: SchedProbe) -> None:
+    rounds, size = 5, 100  # 500 cgroups through some 190 slots
+    for _ in range(rounds):
+        with Situation() as situation:
+            groups = [situation.group("many") for _ in range(size)]
+            run_briefly(situation, groups[0], 0.05)
+            snapshot = small_probe.read()
+            assert snapshot.homeless == 0
+            assert snapshot.cgroups[groups[0].key].run_ns > 0
+            assert all(snapshot.cgroups[group.key].run_ns == 0 for group in groups[1:])
+        small_probe.read()
+        small_probe.read()
+
+
+def test_cgroups_beyond_the_slots_are_counted_as_other(situation: Situation) -> None:
+    layout = detect_layout()
+    with SchedProbe(
+        sched.identity_of(layout), lambda: sched.list_cgroups(layout), dimensions=SMALL
+    ) as small_probe:
+        groups = [situation.group("many") for _ in range(SMALL.slots)]
+        before = small_probe.read()
+        assert before.homeless > 0
+        homeless = next(group for group in reversed(groups) if group.key not in before.cgroups)
+        other_ns = before.cgroups[KEY_OTHER].run_ns
+        run_briefly(situation, homeless, 0.5)
+        grown_ns = small_probe.read().cgroups[KEY_OTHER].run_ns - other_ns
+        books_ns = situation.processes[-1].schedstat.run_ns
+    # Other people's cgroups may be homeless too.
+    assert grown_ns >= 0.99 * (books_ns - SLACK_NS)
+
+
+def test_three_thousand_cgroups() -> None:
+    with Situation() as situation:
+        parent = situation.group("crowded")
+        groups = [situation.group(f"{number}", parent=parent) for number in range(3000)]
+        busy = groups[::600]
+        for group in busy:
+            situation.process(spin, group)
+        layout = detect_layout()
+        with sched.open_probe(layout) as probe:
+            snapshot = probe.read()
+            assert snapshot.homeless == 0
+            assert {group.key for group in groups} <= set(snapshot.cgroups)
+            answer = measure(probe, situation, 2.0)
+        for group in busy:
+            assert_agrees(answer.of(group), answer.books[group])
+        assert len([path for path in answer.window.cgroups if path.startswith(parent.path)]) == len(busy)
+
+
+def test_a_fork_storm_loses_nothing(probe: SchedProbe, situation: Situation) -> None:
+    storm = situation.group("storm")
+    process = situation.process(fork_storm(3.0), storm)
+    before = probe.read()
+    process.go()
+    used = process.wait()
+    found = sched.window(before, probe.read()).cgroups[storm.path]
+    run_ns = found.run_ns - found.stolen_ns
+    # By the kernel's account of the children that ended, and of the parent; all were born in the cgroup.
+    assert run_ns == pytest.approx(used.cpu_ns, rel=0.02, abs=SLACK_NS)
+    assert found.switches > 1000
+
+
+@pytest.mark.slow
+def test_a_minute_of_forks_and_a_thousand_cgroups(probe: SchedProbe, situation: Situation) -> None:
+    storm = situation.group("storm")
+    process = situation.process(fork_storm(60.0), storm)
+    first = probe.read()
+    resident_kb = _resident_kb()
+    process.go()
+    for _ in range(20):
+        with Situation() as inner:
+            groups = [inner.group("short") for _ in range(50)]
+            run_briefly(inner, groups[-1], 0.05)
+            assert probe.read().cgroups[groups[-1].key].run_ns > 0
+        time.sleep(2)
+        probe.read()
+    used = process.wait()
+    found = sched.window(first, probe.read()).cgroups[storm.path]
+    assert found.run_ns - found.stolen_ns == pytest.approx(used.cpu_ns, rel=0.02)
+    assert _resident_kb() - resident_kb < 4096
+
+
+def _resident_kb() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() // 1024

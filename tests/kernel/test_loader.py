@@ -1,0 +1,146 @@
+"""How the probe fails, and what it costs: each in a process of its own."""
+
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from collectors import sched
+from collectors.hierarchy import detect_layout
+from probes import bpf_syscall, kernel
+from probes.bpf_syscall import PROG_TYPE_RAW_TRACEPOINT, Program
+from probes.errors import HostError
+from probes.kernel import Member
+
+pytestmark = pytest.mark.kernel
+ROOT = Path(__file__).parents[2]
+
+# Opens the probe as the daemon does, prints its resident set in kB; an error as the command line would.
+OPEN = """
+import sys
+from pathlib import Path
+from collectors import sched
+from collectors.hierarchy import detect_layout
+from probes.errors import JostleError
+{before}
+try:
+    with sched.open_probe(detect_layout()) as probe:
+        probe.read()
+        status = Path("/proc/self/status").read_text()
+        print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+except JostleError as error:
+    print(error)
+    sys.exit(error.exit_code)
+"""
+
+
+def run_child(*prefix: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*prefix, sys.executable, "-c", OPEN.format(before=before)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+
+
+def open_descriptors() -> set[str]:
+    """Those of BPF objects, which all say so in their link."""
+    links = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # of the listing itself
+            links[entry.name] = str(entry.readlink())
+    return {f"{number} {link}" for number, link in links.items() if "bpf" in link}
+
+
+def test_opening_is_silent_and_small() -> None:
+    child = run_child()
+    assert child.returncode == 0, child.stderr
+    assert child.stderr == ""
+    assert int(child.stdout) < 40_000
+    assert "bcc" not in sys.modules  # 60 MB: in the process that compiles alone
+
+
+def test_no_kernel_headers_are_needed() -> None:
+    # The stubs of bpf/include are what the compiler sees, whatever is installed here.
+    child = run_child("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /usr/src && exec "$@"', "sh")
+    assert child.returncode == 0, child.stderr
+    assert child.stderr == ""
+
+
+def test_nobody_is_told_to_be_root() -> None:
+    # Nobody, but able to read this checkout wherever it lies.
+    may_read = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search")
+    child = run_child("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *may_read)
+    assert child.returncode == 3
+    assert "root" in child.stdout
+    assert "Traceback" not in child.stderr
+
+
+def test_a_kernel_without_type_information_is_named() -> None:
+    child = run_child(
+        "unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh"
+    )
+    assert child.returncode == 3, child.stderr
+    assert "CONFIG_DEBUG_INFO_BTF" in child.stdout
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))",
+        # Enough for the child that compiles, too few left here for what it hands over, or for what comes after.
+        *(
+            f"import os, resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); "
+            f"spare = [os.dup(0) for _ in range({taken})]"
+            for taken in (35, 45)
+        ),
+    ],
+    ids=["in the child", "attaching", "handing over"],
+)
+def test_out_of_descriptors_fails_clean(before: str) -> None:
+    child = run_child(before=before)
+    assert child.returncode == 1, child.stdout + child.stderr
+    assert child.stderr == ""
+    assert "ulimit -n" in child.stdout
+
+
+def test_a_refused_program_says_what_the_verifier_said() -> None:
+    before = open_descriptors()
+    # r0 = *(u64 *)(r1 + 4096); exit: beyond the context.
+    code = bytes.fromhex("7910001000000000") + bytes.fromhex("9500000000000000")
+    with pytest.raises(bpf_syscall.VerifierError, match=r"invalid|bounds|access") as refused:
+        bpf_syscall.load(Program("broken", code, PROG_TYPE_RAW_TRACEPOINT))
+    assert refused.value.exit_code == 3
+    assert "broken" in str(refused.value)
+    assert open_descriptors() == before
+
+
+def test_closing_gives_everything_back() -> None:
+    before = open_descriptors()
+    probe = sched.open_probe(detect_layout())
+    assert open_descriptors() > before
+    probe.close()
+    probe.close()
+    assert open_descriptors() == before
+
+
+def test_offsets_that_do_not_fit_the_kernel_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    lying = Member("task_struct_pid", (("task_struct", "flags"),))
+    members = [lying if member.name == lying.name else member for member in kernel.REQUIRED]
+    monkeypatch.setattr(kernel, "REQUIRED", tuple(members))
+    before = open_descriptors()
+    with pytest.raises(HostError, match=r"task_struct\.pid.*nothing was attached"):
+        sched.open_probe(detect_layout())
+    assert open_descriptors() == before
+
+
+def test_a_member_that_no_kernel_has_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        kernel, "REQUIRED", (*kernel.REQUIRED, Member("x", (("rq", "no_such_member"),), "CONFIG_X=y"))
+    )
+    with pytest.raises(HostError, match=r"rq\.no_such_member: CONFIG_X=y"):
+        kernel.describe()

@@ -1,0 +1,109 @@
+"""Memory like that which the BPF programs write, for tests to write instead."""
+
+import mmap
+
+from probes import layout
+from probes.layout import Dimensions
+
+SMALL = Dimensions(cpus=2, slots=128, slot_buckets=8, pair_buckets=16)
+_U32 = 0xFFFFFFFF
+
+
+def zeroed(size: int) -> mmap.mmap:
+    return mmap.mmap(-1, size)
+
+
+def hash_bucket(key: int, dimensions: Dimensions = SMALL) -> int:
+    """slot_bucket_of() in bpf/slots.h."""
+    return (key * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 64 - (dimensions.slot_buckets.bit_length() - 1)
+
+
+class Cells:
+    """slot_stats."""
+
+    def __init__(self) -> None:
+        self.memory = zeroed((SMALL.cpus + 1) * SMALL.slots * layout.SIZE_SLOT_STATS)
+
+    def write(self, row: int, slot: int, histogram: tuple[int, ...] = (), **figures: int) -> None:
+        """Set a cell; u32 figures are cut as the kernel's are."""
+        times = [figures.pop(name, 0) for name in layout.TIME_FIELDS]
+        counts = [figures.pop(name, 0) & _U32 for name in layout.COUNT_FIELDS]
+        assert not figures
+        start = (row * SMALL.slots + slot) * layout.SIZE_SLOT_STATS
+        layout.STATS.pack_into(self.memory, start, *times, *counts)
+        buckets = [*(count & _U32 for count in histogram), *[0] * (layout.NR_BUCKETS - len(histogram))]
+        layout.HISTOGRAM.pack_into(self.memory, start + layout.STATS.size, *buckets)
+
+
+class Pairs:
+    """pair_buckets and claimed_pairs."""
+
+    def __init__(self) -> None:
+        self.memory = zeroed((SMALL.cpus + 1) * SMALL.pair_buckets * layout.SIZE_PAIR_BUCKET)
+        self.claimed = zeroed((SMALL.cpus + 1) * SMALL.pairs // 8)
+
+    def write(self, row: int, place: int, pair: tuple[int, int], preemptions: int, wait_ns: int) -> None:
+        """Set a place of a row and mark it as claimed."""
+        index = row * SMALL.pairs + place
+        key = pair[0] << 16 | pair[1]
+        layout.PAIR.pack_into(self.memory, index * layout.PAIR.size, key, preemptions & _U32, wait_ns)
+        self.claimed[index // 8] = self.claimed[index // 8] | 1 << index % 8
+
+
+class Kernel:
+    """The mkdir and rmdir hooks of bpf/lifecycle.c, on the same memory as the directory's."""
+
+    def __init__(self) -> None:
+        self.maps = {
+            "slot_buckets": zeroed(SMALL.slot_buckets * layout.SIZE_SLOT_BUCKET),
+            "slot_names": zeroed(SMALL.slots * layout.SIZE_SLOT_NAME),
+            "lifecycle": zeroed(layout.LIFECYCLE.size),
+            "free_slots": zeroed(SMALL.slots * 8),
+            "died_slots": zeroed(SMALL.slots * 8),
+        }
+
+    def slot_of(self, key: int) -> int | None:
+        """slot_of_key()."""
+        return next((entry[1] for _, entry in self._bucket(key) if entry[0] == key), None)
+
+    def mkdir(self, key: int, path: bytes) -> int | None:
+        """on_cgroup_mkdir(); None: homeless."""
+        taken, offered, died, homeless = self._lifecycle()
+        free = next((offset for offset, entry in self._bucket(key) if entry[0] == 0), None)
+        if taken == offered or free is None:
+            self._set_lifecycle(taken, offered, died, homeless + 1)
+            return None
+        slot = self._ring("free_slots", taken)
+        name = layout.NAME_HEAD.pack(key, len(path)) + path
+        start = slot * layout.SIZE_SLOT_NAME
+        self.maps["slot_names"][start : start + len(name)] = name
+        layout.SLOT_ENTRY.pack_into(self.maps["slot_buckets"], free, key, slot)
+        self._set_lifecycle(taken + 1, offered, died, homeless)
+        return slot
+
+    def rmdir(self, key: int) -> None:
+        """on_cgroup_rmdir()."""
+        taken, offered, died, homeless = self._lifecycle()
+        slot = self.slot_of(key)
+        if slot is None:
+            self._set_lifecycle(taken, offered, died, homeless - 1)
+            return
+        start = died % SMALL.slots * 8
+        self.maps["died_slots"][start : start + 8] = slot.to_bytes(8, "little")
+        self._set_lifecycle(taken, offered, died + 1, homeless)
+
+    def _bucket(self, key: int) -> list[tuple[int, tuple[int, int]]]:
+        memory, first = self.maps["slot_buckets"], hash_bucket(key) * layout.SIZE_SLOT_BUCKET
+        offsets = range(first, first + layout.SIZE_SLOT_BUCKET, layout.SLOT_ENTRY.size)
+        return [(offset, layout.SLOT_ENTRY.unpack_from(memory, offset)) for offset in offsets]
+
+    def _ring(self, name: str, place: int) -> int:
+        start = place % SMALL.slots * 8
+        return int.from_bytes(self.maps[name][start : start + 8], "little")
+
+    def _lifecycle(self) -> tuple[int, int, int, int]:
+        taken, offered, died, homeless = layout.LIFECYCLE.unpack_from(self.maps["lifecycle"])
+        return taken, offered, died, homeless
+
+    def _set_lifecycle(self, taken: int, offered: int, died: int, homeless: int) -> None:
+        layout.LIFECYCLE.pack_into(self.maps["lifecycle"], 0, taken, offered, died, homeless)

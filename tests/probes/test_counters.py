@@ -1,0 +1,150 @@
+"""User space's half of the counters, against a model of the hook's half."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes import bpf_syscall, layout, perf_event
+from probes.counters import OpenEvents, SlotCounters, in_progress
+from probes.layout import Dimensions
+from probes.perf_event import CPU_CLOCK, Reading
+
+SLOT, OTHER_SLOT = 5, 6
+DIMENSIONS = Dimensions(cpus=1, slots=8, slot_buckets=8, pair_buckets=64)
+CELL = struct.Struct("<3Q")
+
+
+class Host:
+    """One CPU with one event, and the hook as bpf/counters.h has it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.value = 0
+        self.sums, self.state = bytearray(8 * CELL.size), bytearray(8 + CELL.size)
+        memories = {1: self.sums, 2: self.state}
+        monkeypatch.setattr(bpf_syscall, "map_memory", lambda fd, _entries, _size: Closable(memories[fd]))
+        source = OpenEvents([], 1)
+        source.events.append(CPU_CLOCK)
+        self.interrupt: int | None = None
+        monkeypatch.setattr(source, "read", self.read_event)
+        self.reader = SlotCounters(source, {"slot_counters": 1, "cpu_counters": 2}, DIMENSIONS)
+        self.reader._sums, self.reader._states = self.sums, self.state
+
+    def read_event(self, _cpu: int) -> list[int]:
+        if self.interrupt is not None:
+            self.switch_to(self.interrupt)
+        return [self.value] * 3
+
+    def switch_to(self, slot: int) -> None:
+        current = int.from_bytes(self.state[:8], "little")
+        seen = CELL.unpack_from(self.state, 8)
+        if seen[1] and self.value >= seen[0]:
+            place = current * CELL.size
+            old = CELL.unpack_from(self.sums, place)
+            CELL.pack_into(self.sums, place, *(total + self.value - seen[0] for total in old))
+        CELL.pack_into(self.state, 8, *[self.value] * 3)
+        self.state[:8] = slot.to_bytes(8, "little")
+
+    def shown(self, slot: int = SLOT) -> int:
+        return self.reader.read([slot])[slot][CPU_CLOCK.name].value
+
+
+class Closable(bytearray):
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    made = Host(monkeypatch)
+    made.value = 100
+    made.switch_to(SLOT)
+    return made
+
+
+def test_what_was_counted_before_the_first_switch_is_nobodys(host: Host) -> None:
+    assert host.shown() == 0
+
+
+def test_the_part_in_progress_shows_before_the_slot_leaves(host: Host) -> None:
+    host.value += 30
+    assert host.shown() == 30
+    assert host.shown(OTHER_SLOT) == 0
+    host.switch_to(OTHER_SLOT)
+    host.value += 4
+    assert (host.shown(), host.shown(OTHER_SLOT)) == (30, 4)
+
+
+def test_a_switch_between_the_readings_counts_nothing_twice(host: Host) -> None:
+    host.value += 30
+    host.interrupt = OTHER_SLOT
+    assert host.shown() == 30
+    host.interrupt = None
+    assert host.shown() == 30
+
+
+def test_a_cleared_slot_begins_again(host: Host) -> None:
+    host.value += 30
+    host.switch_to(OTHER_SLOT)
+    assert host.shown() == 30
+    host.reader.clear(SLOT)
+    assert host.shown() == 0
+
+
+def test_the_idle_task_is_not_asked_for(host: Host) -> None:
+    host.switch_to(layout.SLOT_IDLE)
+    assert host.reader.read([layout.SLOT_IDLE]) == {}
+
+
+def test_with_no_events_there_is_nothing_to_read() -> None:
+    source = OpenEvents([], 1)
+    assert source.defines() == {"NR_COUNTERS": 0}
+    reader = SlotCounters(source, {}, DIMENSIONS)
+    reader.clear(SLOT)
+    assert reader.read([SLOT]) == {SLOT: {}}
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.integers(1, 1000).map(lambda n: ("count", n)),
+        st.sampled_from([layout.SLOT_IDLE, SLOT, OTHER_SLOT]).map(lambda slot: ("switch", slot)),
+        st.just(("exchange", 0)),
+        st.just(("read", 0)),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_no_figure_shrinks_whatever_happens(steps: list[tuple[str, int]]) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        host = Host(monkeypatch)
+        last = [0, 0]
+        for step, amount in steps:
+            if step == "count":
+                host.value += amount
+            elif step == "switch":
+                host.switch_to(amount)
+            elif step == "exchange":
+                host.value = 0
+            now = [host.shown(SLOT), host.shown(OTHER_SLOT)]
+            assert all(new >= old for old, new in zip(last, now, strict=True))
+            last = now
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=6, max_size=6), st.data())
+def test_what_is_in_progress_is_never_negative(seen: list[int], data: st.DataObject) -> None:
+    now = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=6, max_size=6))
+    assert min(in_progress(seen, now)) >= 0
+
+
+def test_one_event_that_went_back_takes_nothing_from_the_other() -> None:
+    assert in_progress([10, 5, 5, 10, 5, 5], [3, 9, 9, 14, 9, 9]) == [0, 0, 0, 4, 4, 4]
+
+
+def test_readings_are_in_the_order_of_the_hook() -> None:
+    source = OpenEvents([], 1)
+    source.descriptors.extend([{0: 7}, {}])
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(perf_event, "read", lambda descriptor: Reading(descriptor, 2, 1))
+        assert source.read(0) == [7, 2, 1, 0, 0, 0]

@@ -1,0 +1,114 @@
+"""User space's half of the slots' bookkeeping, with the kernel's half played by a model."""
+
+from collections.abc import Iterator
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes.layout import FIRST_SLOT
+from probes.slot_directory import SlotDirectory
+from tests.probes.memory import SMALL, Kernel, hash_bucket
+
+HELD_BACK = 64
+ROOM = SMALL.slots - FIRST_SLOT - HELD_BACK
+
+
+def directory_on(kernel: Kernel, *existing: tuple[int, str]) -> SlotDirectory:
+    directory = SlotDirectory(kernel.maps, SMALL)
+    directory.assign_existing(existing)
+    return directory
+
+
+def keys_of_bucket(bucket: int) -> Iterator[int]:
+    return (key for key in range(1, 100_000) if hash_bucket(key) == bucket)
+
+
+def test_existing_cgroups_are_found_by_both_sides() -> None:
+    kernel = Kernel()
+    directory = directory_on(kernel, (11, "/a"), (12, "/b"))
+    assert sorted(directory.live.values()) == [(11, "/a"), (12, "/b")]
+    for slot, (key, _) in directory.live.items():
+        assert kernel.slot_of(key) == slot >= FIRST_SLOT
+    assert directory.homeless == 0
+
+
+def test_a_birth_is_taken_in_with_its_name() -> None:
+    kernel = Kernel()
+    directory = directory_on(kernel)
+    slot = kernel.mkdir(77, "/tenants/bé\udcff".encode("utf-8", "surrogateescape"))
+    assert directory.update() == []
+    assert slot is not None
+    assert directory.live[slot] == (77, "/tenants/bé\udcff")
+
+
+def test_a_death_is_told_once_and_its_slot_comes_back_last() -> None:
+    kernel = Kernel()
+    directory = directory_on(kernel, (11, "/a"))
+    (slot,) = directory.live
+    kernel.rmdir(11)
+    assert directory.update() == [slot]
+    assert directory.update() == []
+    assert kernel.slot_of(11) == slot  # until it is freed
+    directory.free([slot])
+    assert kernel.slot_of(11) is None
+    taken = [kernel.mkdir(key, b"/new") for key in range(100, 100 + ROOM + 1)]
+    given = [found for found in taken if found is not None]
+    assert len(given) == len(set(given))
+
+
+def test_born_and_dead_between_two_updates() -> None:
+    kernel = Kernel()
+    directory = directory_on(kernel)
+    slot = kernel.mkdir(5, b"/brief")
+    kernel.rmdir(5)
+    assert directory.update() == [slot]
+
+
+def test_a_full_bucket_makes_homeless_and_a_removal_mends_the_count() -> None:
+    kernel = Kernel()
+    keys = keys_of_bucket(3)
+    existing = [(next(keys), f"/{number}") for number in range(5)]
+    directory = directory_on(kernel, *existing)
+    assert directory.homeless == 1
+    assert len(directory.live) == 4
+    newcomer = next(keys)
+    assert kernel.mkdir(newcomer, b"/late") is None
+    assert directory.homeless == 2
+    kernel.rmdir(newcomer)
+    kernel.rmdir(existing[4][0])
+    assert directory.homeless == 0
+
+
+def test_cgroups_missed_between_listing_and_attaching_get_the_slots_held_back() -> None:
+    kernel = Kernel()
+    directory = directory_on(kernel, (11, "/a"))
+    kernel.mkdir(12, b"/seen by the hook")
+    listed = [(11, "/a"), (12, "/seen by the hook"), (13, "/missed")]
+    directory.assign_missed(lambda: listed)
+    assert sorted(directory.live.values()) == [(11, "/a"), (12, "/seen by the hook"), (13, "/missed")]
+    assert kernel.slot_of(13) is not None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 60)), max_size=200))
+def test_no_two_live_cgroups_ever_share_a_slot(steps: list[tuple[bool, int]]) -> None:
+    kernel = Kernel()
+    directory = directory_on(kernel, (1000, "/first"))
+    alive = {1000}
+    homeless = set()
+    doomed: list[int] = []
+    for birth, key in steps:
+        if birth and key not in alive:
+            alive.add(key)
+            if kernel.mkdir(key, b"/%d" % key) is None:
+                homeless.add(key)
+        elif not birth and key in alive:
+            alive.remove(key)
+            homeless.discard(key)
+            kernel.rmdir(key)
+        died = directory.update()
+        directory.free(doomed)
+        doomed = died
+        placed = {key: kernel.slot_of(key) for key in alive - homeless}
+        assert None not in placed.values()
+        assert len(set(placed.values())) == len(placed)
+        assert directory.homeless == len(homeless)

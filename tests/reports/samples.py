@@ -1,0 +1,293 @@
+"""One verdict of each kind, as full as an experiment makes it, and one whose every name is hostile."""
+
+from dataclasses import dataclass, replace
+
+from agent.summary import WaitBy
+from agent.verdict import (
+    Advice,
+    Aggressor,
+    Arm,
+    Better,
+    Blame,
+    Cause,
+    CauseKind,
+    Conclusion,
+    Confirmation,
+    DataFile,
+    Effect,
+    Experiment,
+    Host,
+    Pair,
+    Quality,
+    SecondaryMetric,
+    SelfCost,
+    SweepPoint,
+    Trial,
+    Verdict,
+    WaitHistograms,
+)
+from tests.agent.summaries import HOST, SUMMARY
+
+# Seconds without and with the neighbours, block by block.
+MEASURED_S = (
+    (1.02, 1.61),
+    (0.99, 1.58),
+    (1.05, 1.63),
+    (1.01, 1.66),
+    (1.04, 1.55),
+    (0.98, 1.6),
+    (1.03, 1.64),
+    (1.0, 1.57),
+)
+VICTIM, NEIGHBOUR = "/jostle.slice/victim", "/jostle.slice/neighbour-1"
+NAME = "neighbour-1 stress-ng"
+EDGES_NS = tuple(1000.0 * 4**step for step in range(9))
+
+
+def pairs() -> tuple[Pair, ...]:
+    return tuple(
+        Pair(block, without, with_, 100 * (with_ / without - 1))
+        for block, (without, with_) in enumerate(MEASURED_S)
+    )
+
+
+def trial(index: int, arm: Arm, void: str | None = None) -> Trial:
+    block = index // 2
+    duration_s = MEASURED_S[block][arm is Arm.WITH]
+    wait_ns = 512_400_000 + 9_000_000 * block if arm is Arm.WITH else 8_200_000 + 100_000 * block
+    return Trial(
+        index,
+        block,
+        arm,
+        duration_s,
+        {"duration": duration_s},
+        void,
+        wait_ns,
+        981_000_000,
+        0,
+        40 * (block + 1),
+    )
+
+
+def order() -> tuple[Arm, ...]:
+    blocks = [
+        (Arm.WITH, Arm.WITHOUT),
+        (Arm.WITHOUT, Arm.WITH),
+        (Arm.WITHOUT, Arm.WITH),
+        (Arm.WITH, Arm.WITHOUT),
+    ] * 2
+    return tuple(arm for block in blocks for arm in block)
+
+
+EXPERIMENT = Experiment(
+    command=(
+        "jostle",
+        "experiment",
+        "--victim",
+        "./serve --once",
+        "--neighbour",
+        "stress-ng --cpu 2",
+        "--seed",
+        "42",
+    ),
+    seed=42,
+    order=order(),
+    victim="./serve --once",
+    neighbours=("stress-ng --cpu 2",),
+    metrics=("duration", "p99=p99 ([0-9.]+):lower", "rate=rate ([0-9.]+):higher"),
+    cpus="0-1",
+    started="2025-03-04T10:20:30Z",
+    duration_s=41.7,
+    jostle_version="0.1.0",
+)
+
+INTERFERENCE = Verdict(
+    verdict=Conclusion.INTERFERENCE,
+    reason=f"{NAME} slows ./serve by 57.8 % (95 % interval 51.2 to 64.0 %), mostly by cpu-wait.",
+    effect=Effect(
+        "duration", "s", Better.LOWER, 1.0149, 1.6049, 57.8123, (51.2345, 64.0), 0.00213, 2.0999, 5.0, 8
+    ),
+    causes=(
+        Cause(CauseKind.CPU_WAIT, 86.44, (80.04, 91.26)),
+        Cause(CauseKind.PREEMPTION, 6.32, (4.1, 8.9)),
+        Cause(CauseKind.MICROARCHITECTURE, 3.12, (-0.44, 6.9)),
+        Cause(CauseKind.UNEXPLAINED, 4.12),
+    ),
+    aggressors=(
+        Aggressor(NEIGHBOUR, NAME, 91.04, CauseKind.CPU_WAIT),
+        Aggressor("/system.slice/cron.service", "cron.service", 6.2, CauseKind.CPU_WAIT),
+        Aggressor("kernel", "kernel", 2.4, CauseKind.PREEMPTION),
+    ),
+    quality=Quality(
+        ok=True, tier="ebpf", warnings=(), blame_residual_pct=0.36, discarded=0, pmu="no hardware PMU"
+    ),
+    self_cost=SelfCost(ns_per_switch=239.74, switches_per_s=12034.6, cpu_pct=0.28888),
+    advice=(Advice.LOWER_WEIGHT, Advice.QUOTA, Advice.PIN_APART),
+    victim_cgroup=VICTIM,
+    experiment=EXPERIMENT,
+    host=HOST,
+    metrics=(
+        SecondaryMetric("p99", "ms", Better.LOWER, 3.21, 11.87, 269.8, (240.1, 301.5), 0.0042),
+        SecondaryMetric("rate", "requests/s", Better.HIGHER, 15834.2, 10061.7, 57.37, (50.9, 63.8), 0.0042),
+    ),
+    pairs=pairs(),
+    trials=tuple(trial(index, arm) for index, arm in enumerate(order())),
+    blame=(
+        Blame(NEIGHBOUR, NAME, 505.21, 91.04),
+        Blame("/system.slice/cron.service", "cron.service", 34.4, 6.2),
+        Blame("kernel", "kernel", 13.3, 2.4),
+        Blame("", "unattributed", 2.0, 0.36),
+    ),
+    histograms=WaitHistograms(
+        (*EDGES_NS, None), (5210, 3120, 640, 88, 31, 12, 3, 0, 0, 0),
+        (4100, 2200, 910, 402, 390, 811, 1204, 77, 9, 1),
+    ),
+    sweep=(
+        SweepPoint(0.0, 0.2, (-1.9, 2.2), 0.2),
+        SweepPoint(25.0, 9.8, (7.1, 12.6), 9.8),
+        SweepPoint(50.0, 33.4, (30.0, 37.1), 32.1),
+        SweepPoint(75.0, 30.9, (26.3, 35.2), 32.1),
+        SweepPoint(100.0, 57.8, (51.2, 64.0), 57.8),
+    ),
+    confirmed=(Confirmation(NEIGHBOUR, NAME, 52.31, (47.2, 57.9), 6),),
+    files=(
+        DataFile("verdict.json", "this verdict as one JSON document"),
+        DataFile("trials.jsonl", "every trial with all its figures, one line each"),
+        DataFile("windows.jsonl", "what every cgroup did, window by window"),
+    ),
+)  # fmt: skip
+
+NO_INTERFERENCE = replace(
+    INTERFERENCE,
+    verdict=Conclusion.NO_INTERFERENCE,
+    reason="./serve is not slowed by its neighbours: 0.3 % (95 % interval -1.1 to 1.8 %) lies within 5.0 %.",
+    effect=Effect("duration", "s", Better.LOWER, 1.0149, 1.018, 0.31, (-1.1, 1.8), 0.61, 2.1, 5.0, 8),
+    causes=(),
+    aggressors=(),
+    advice=(),
+    metrics=None,
+    pairs=None,
+    trials=None,
+    blame=None,
+    histograms=None,
+    sweep=None,
+    confirmed=None,
+)
+
+SELF_INFLICTED = replace(
+    NO_INTERFERENCE,
+    verdict=Conclusion.SELF_INFLICTED,
+    reason="./serve is slower by 31.0 %, but because its own CPU quota stops it, not because of a neighbour.",
+    effect=Effect(
+        "rate", "requests/s", Better.HIGHER, 15834.2, 12087.0, 31.0, (27.9, 34.3), 0.0078, 3.3, 5.0, 8
+    ),
+    causes=(
+        Cause(CauseKind.THROTTLED, 88.0, (81.0, 94.0)),
+        Cause(CauseKind.SELF, 9.0, (5.0, 12.0)),
+        Cause(CauseKind.UNEXPLAINED, 3.0),
+    ),
+    advice=(Advice.RAISE_OWN_QUOTA,),
+)
+
+INCONCLUSIVE = replace(
+    NO_INTERFERENCE,
+    verdict=Conclusion.INCONCLUSIVE,
+    reason="8 pairs leave between -3.9 and 12.2 %; about 20 more pairs would decide.",
+    effect=Effect("duration", "s", Better.LOWER, 1.0149, 1.06, 4.4, (-3.9, 12.2), 0.21, 9.7, 5.0, 8),
+    causes=(Cause(CauseKind.CPU_WAIT, 120.5, (60.0, 181.0)), Cause(CauseKind.UNEXPLAINED, -20.5)),
+    quality=Quality(
+        ok=False,
+        tier="schedstat",
+        warnings=("The machine drifted by 12 % during the experiment.", "2 trials were void."),
+        blame_residual_pct=None,
+        discarded=2,
+        pmu="unavailable: no hardware PMU",
+    ),
+    unavailable={
+        "quality.blame_residual_pct": "waits cannot be charged to anyone without the scheduler probe"
+    },
+    advice=(Advice.MORE_PAIRS, Advice.LONGER_TRIALS, Advice.QUIETER_MACHINE, Advice.FULL_TIER),
+)
+
+PARTIAL = replace(
+    INCONCLUSIVE,
+    reason="Interrupted after the first trial; 1 pair and more are needed to begin with.",
+    effect=None,
+    causes=(),
+    self_cost=None,
+    partial=True,
+    unavailable={
+        "effect": "no pair was finished",
+        "quality.blame_residual_pct": "no pair was finished",
+        "self_cost": "it is read at the end of the first pair",
+    },
+    experiment=replace(EXPERIMENT, order=order()[:1], cpus=None, duration_s=1.7),
+    pairs=(),
+    trials=(trial(0, Arm.WITH, void="interrupted"),),
+)
+
+EVIL = "<script>alert(1)</script>\x1b[31m|`**[x](http://evil.example)\n\u202e\udcff$x$@all"
+
+HOSTILE = replace(
+    INTERFERENCE,
+    reason=f"{EVIL} slows {EVIL}.",
+    aggressors=(Aggressor(f"/{EVIL}", EVIL, 91.0, CauseKind.CPU_WAIT),),
+    blame=(Blame(f"/{EVIL}", EVIL, 505.21, 91.04),),
+    confirmed=(Confirmation(f"/{EVIL}", EVIL, 52.3, (47.2, 57.9), 6),),
+    quality=replace(INTERFERENCE.quality, tier=EVIL, pmu=EVIL, warnings=(EVIL,)),
+    metrics=(SecondaryMetric(EVIL, EVIL, Better.LOWER, 1.0, 2.0, 100.0, None, None),),
+    experiment=replace(
+        EXPERIMENT, command=("jostle", EVIL), victim=EVIL, neighbours=(EVIL,), metrics=(EVIL,)
+    ),
+    host=Host(EVIL, EVIL, 2, EVIL, EVIL, EVIL),
+    trials=(replace(trial(0, Arm.WITH), void=EVIL),),
+    files=(DataFile(EVIL, EVIL),),
+    advice=(EVIL,),
+)
+
+VERDICTS = {
+    "interference": INTERFERENCE,
+    "no-interference": NO_INTERFERENCE,
+    "self-inflicted": SELF_INFLICTED,
+    "inconclusive": INCONCLUSIVE,
+    "partial": PARTIAL,
+    "hostile": HOSTILE,
+}
+
+HOSTILE_RUN = replace(
+    SUMMARY,
+    host=replace(HOST, hostname=EVIL),
+    cgroups=(replace(SUMMARY.cgroups[0], path=EVIL, name=EVIL, wait_by=(WaitBy(EVIL, 7),)),),
+    warnings=(EVIL,),
+    partial=True,
+    lost_windows=3,
+)
+RUNS = {"run": SUMMARY, "run-hostile": HOSTILE_RUN}
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What a host says of one thing to measure."""
+
+    name: str
+    state: str
+    reason: str | None = None
+    remedy: str | None = None
+
+
+DOCTORS = {
+    "doctor": (
+        Sign("run-queue wait", "available"),
+        Sign(
+            "pressure stall",
+            "degraded",
+            "the kernel was started without psi=1",
+            "add psi=1 to its command line",
+        ),
+        Sign(
+            "hardware counters", "missing", "no hardware PMU", "use bare metal, or a guest with a virtual PMU"
+        ),
+    ),
+    "doctor-all": (Sign("run-queue wait", "available"),),
+    "doctor-none": (Sign(EVIL, "missing", EVIL, EVIL),),
+}

@@ -1,0 +1,95 @@
+"""Figures read the same everywhere, and never claim what is not there."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports import figures
+from reports.rounding import apportioned_pct, as_shown
+from tests.reports.samples import VERDICTS
+
+finite = st.floats(-1e12, 1e12)
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (figures.quantity(1.02, "s"), "1.02 s"),
+        (figures.quantity(1.61499, "s"), "1.615 s"),
+        (figures.quantity(999.96, "ms"), "1,000 ms"),
+        (figures.quantity(12345.6, "requests/s"), "12,346 requests/s"),
+        (figures.quantity(5, "/s"), "5/s"),
+        (figures.quantity(0.0000123), "1.23e-05"),
+        (figures.quantity(3.0), "3"),
+        (figures.percent(57.849), "57.8 %"),
+        (figures.percent(-0.04), "0.0 %"),
+        (figures.percent(12345.67), "12,345.7 %"),
+        (figures.coarse_percent(0.012345), "0.012 %"),
+        (figures.interval((51.2, 64.0)), "51.2 to 64.0 %"),
+        (figures.p_value(0.00213), "0.0021"),
+        (figures.p_value(0.0001), "0.0001"),
+        (figures.p_value(0.00009), "<0.0001"),
+        (figures.p_value(1.0), "1"),
+        (figures.count(12000), "12,000"),
+        (figures.counted(1, "pair"), "1 pair"),
+        (figures.counted(0, "pair"), "0 pairs"),
+        (figures.time_ns(310), "310 ns"),
+        (figures.time_ns(999.9), "1 µs"),
+        (figures.time_ns(1_240_000), "1.24 ms"),
+        (figures.time_ns(0), "0 ns"),
+        (figures.time_ns(7_261_000_000_000), "7,261 s"),
+        (figures.seconds(41.7), "41.7 s"),
+    ],
+)
+def test_how_figures_read(shown: str, expected: str) -> None:
+    assert shown == expected
+
+
+@pytest.mark.parametrize(
+    "formatter",
+    [
+        figures.quantity,
+        figures.percent,
+        figures.coarse_percent,
+        figures.interval,
+        figures.p_value,
+        figures.count,
+        figures.time_ns,
+        figures.seconds,
+    ],
+)
+def test_what_is_unavailable_is_not_zero(formatter: object) -> None:
+    assert callable(formatter)
+    assert formatter(None) == "n/a"
+
+
+@given(st.floats(1, 1e15))
+def test_a_time_keeps_three_digits_in_any_unit(ns: float) -> None:
+    number, unit = figures.time_ns(ns).replace(",", "").split()
+    read = float(number) * {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9}[unit]
+    assert math.isclose(read, ns, rel_tol=0.006)
+
+
+@given(st.floats(-1000, 1000), st.integers(1, 14))
+def test_apportioned_shares_sum_to_their_rounded_sum(first: float, number: int) -> None:
+    shares = [first, *[(100 - first) / number] * number]
+    shown = apportioned_pct(shares)
+    assert round(sum(shown), 6) == 100.0
+    assert all(abs(share - original) <= 0.1 + 1e-9 for share, original in zip(shown, shares, strict=True))
+    assert apportioned_pct(shown) == shown
+
+
+@given(finite)
+def test_rounding_twice_changes_nothing(number: float) -> None:
+    for rounding in (figures.rounded, figures.rounded_pct, figures.rounded_coarse):
+        once = rounding(number)
+        assert rounding(once) == once
+        assert math.copysign(1, once) == 1 or once < 0
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_a_verdict_as_shown_is_settled(name: str) -> None:
+    shown = as_shown(VERDICTS[name])
+    assert as_shown(shown) == shown

@@ -1,0 +1,57 @@
+"""Every report is compared exactly with a file beside this one.
+
+`JOSTLE_UPDATE_GOLDEN=1 pytest tests/reports/test_golden.py` writes the files again; read the difference.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reports import json_document, markdown, text
+from reports.run_sections import run_report
+from reports.sections import Report
+from reports.signal_sections import doctor_report
+from reports.verdict_sections import capacity_report, full_report, verdict_report
+from tests.reports.samples import DOCTORS, RUNS, VERDICTS
+
+GOLDEN = Path(__file__).parent / "golden"
+UPDATE = os.environ.get("JOSTLE_UPDATE_GOLDEN") == "1"
+
+
+def laid_out(name: str, short: Report, full: Report, document: str) -> Iterator[tuple[str, str]]:
+    yield f"{name}.txt", text.render(short)
+    yield f"{name}.md", markdown.render(full)
+    yield f"{name}.json", document
+
+
+def outputs() -> Iterator[tuple[str, str]]:
+    for name, verdict in VERDICTS.items():
+        yield from laid_out(
+            name, verdict_report(verdict), full_report(verdict), json_document.render_verdict(verdict)
+        )
+    for name, summary in RUNS.items():
+        yield from laid_out(name, run_report(summary), run_report(summary), json_document.render_run(summary))
+    for name, signals in DOCTORS.items():
+        report = doctor_report(signals)
+        yield from laid_out(name, report, report, json_document.render_signals(signals))
+    yield "interference-colour.txt", text.render(verdict_report(VERDICTS["interference"]), colour=True)
+    yield "interference-whole.txt", text.render(capacity_report(VERDICTS["interference"]))
+    yield "interference-narrow.txt", text.render(verdict_report(VERDICTS["interference"]), width=60)
+
+
+OUTPUTS = dict(outputs())
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_report_is_as_agreed(name: str) -> None:
+    path = GOLDEN / name
+    if UPDATE:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(OUTPUTS[name])
+    assert OUTPUTS[name] == path.read_text()
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.name for path in GOLDEN.iterdir()} == OUTPUTS.keys()

@@ -1,0 +1,222 @@
+"""The HTML report: one self-contained file that says what the others say, to every reader."""
+
+import re
+import unicodedata
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.verdict import Aggressor, Blame, Cause, CauseKind, Pair, SweepPoint, Verdict, WaitHistograms
+from reports import html, text
+from reports.charts import shortened
+from reports.escape import for_terminal
+from reports.run_sections import run_report
+from reports.sections import Table
+from reports.svg import PALETTE
+from reports.verdict_sections import capacity_report, verdict_report
+from tests.reports.samples import EVIL, HOSTILE, INTERFERENCE, PARTIAL, RUNS, VERDICTS
+from tests.reports.test_same_figures import numbers_in
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+ACTIVE = {"script", "iframe", "object", "embed", "link", "img", "form", "base", "a", "image", "foreignobject"}
+STYLE = (Path(html.__file__).parent / "templates" / "report.css").read_text()
+SVG = re.compile(r"<svg.*?</svg>", re.DOTALL)
+
+
+class Page(HTMLParser):
+    """A page's elements and text; unbalanced tags are an error."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += f"{data} "
+
+
+@cache
+def source(name: str) -> str:
+    return html.render_verdict(VERDICTS[name])
+
+
+@cache
+def page(name: str) -> Page:
+    return Page(source(name))
+
+
+every_verdict = pytest.mark.parametrize("name", VERDICTS)
+
+
+@every_verdict
+def test_nothing_is_active_and_nothing_is_fetched(name: str) -> None:
+    assert {tag for tag, _ in page(name).elements}.isdisjoint(ACTIVE)
+    attributes = [pair for _, attributes in page(name).elements for pair in attributes.items()]
+    assert not [key for key, _ in attributes if key.startswith("on") or key in ("src", "srcdoc", "action")]
+    assert all(value.startswith("#") for key, value in attributes if key.endswith("href"))
+    assert "url(" not in STYLE
+    assert "@import" not in STYLE
+
+
+@every_verdict
+def test_every_reference_has_its_target_and_every_id_is_unique(name: str) -> None:
+    attributes = [attributes for _, attributes in page(name).elements]
+    ids = [entry["id"] for entry in attributes if "id" in entry]
+    assert len(ids) == len(set(ids))
+    wanted = {target for entry in attributes for target in entry.get("aria-labelledby", "").split()}
+    wanted |= {entry["xlink:href"].removeprefix("#") for entry in attributes if "xlink:href" in entry}
+    wanted |= set(re.findall(r"url\(#([^)]+)\)", source(name)))
+    assert wanted - set(ids) == set()
+
+
+@every_verdict
+def test_the_figures_are_those_of_the_text(name: str) -> None:
+    in_text = numbers_in(text.render(verdict_report(VERDICTS[name]), width=500))
+    assert in_text - numbers_in(page(name).text) == set()
+
+
+@every_verdict
+def test_the_verdict_comes_first(name: str) -> None:
+    report = capacity_report(VERDICTS[name])
+    body = page(name).text.split("jostle report")[1].split()
+    assert " ".join(body).startswith(f"{report.headline} {' '.join(for_terminal(report.sentence).split())}")
+
+
+@every_verdict
+def test_every_image_has_a_name_and_a_table(name: str) -> None:
+    tables = {
+        section.title for section in capacity_report(VERDICTS[name]).sections if isinstance(section, Table)
+    }
+    assert html.charts(VERDICTS[name]).keys() <= tables
+    for drawing in SVG.findall(source(name)):
+        root = ET.fromstring(drawing)  # noqa: S314  made by this test's own call
+        assert root.get("role") == "img"
+        assert [child.tag.split("}")[1] for child in root][:2] == ["title", "desc"]
+        assert root[1].text is not None
+        assert root[1].text.endswith("The table below has the figures.")
+
+
+def test_there_is_a_chart_of_everything() -> None:
+    assert len(SVG.findall(source("interference"))) == 6
+    assert SVG.findall(source("partial")) == []
+
+
+def test_charts_are_drawn_in_the_colours_of_the_page() -> None:
+    drawings = "".join(SVG.findall(source("interference")))
+    assert not [colour for colour in PALETTE if colour in drawings]
+    assert set(re.findall(r"#[0-9a-f]{6}\b", drawings)) == set()
+    assert {variable for variable in PALETTE.values() if variable in drawings} == set(PALETTE.values())
+
+
+def test_text_in_charts_is_text() -> None:
+    drawings = "".join(SVG.findall(source("interference")))
+    assert ">cpu-wait</text>" in drawings
+    assert ">neighbour-1 stress-ng</text>" in drawings
+
+
+def test_hostile_names_show_as_they_are_and_do_nothing() -> None:
+    hostile = source("hostile")
+    assert "<script" not in hostile.lower()
+    assert all(character == "\n" or unicodedata.category(character)[0] != "C" for character in hostile)
+    assert hostile.encode()
+    assert for_terminal(EVIL) in page("hostile").text
+    assert shortened(EVIL) in page("hostile").text
+
+
+def test_a_name_that_no_font_has_is_drawn() -> None:
+    odd = "邻居 \U0001f98a $x_1$ _hidden"
+    verdict = replace(
+        INTERFERENCE,
+        aggressors=(Aggressor("/odd", odd, 50.0, CauseKind.CPU_WAIT),),
+        blame=(Blame("/odd", odd, 5.0, 50.0),),
+    )
+    assert odd in "".join(SVG.findall(html.render_verdict(verdict)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pairs": INTERFERENCE.pairs and INTERFERENCE.pairs[:1]},
+        {"pairs": (Pair(0, 1.0, 1.0, 0.0),) * 3},
+        {"trials": INTERFERENCE.trials and (replace(INTERFERENCE.trials[0], metrics={}, void="timed out"),)},
+        {"causes": (Cause(CauseKind.UNEXPLAINED, 100.0),)},
+        {"causes": tuple(Cause(kind, 100 / len(CauseKind), (-900.0, 900.0)) for kind in CauseKind)},
+        {"blame": tuple(Blame(f"/{n}", "long " * 40, 0.0, 0.0) for n in range(25))},
+        {"histograms": WaitHistograms((None,), (0,), (0,))},
+        {"histograms": WaitHistograms((*(2.0**n for n in range(35)), None), (0,) * 36, (10**9,) * 36)},
+        {"sweep": (SweepPoint(50.0, 3.0, None),)},
+        {"effect": INTERFERENCE.effect and replace(INTERFERENCE.effect, unit="", metric="$m_x")},
+    ],
+)
+def test_unusual_figures_can_be_drawn(changes: dict[str, Any]) -> None:
+    drawn = Page(html.render_verdict(replace(INTERFERENCE, **changes)))
+    assert [tag for tag, _ in drawn.elements].count("svg") == 6
+
+
+def test_the_same_verdict_gives_the_same_file() -> None:
+    assert html.render_verdict(HOSTILE) == source("hostile")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_recording_is_a_page_too(name: str) -> None:
+    rendered = Page(html.render(run_report(RUNS[name])))
+    assert numbers_in(text.render(run_report(RUNS[name]), width=500)) - numbers_in(rendered.text) == set()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "tone"),
+    [
+        (INTERFERENCE, "interference"),
+        (PARTIAL, "inconclusive"),
+        (VERDICTS["no-interference"], "no-interference"),
+    ],
+)
+def test_the_verdict_has_its_colour(verdict: Verdict, tone: str) -> None:
+    assert f'<header class="{tone}">' in html.render_verdict(verdict)
+    assert f".{tone} {{ --verdict:" in STYLE
+
+
+def themes() -> list[dict[str, str]]:
+    blocks = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    return [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in blocks]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_every_text_contrasts_with_its_ground_on_screen_in_the_dark_and_on_paper() -> None:
+    assert len(themes()) == 3
+    for theme in themes():
+        for ground in ("paper", "panel"):
+            for colour in ("ink", "muted", "with", "without", "bad", "good", "own", "open"):
+                assert contrast(theme[colour], theme[ground]) >= 4.5, (colour, ground, theme)

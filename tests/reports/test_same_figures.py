@@ -1,0 +1,99 @@
+"""One verdict, three formats, the same figures."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.verdict import Aggressor, Better, Cause, CauseKind, Effect, SecondaryMetric, SelfCost, Verdict
+from reports import json_document, markdown, text
+from reports.verdict_sections import full_report, verdict_report
+from tests.reports.samples import INTERFERENCE, VERDICTS
+
+CONCLUSIONS = ("effect", "causes", "aggressors", "quality", "self_cost", "metrics", "sweep", "confirmed")
+NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]\d+)?")
+
+figure = st.floats(0.001, 1e9)
+pct = st.floats(-300, 3000)
+share = st.floats(0, 100)
+p_values = st.floats(0.0001, 1)
+intervals = st.tuples(pct, pct).map(lambda pair: (min(pair), max(pair)))
+effects = st.builds(
+    Effect,
+    metric=st.just("m"),
+    unit=st.just("s"),
+    better=st.sampled_from(Better),
+    without=figure,
+    with_=figure,
+    slowdown_pct=pct,
+    ci95_pct=intervals,
+    p_value=p_values,
+    noise_floor_pct=pct,
+    threshold_pct=share,
+    pairs=st.integers(1, 5000),
+)
+causes = share.map(
+    lambda pct: (Cause(CauseKind.CPU_WAIT, pct, (0, 100)), Cause(CauseKind.UNEXPLAINED, 100 - pct))
+)
+metrics = st.builds(
+    SecondaryMetric,
+    name=st.just("m"),
+    unit=st.just("s"),
+    better=st.just(Better.LOWER),
+    without=figure,
+    with_=figure,
+    slowdown_pct=pct,
+    ci95_pct=intervals,
+    p_value=p_values,
+)
+verdicts = st.builds(
+    replace,
+    st.just(INTERFERENCE),
+    effect=effects,
+    causes=causes,
+    aggressors=share.map(lambda pct: (Aggressor("/a", "a", pct, CauseKind.CPU_WAIT),)),
+    self_cost=st.builds(SelfCost, figure, figure, share),
+    metrics=st.tuples(metrics),
+)
+
+
+def numbers_in(report: str) -> set[float]:
+    return {float(number.replace(",", "")) for number in NUMBER.findall(report)}
+
+
+def numbers_of(part: object) -> Iterator[float]:
+    if isinstance(part, dict | list):
+        for item in part.values() if isinstance(part, dict) else part:
+            yield from numbers_of(item)
+    elif isinstance(part, int | float) and not isinstance(part, bool):
+        yield part
+
+
+def assert_same_figures(verdict: Verdict) -> None:
+    document = json.loads(json_document.render_verdict(verdict))
+    in_json = set(numbers_of([document.get(key) for key in CONCLUSIONS]))
+    in_text = numbers_in(text.render(verdict_report(verdict), width=500))
+    in_markdown = numbers_in(markdown.render(full_report(verdict)))
+    assert in_json - in_text == set()
+    assert in_json - in_markdown == set()
+    assert in_text - in_markdown == set()
+
+
+@given(verdicts)
+def test_the_formats_agree(verdict: Verdict) -> None:
+    assert_same_figures(verdict)
+
+
+def test_the_formats_agree_on_every_sample() -> None:
+    for verdict in VERDICTS.values():
+        assert_same_figures(verdict)
+
+
+def test_a_json_report_can_be_rendered_again() -> None:
+    for verdict in VERDICTS.values():
+        again = Verdict.from_document(json.loads(json_document.render_verdict(verdict)))
+        assert json_document.render_verdict(again) == json_document.render_verdict(verdict)
+        assert text.render(verdict_report(again)) == text.render(verdict_report(verdict))

@@ -1,0 +1,112 @@
+"""Reports on a terminal."""
+
+import re
+import shlex
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from reports import json_document, markdown, text
+from reports.run_sections import run_report
+from reports.signal_sections import doctor_report
+from reports.verdict_sections import full_report, verdict_report
+from tests.reports.samples import DOCTORS, EVIL, HOSTILE, RUNS, VERDICTS, Sign
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def is_plain(report: str) -> bool:
+    return all(character == "\n" or unicodedata.category(character)[0] != "C" for character in report)
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_is_too_wide(name: str, width: int) -> None:
+    assert max(map(cell_len, text.render(verdict_report(VERDICTS[name]), width=width).splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("interference", "INTERFERENCE: neighbour-1"),
+        ("no-interference", "NO INTERFERENCE: ./serve"),
+        ("self-inflicted", "SELF-INFLICTED: ./serve"),
+        ("inconclusive", "INCONCLUSIVE: 8 pairs"),
+        ("partial", "INCONCLUSIVE (PARTIAL): Interrupted"),
+    ],
+)
+def test_the_verdict_is_in_the_first_line(name: str, start: str) -> None:
+    assert text.render(verdict_report(VERDICTS[name])).startswith(start)
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_colour_adds_nothing_but_colour(name: str) -> None:
+    report = verdict_report(VERDICTS[name])
+    coloured = text.render(report, colour=True)
+    assert "\x1b[" in coloured
+    assert [line.rstrip() for line in ANSI.sub("", coloured).splitlines()] == text.render(report).splitlines()
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_a_narrow_terminal_hides_nothing(name: str) -> None:
+    report = verdict_report(VERDICTS[name])
+    letters = {
+        width: sorted(re.sub(r"[\s─█░\\]", "", text.render(report, width=width))) for width in (60, 400)
+    }
+    assert letters[60] == letters[400]
+
+
+def test_hostile_names_are_plain_text_everywhere() -> None:
+    reports = [
+        text.render(verdict_report(HOSTILE)),
+        markdown.render(full_report(HOSTILE)),
+        json_document.render_verdict(HOSTILE),
+        text.render(run_report(RUNS["run-hostile"])),
+        markdown.render(run_report(RUNS["run-hostile"])),
+        json_document.render_run(RUNS["run-hostile"]),
+        text.render(doctor_report(DOCTORS["doctor-none"])),
+        json_document.render_signals(DOCTORS["doctor-none"]),
+    ]
+    assert all(is_plain(report) for report in reports)
+    assert all(report.encode() for report in reports)
+
+
+def test_json_shows_not_even_delete() -> None:
+    assert is_plain(json_document.render_signals([Sign("\x7f\x9b", "missing")]))
+
+
+@given(
+    st.lists(st.text(st.characters(categories=["L", "N", "P"]), min_size=1), min_size=1), st.integers(20, 120)
+)
+def test_a_broken_command_is_still_the_same_command(words: list[str], width: int) -> None:
+    lines = text.continued(map(shlex.quote, words), width)
+    assert shlex.split("\n".join(lines).replace("\\\n", "")) == words
+
+
+@pytest.mark.parametrize(("pct", "filled"), [(0, 0), (-20, 0), (50, 14), (100, 28), (130, 28)])
+def test_bars(pct: float, filled: int) -> None:
+    assert text.bar(pct).count("█") == filled
+    assert len(text.bar(pct)) == 28
+
+
+@pytest.mark.parametrize(
+    ("states", "headline"),
+    [
+        ({"available"}, "Every signal is available"),
+        ({"available", "degraded"}, "Some signals are degraded"),
+        ({"available", "missing"}, "Some signals are missing"),
+        ({"missing"}, "Nothing to measure with"),
+        (set(), "Nothing to measure with"),
+    ],
+)
+def test_the_doctor_begins_with_the_answer(states: set[str], headline: str) -> None:
+    report = doctor_report([Sign(f"the {state} one", state) for state in sorted(states)])
+    assert report.headline == headline
+    assert all(f"{state}: the {state} one" in report.sentence for state in states)
+
+
+def test_evil_is_evil() -> None:
+    assert not is_plain(EVIL)
