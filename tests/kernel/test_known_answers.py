@@ -163,7 +163,10 @@ def test_unpinned_tasks_that_outnumber_the_cpus(probe: SchedProbe, situation: Si
         assert_agrees(answer.of(group), answer.books[group])
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs to move between")
+needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs to move between")
+
+
+@needs_two_cpus
 def test_a_task_that_is_moved_while_it_waits(probe: SchedProbe, situation: Situation) -> None:
     crowd, moved = situation.group("crowd"), situation.group("moved")
     cpus = sorted(os.sched_getaffinity(0))[-2:]
@@ -179,6 +182,28 @@ def test_a_task_that_is_moved_while_it_waits(probe: SchedProbe, situation: Situa
     # The part waited before a move is charged on the CPU it was waited on.
     assert figures.migrated_ns == pytest.approx(0, abs=0.02 * found.wait_ns)
     assert waited_for_ns(found, crowd) > 0
+
+
+@needs_two_cpus
+def test_a_move_in_the_first_wait_of_those_who_slept_when_the_probe_came(situation: Situation) -> None:
+    crowd, moved = situation.group("crowd"), situation.group("moved")
+    cpus = sorted(os.sched_getaffinity(0))[-2:]
+    for cpu in cpus:
+        situation.process(spin, crowd, {cpu})
+    starved = [situation.process(spin, moved, {cpus[0]}) for _ in range(8)]
+    for process in starved:
+        os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
+    looks = itertools.count()
+
+    def move_once() -> None:
+        if next(looks) == 10:
+            for process in starved:
+                os.sched_setaffinity(process.pid, {cpus[1]})
+
+    with sched.open_probe(detect_layout()) as late_probe:
+        answer = measure(late_probe, situation, SECONDS, move_once)
+    for group in situation.members:
+        assert_agrees(answer.of(group), answer.books[group])
 
 
 def test_a_long_window_of_all_cgroups_adds_up(probe: SchedProbe, situation: Situation) -> None:

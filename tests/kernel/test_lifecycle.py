@@ -30,12 +30,15 @@ def small_probe() -> Iterator[SchedProbe]:
         yield opened
 
 
-def run_briefly(situation: Situation, group: Group, seconds: float = 0.2) -> None:
+def run_briefly(situation: Situation, group: Group, seconds: float = 0.2) -> int:
+    """Spin in a cgroup for a moment; how long on the CPU, by the kernel's books, since it came there."""
     process = situation.process(spin, group, {a_cpu()})
+    at_the_gate = process.schedstat
     process.go()
     time.sleep(seconds)
     process.stop()
     process.await_stop()
+    return process.schedstat.run_ns - at_the_gate.run_ns
 
 
 def end_all(situation: Situation) -> None:
@@ -64,8 +67,7 @@ def test_a_removed_cgroup_is_read_once_more_and_then_gone(probe: SchedProbe, sit
     group = situation.group("removed")
     key = group.key
     before = probe.read()
-    run_briefly(situation, group)
-    run_ns = situation.processes[-1].schedstat.run_ns
+    run_ns = run_briefly(situation, group)
     end_all(situation)
     group.remove()
     last = probe.read()
@@ -100,9 +102,8 @@ def test_cgroups_beyond_the_slots_are_counted_as_other(situation: Situation) -> 
         assert before.homeless > 0
         homeless = next(group for group in reversed(groups) if group.key not in before.cgroups)
         other_ns = before.cgroups[KEY_OTHER].run_ns
-        run_briefly(situation, homeless, 0.5)
+        books_ns = run_briefly(situation, homeless, 0.5)
         grown_ns = small_probe.read().cgroups[KEY_OTHER].run_ns - other_ns
-        books_ns = situation.processes[-1].schedstat.run_ns
     # Other people's cgroups may be homeless too.
     assert grown_ns >= 0.99 * (books_ns - SLACK_NS)
 
