@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.runfile import Notes, Run, RunWriter, decode_histogram, encode_histogram, pack, read_run
+from agent.runfile import Notes, Run, RunWriter, pack, read_run
+from agent.store.codec import decode_histogram, encode_histogram
 from agent.verdict import Host
 from collectors.histogram import EDGES_NS
 from collectors.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
@@ -146,7 +147,7 @@ def test_a_kill_in_the_middle_of_a_window_leaves_the_windows_before_it(tmp_path:
         "writer = RunWriter(Path(sys.argv[1]), {})\n"
         "writer.append(window(cgroup(1.0)))\n"
         "writer._db.execute('PRAGMA cache_size = 1')\n"  # so that a half written window reaches the file
-        "writer._insert(window(*[cgroup(1.0, path=f'/{n}') for n in range(500)]))\n"
+        "writer._windows.insert(window(*[cgroup(1.0, path=f'/{n}') for n in range(500)]), 1)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.run")], check=False)

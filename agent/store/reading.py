@@ -1,0 +1,69 @@
+"""Windows out of the tables. Raises one of `codec.DAMAGE` where they hold what `writing` never wrote."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+
+from agent.store.codec import count, decode_histogram, decode_path
+from agent.store.schema import COUNTERS
+from collectors.histogram import EDGES_NS
+from collectors.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
+
+EVER = (0, 2**63 - 1)
+"""All time, in ns since the epoch."""
+
+WINDOW = "SELECT id, end_utc_ns, duration_ns, homeless, shed, recording FROM windows"
+
+
+def windows(db: sqlite3.Connection, between_ns: tuple[int, int] = EVER) -> Iterator[tuple[int, SchedWindow]]:
+    """(recording, window) of every window that has a part between two points of time, in the order they were written.
+
+    A window's `end_ns` is CLOCK_REALTIME here, ns since the epoch.
+    """
+    paths = {number: decode_path(path) for number, path in db.execute("SELECT id, path FROM cgroups")}
+    since_ns, until_ns = between_ns
+    rows = db.execute(
+        f"{WINDOW} WHERE end_utc_ns > ? AND end_utc_ns - duration_ns < ? ORDER BY id", (since_ns, until_ns)
+    ).fetchall()
+    for number, end_ns, duration_ns, homeless, shed, recording in rows:
+        yield (
+            count(recording),
+            SchedWindow(
+                end_ns=count(end_ns),
+                duration_ns=max(1, count(duration_ns)),
+                cgroups=_cgroups(db, number, paths),
+                cpus=_cpus(db, number),
+                homeless=count(homeless),
+                shed=tuple(shed.split()),
+            ),
+        )
+
+
+def facts(db: sqlite3.Connection, recordings: Sequence[int]) -> dict[str, str]:
+    """What was said about some recordings; where they differ, what was said of the latest."""
+    rows = db.execute("SELECT recording, key, value FROM facts ORDER BY recording")
+    return {key: value for recording, key, value in rows if recording in recordings}
+
+
+def _cgroups(db: sqlite3.Connection, window: int, paths: Mapping[int, str]) -> dict[str, CgroupWindow]:
+    waits: dict[int, dict[str, WaitFor]] = {}
+    for victim, aggressor, wait_ns, preemptions in db.execute(
+        "SELECT victim, aggressor, wait_ns, preemptions FROM waits WHERE window = ?", (window,)
+    ):
+        waits.setdefault(victim, {})[paths[aggressor]] = WaitFor(count(wait_ns), count(preemptions))
+    return {
+        paths[cgroup]: CgroupWindow(
+            path=paths[cgroup],
+            **dict(zip(COUNTERS, map(count, counters), strict=True)),
+            histogram=decode_histogram(encoded, len(EDGES_NS)),
+            waited_for=waits.get(cgroup, {}),
+        )
+        for cgroup, encoded, *counters in db.execute(
+            f"SELECT cgroup, histogram, {', '.join(COUNTERS)} FROM sched WHERE window = ?",  # noqa: S608  our names
+            (window,),
+        )
+    }
+
+
+def _cpus(db: sqlite3.Connection, window: int) -> tuple[CpuWindow, ...]:
+    rows = db.execute("SELECT running, waiting, switches FROM cpus WHERE window = ? ORDER BY cpu", (window,))
+    return tuple(CpuWindow(float(running), float(waiting), count(n)) for running, waiting, n in rows)

@@ -1,0 +1,109 @@
+"""The tables of run files and histories, counters and histograms, never percentiles, and their version.
+
+A new version is a new step at the end of `_STEPS`, never a change of an earlier one: a file of version N is what
+the first N steps make of an empty one.
+"""
+
+import sqlite3
+
+from probes.errors import UsageError
+
+NAME = "jostle.run"
+
+COUNTERS = (
+    "run_ns",
+    "wait_ns",
+    "self_ns",
+    "wakeup_ns",
+    "throttled_ns",
+    "unattributed_ns",
+    "preempt_wait_ns",
+    "stolen_ns",
+    "switches",
+    "preempted_own",
+    "preempted_foreign",
+    "preempted_throttled",
+)
+
+PER_WINDOW = ("sched", "waits", "cpus")
+"""The tables whose rows belong to one window, by a column `window`: they go when their window does."""
+
+_TABLES_1 = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE cgroups (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE);
+CREATE TABLE windows (
+    id INTEGER PRIMARY KEY, end_utc_ns INTEGER NOT NULL, duration_ns INTEGER NOT NULL, homeless INTEGER NOT NULL,
+    shed TEXT NOT NULL
+);
+CREATE TABLE sched (
+    window INTEGER NOT NULL REFERENCES windows, cgroup INTEGER NOT NULL REFERENCES cgroups,
+    {", ".join(f"{name} INTEGER NOT NULL" for name in COUNTERS)}, histogram BLOB NOT NULL,
+    PRIMARY KEY (window, cgroup)
+) WITHOUT ROWID;
+CREATE TABLE waits (
+    window INTEGER NOT NULL REFERENCES windows, victim INTEGER NOT NULL REFERENCES cgroups,
+    aggressor INTEGER NOT NULL REFERENCES cgroups, wait_ns INTEGER NOT NULL, preemptions INTEGER NOT NULL,
+    PRIMARY KEY (window, victim, aggressor)
+) WITHOUT ROWID;
+CREATE TABLE cpus (
+    window INTEGER NOT NULL REFERENCES windows, cpu INTEGER NOT NULL,
+    running REAL NOT NULL, waiting REAL NOT NULL, switches INTEGER NOT NULL,
+    PRIMARY KEY (window, cpu)
+) WITHOUT ROWID;
+"""
+
+# A history holds many recordings, one for each start of the agent, each with facts of its own (a run file has
+# recording 1 alone), what was detected, and which cgroups are so long gone that their names can go too.
+_RECORDINGS_2 = """
+CREATE TABLE facts (
+    recording INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (recording, key)
+) WITHOUT ROWID;
+INSERT INTO facts SELECT 1, key, value FROM meta WHERE key <> 'schema';
+DELETE FROM meta WHERE key <> 'schema';
+ALTER TABLE windows ADD COLUMN recording INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE cgroups ADD COLUMN last_window INTEGER NOT NULL DEFAULT 0;
+UPDATE cgroups SET last_window = (SELECT ifnull(max(id), 0) FROM windows);
+CREATE TABLE events (id INTEGER PRIMARY KEY, utc_ns INTEGER NOT NULL, document TEXT NOT NULL);
+"""
+
+_STEPS = (_TABLES_1, _RECORDINGS_2)
+VERSION = len(_STEPS)
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    """The version of the tables in a file that jostle wrote; 0 for an empty one.
+
+    Raises:
+        UsageError: Written by a later jostle, or by something else.
+    """
+    if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        return 0
+    row = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+    name, _, number = str(row[0] if row else None).partition("/")
+    if name != NAME or not number.isdecimal() or not int(number):
+        raise UsageError(f"its schema is {str(row and row[0])[:40]!r}", "give a file that jostle wrote")
+    if int(number) > VERSION:
+        raise UsageError(
+            f"its schema is {NAME}/{number}, this jostle reads up to {NAME}/{VERSION}",
+            "use the jostle that wrote it, or a later one",
+        )
+    return int(number)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring an empty file, or one of an earlier version, to this version, in one transaction.
+
+    Raises:
+        UsageError: See `version_of`.
+    """
+    found = version_of(db)
+    if found == VERSION:
+        return
+    statements = "".join(_STEPS[found:])
+    try:
+        db.executescript(
+            f"BEGIN; {statements} REPLACE INTO meta VALUES ('schema', '{NAME}/{VERSION}'); COMMIT;"  # noqa: S608  our own
+        )
+    except BaseException:
+        db.rollback()
+        raise

@@ -1,0 +1,86 @@
+"""Windows into the tables, and old ones out of them. The caller's are the transactions."""
+
+import sqlite3
+from collections.abc import Iterator
+
+from agent.store.codec import encode_histogram, encode_path
+from agent.store.schema import COUNTERS, PER_WINDOW
+from collectors.sched import SchedWindow
+
+# In how many windows a cgroup's `last_window` is renewed once: to renew it in each would double what is written.
+NOTED_EVERY = 360
+
+
+class WindowWriter:
+    """Inserts the windows of one recording."""
+
+    def __init__(self, db: sqlite3.Connection, recording: int) -> None:
+        self._db = db
+        self._recording = recording
+        # (id, last_window) of the cgroups of the latest window: no more, as cgroups come and go for months.
+        self._known: dict[str, tuple[int, int]] = {}
+
+    def insert(self, window: SchedWindow, end_utc_ns: int) -> int:
+        """Insert one window; its number."""
+        cursor = self._db.execute(
+            "INSERT INTO windows (end_utc_ns, duration_ns, homeless, shed, recording) VALUES (?, ?, ?, ?, ?)",
+            (end_utc_ns, window.duration_ns, window.homeless, " ".join(window.shed), self._recording),
+        )
+        number = int(cursor.lastrowid or 0)
+        ids = self._ids(window, number)
+        marks = ", ".join("?" * (len(COUNTERS) + 3))
+        self._db.executemany(f"INSERT INTO sched VALUES ({marks})", _sched_rows(number, window, ids))  # noqa: S608  marks only
+        self._db.executemany("INSERT INTO waits VALUES (?, ?, ?, ?, ?)", _wait_rows(number, window, ids))
+        self._db.executemany(
+            "INSERT INTO cpus VALUES (?, ?, ?, ?, ?)",
+            [(number, cpu, c.running, c.waiting, c.switches) for cpu, c in enumerate(window.cpus)],
+        )
+        return number
+
+    def forget(self) -> None:
+        """To be called when a transaction with an `insert` in it was rolled back."""
+        self._known = {}
+
+    def _ids(self, window: SchedWindow, number: int) -> dict[str, int]:
+        """The id of each name in a window."""
+        names = dict.fromkeys(window.cgroups)
+        for cgroup in window.cgroups.values():
+            names |= dict.fromkeys(cgroup.waited_for)
+        self._known = {name: self._noted(name, number) for name in names}
+        return {name: identity for name, (identity, _) in self._known.items()}
+
+    def _noted(self, name: str, number: int) -> tuple[int, int]:
+        """(id, last_window) of a name that is in window `number`, with a last_window that is fresh enough."""
+        path = encode_path(name)
+        found = (
+            self._known.get(name)
+            or self._db.execute("SELECT id, last_window FROM cgroups WHERE path = ?", (path,)).fetchone()
+        )
+        if found is None:
+            cursor = self._db.execute("INSERT INTO cgroups (path, last_window) VALUES (?, ?)", (path, number))
+            return int(cursor.lastrowid or 0), number
+        identity, last = found
+        if number - last < NOTED_EVERY:
+            return identity, last
+        self._db.execute("UPDATE cgroups SET last_window = ? WHERE id = ?", (number, identity))
+        return identity, number
+
+
+def prune(db: sqlite3.Connection, oldest: int) -> None:
+    """Delete the windows before number `oldest`, and the names that no window from then on can refer to."""
+    for table in PER_WINDOW:
+        db.execute(f"DELETE FROM {table} WHERE window < ?", (oldest,))  # noqa: S608  our names
+    db.execute("DELETE FROM windows WHERE id < ?", (oldest,))
+    db.execute("DELETE FROM cgroups WHERE last_window + ? <= ?", (NOTED_EVERY, oldest))
+
+
+def _sched_rows(number: int, window: SchedWindow, ids: dict[str, int]) -> Iterator[tuple[object, ...]]:
+    for path, cgroup in window.cgroups.items():
+        counters = (getattr(cgroup, name) for name in COUNTERS)
+        yield (number, ids[path], *counters, encode_histogram(cgroup.histogram))
+
+
+def _wait_rows(number: int, window: SchedWindow, ids: dict[str, int]) -> Iterator[tuple[object, ...]]:
+    for path, cgroup in window.cgroups.items():
+        for name, wait in cgroup.waited_for.items():
+            yield number, ids[path], ids[name], wait.wait_ns, wait.preemptions
