@@ -1,0 +1,1 @@
+"""From windows to events: who suffers, since when, and who is suspected."""
