@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.daemon.config import Config
 from agent.detection.event import Event
 from agent.verdict import SelfCost
 from collectors.sched import SchedWindow
@@ -29,7 +30,7 @@ class Health:
 
     `cpu_pct` is of one CPU, over the latest window, without the probe; `probe` is the cost of the BPF programs as
     last measured, None until then or where the kernel does not account for it. `lost_windows` were never read: the
-    probe failed, or was slow.
+    probe failed, or was slow. `warnings` are what the overhead budget did, each once.
     """
 
     uptime_s: float
@@ -39,6 +40,7 @@ class Health:
     windows: int
     lost_windows: int
     probe: SelfCost | None
+    warnings: tuple[str, ...]
     sinks: tuple[SinkHealth, ...]
 
 
@@ -67,6 +69,9 @@ class Sink(Protocol):
 
     def hear(self, event: Event) -> None:
         """An event that another sink, or this one, raised."""
+
+    def reload(self, config: Config) -> None:
+        """Take over what may change while the agent runs; what may not is the same in both."""
 
     def close(self) -> None:
         """The last call, also after a failure."""

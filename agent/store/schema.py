@@ -25,7 +25,7 @@ COUNTERS = (
     "preempted_throttled",
 )
 
-PER_WINDOW = ("sched", "waits", "cpus")
+PER_WINDOW = ("sched", "waits", "cpus", "events")
 """The tables whose rows belong to one window, by a column `window`: they go when their window does."""
 
 _TABLES_1 = f"""
@@ -63,7 +63,10 @@ DELETE FROM meta WHERE key <> 'schema';
 ALTER TABLE windows ADD COLUMN recording INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE cgroups ADD COLUMN last_window INTEGER NOT NULL DEFAULT 0;
 UPDATE cgroups SET last_window = (SELECT ifnull(max(id), 0) FROM windows);
-CREATE TABLE events (id INTEGER PRIMARY KEY, utc_ns INTEGER NOT NULL, document TEXT NOT NULL);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY, window INTEGER NOT NULL REFERENCES windows, utc_ns INTEGER NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX events_by_window ON events (window);
 """
 
 _STEPS = (_TABLES_1, _RECORDINGS_2)

@@ -71,6 +71,7 @@ def prune(db: sqlite3.Connection, oldest: int) -> None:
     for table in PER_WINDOW:
         db.execute(f"DELETE FROM {table} WHERE window < ?", (oldest,))  # noqa: S608  our names
     db.execute("DELETE FROM windows WHERE id < ?", (oldest,))
+    db.execute("DELETE FROM facts WHERE recording < (SELECT recording FROM windows ORDER BY id LIMIT 1)")
     db.execute("DELETE FROM cgroups WHERE last_window + ? <= ?", (NOTED_EVERY, oldest))
 
 

@@ -54,8 +54,18 @@ def test_what_came_and_went_leaves_nothing_behind(db: sqlite3.Connection) -> Non
         prune(db, number - 9)
     assert len(writer._known) == 2
     assert len(names(db)) == 2 * (writing.NOTED_EVERY + 10 - 1)
-    for table in (*schema.PER_WINDOW, "windows"):
+    for table in ("windows", "sched", "waits", "cpus"):
         assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (10,)  # noqa: S608  our names
+
+
+def test_what_was_said_of_a_recording_goes_with_its_last_window(db: sqlite3.Connection) -> None:
+    for recording in (1, 2, 3):
+        db.execute("INSERT INTO facts VALUES (?, 'tier', 'ebpf')", (recording,))
+        number = WindowWriter(db, recording).insert(window(cgroup(1.0)), end_utc_ns=recording)
+        db.execute("INSERT INTO events (window, utc_ns, document) VALUES (?, 1, '{}')", (number,))
+    prune(db, oldest=2)
+    assert db.execute("SELECT recording FROM facts").fetchall() == [(2,), (3,)]
+    assert db.execute("SELECT window FROM events").fetchall() == [(2,), (3,)]
 
 
 def test_after_a_transaction_was_undone_its_names_are_written_again(db: sqlite3.Connection) -> None:
