@@ -11,11 +11,38 @@ from agent.budget import CHECK_EVERY, Governor
 from agent.self_cost import measure
 from collectors import sched
 from collectors.sched import CgroupWindow, SchedWindow
+from probes.errors import UsageError
 
 # Ends the recording when it returns true; waits at most this many seconds itself.
 WaitFor = Callable[[float], bool]
 # No window of less than this at the end, when the interval's sum misses the duration by a rounding error.
 _SLIVER_S = 1e-3
+SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 0.05, 3600.0
+
+
+def require_duration(duration_s: float) -> float:
+    """The duration, in seconds.
+
+    Raises:
+        UsageError: Not above 0.
+    """
+    if not duration_s > 0:
+        raise UsageError(f"-d {duration_s:g} leaves nothing to record", "give seconds above 0")
+    return duration_s
+
+
+def require_interval(interval_s: float) -> float:
+    """The length of a window, in seconds.
+
+    Raises:
+        UsageError: Too short to mean anything, or too long to be meant.
+    """
+    if not SHORTEST_WINDOW_S <= interval_s <= LONGEST_WINDOW_S:
+        raise UsageError(
+            f"-i {interval_s:g} is no length for a window",
+            f"give {SHORTEST_WINDOW_S:g} to {LONGEST_WINDOW_S:g} seconds",
+        )
+    return interval_s
 
 
 def windows(

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Sequence
 
+from agent.blame import BlameSummary
 from agent.summary import RunSummary
 from agent.verdict import Verdict
+from reports import blame_sections
 from reports.rounding import as_shown
 from reports.signal_sections import Signal
 
@@ -19,6 +21,11 @@ def render_verdict(verdict: Verdict) -> str:
 def render_run(summary: RunSummary) -> str:
     """A recording's summary, as measured."""
     return _dump(summary.to_document())
+
+
+def render_blame(blame: BlameSummary) -> str:
+    """Who a cgroup waited for, rounded as in every other form."""
+    return _dump(blame_sections.as_shown(blame).to_document())
 
 
 def render_signals(signals: Sequence[Signal]) -> str:

@@ -12,11 +12,12 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from reports.escape import for_terminal
-from reports.sections import Command, Facts, Kind, Listing, Prose, Report, Section, Table
+from reports.sections import Column, Command, Facts, Kind, Listing, Prose, Report, Section, Table
 
 INDENT = (0, 0, 0, 2)
-BAR_WIDTH = 28
+BAR_WIDTH, LEAST_BAR_WIDTH = 28, 8
 BAR_ROOM = 72  # narrower than this, the figures need the room
+GAP = 2  # between columns
 STYLES = {
     "Interference": "bold red",
     "No interference": "bold green",
@@ -54,7 +55,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
 def _section(section: Section, width: int) -> RenderableType:
     match section:
         case Table():
-            return _table(section, bars=width >= BAR_ROOM)
+            return _table(section, width)
         case Facts():
             return _facts(section)
         case Listing():
@@ -65,9 +66,9 @@ def _section(section: Section, width: int) -> RenderableType:
             return Text("\n".join(continued(section.words, width)), overflow="fold")
 
 
-def _table(table: Table, *, bars: bool) -> RenderableType:
+def _table(table: Table, width: int) -> RenderableType:
     grid = Grid(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim"
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim"
     )
     for column in table.columns:
         grid.add_column(
@@ -75,16 +76,33 @@ def _table(table: Table, *, bars: bool) -> RenderableType:
             justify="right" if column.kind is Kind.FIGURE else "left",
             overflow="fold",
         )
-    for row, pct in zip_longest(table.rows, table.bars_pct if bars else ()):
-        drawn = [] if pct is None else [Text(bar(pct))]
+    bar_width = _room_for_bars(table, width)
+    if bar_width:
+        grid.add_column(min_width=bar_width, no_wrap=True)
+    for row, pct in zip_longest(table.rows, table.bars_pct if bar_width else ()):
+        drawn = [] if pct is None else [Text(bar(pct, bar_width))]
         grid.add_row(*(Text(for_terminal(cell)) for cell in row), *drawn)
     return Group(grid, Text(for_terminal(table.note), style="dim")) if table.note else grid
 
 
-def bar(pct: float) -> str:
+def _room_for_bars(table: Table, width: int) -> int:
+    """Cells for a bar beside the table: what the columns leave, within limits; 0 for none."""
+    if not table.bars_pct or width < BAR_ROOM:
+        return 0
+    cells = [[column.heading, *column_cells] for column, column_cells in _columns(table)]
+    taken = sum(max(map(cell_len, column)) + 1 + GAP for column in cells)
+    return min(BAR_WIDTH, max(LEAST_BAR_WIDTH, width - taken))
+
+
+def _columns(table: Table) -> Iterator[tuple[Column, list[str]]]:
+    for place, column in enumerate(table.columns):
+        yield column, [for_terminal(row[place]) for row in table.rows]
+
+
+def bar(pct: float, width: int = BAR_WIDTH) -> str:
     """A bar for a share between 0 and 100; what is outside is cut."""
-    filled = round(min(max(pct, 0.0), 100.0) * BAR_WIDTH / 100)
-    return "█" * filled + "░" * (BAR_WIDTH - filled)
+    filled = round(min(max(pct, 0.0), 100.0) * width / 100)
+    return "█" * filled + "░" * (width - filled)
 
 
 def continued(words: Iterable[str], width: int) -> list[str]:

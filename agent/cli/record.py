@@ -23,10 +23,8 @@ from agent.runfile import Notes, RunWriter, pack, read_run
 from agent.summarise import summarise
 from collectors.hierarchy import CgroupLayout, detect_layout
 from collectors.source import Tier, open_source
-from probes.errors import UsageError
 from probes.loader import require_privilege
 
-SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 0.05, 3600.0
 _COMMAND_GRACE_S = 1.0
 EPILOG = "Example: jostle record -d 60 -o before.run   or   jostle record -- make -j4"
 
@@ -45,13 +43,9 @@ class Options:
     tier: Tier
 
     def __post_init__(self) -> None:
-        if self.duration_s is not None and not self.duration_s > 0:
-            raise UsageError(f"-d {self.duration_s:g} leaves nothing to record", "give seconds above 0")
-        if not SHORTEST_WINDOW_S <= self.interval_s <= LONGEST_WINDOW_S:
-            raise UsageError(
-                f"-i {self.interval_s:g} is no length for a window",
-                f"give {SHORTEST_WINDOW_S:g} to {LONGEST_WINDOW_S:g} seconds",
-            )
+        if self.duration_s is not None:
+            recorder.require_duration(self.duration_s)
+        recorder.require_interval(self.interval_s)
         require_budget(self.budget_pct)
         if self.command:
             require_runnable(shlex.join(self.command))

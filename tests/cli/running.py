@@ -80,6 +80,15 @@ def cgroups_of(pid: int) -> list[Path]:
     return [path for mount in mounts for path in Path(mount).glob(f"jostle-{pid}-*")]
 
 
+def watches(pid: int) -> bool:
+    """Whether a jostle has its probes attached."""
+    try:
+        targets = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return False
+    return any("bpf_link" in target or "bpf-link" in target for target in targets)
+
+
 def eventually(true: Callable[[], bool]) -> bool:
     deadline_s = time.monotonic() + LONG_S
     while not true():

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.app import COMMANDS
 from tests.cli.running import ROOT, is_one_line, run
-
-COMMANDS = ["doctor", "record", "experiment", "compare", "report"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -46,6 +45,10 @@ def test_version() -> None:
         (["experiment", "--victim"], "--victim"),
         (["experiment", "--victim", "true"], "--neighbour"),
         (["experiment", "--victim", "nosuch\x1b", "--neighbour", "true"], "nosuch\\x1b"),
+        (["blame"], "CGROUP"),
+        (["blame", "/", "-d", "nan"], "-d nan"),
+        (["blame", "/", "-d", "1", "--run", "a.run"], "-d or --run"),
+        (["blame", "/no/such\x1b"], "no cgroup /no/such\\x1b"),
         (["report"], "RUN"),
         (["report", "x", "-f", "pdf"], "pdf"),
         (["compare", "only-one"], "WITH"),

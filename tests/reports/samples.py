@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from agent.blame import BlameSummary, Charge, WaitPart
 from agent.summary import WaitBy
 from agent.verdict import (
     Advice,
@@ -263,6 +264,43 @@ HOSTILE_RUN = replace(
     lost_windows=3,
 )
 RUNS = {"run": SUMMARY, "run-hostile": HOSTILE_RUN}
+
+BLAME = BlameSummary(
+    cgroup="/kubepods.slice/api",
+    name="prod/api-7f/app",
+    duration_s=5.0012,
+    tier="ebpf",
+    run_ms=3012.44,
+    wait_ms=1234.5678,
+    wait_p99_ns=7_900_000.0,
+    preempted=412,
+    parts=(
+        WaitPart(Charge.CGROUP, "batch.service", 811.5678, 65.7366, 300, "/system.slice/batch.service"),
+        WaitPart(Charge.THROTTLED, "throttled", 200.0, 16.2, 7),
+        WaitPart(Charge.SELF, "self", 100.0, 8.1, 51),
+        WaitPart(Charge.CGROUP, "/plain", 60.0, 4.86, 2, "/plain"),
+        WaitPart(Charge.REST, "rest", 30.0, 2.43, 1),
+        WaitPart(Charge.KERNEL, "kernel", 20.0, 1.62, 110),
+        WaitPart(Charge.OTHER, "other", 10.0, 0.81, 0),
+        WaitPart(Charge.WAKEUP, "wakeup", 2.0, 0.162, None),
+        WaitPart(Charge.UNATTRIBUTED, "unattributed", 1.0, 0.081, None),
+    ),
+    partial=False,
+    warnings=("3 cgroups found no slot and are counted together as 'other'",),
+)
+BLAMES = {
+    "blame": BLAME,
+    "blame-never-waited": replace(BLAME, wait_ms=0.0, wait_p99_ns=None, parts=(), warnings=()),
+    "blame-hostile": replace(
+        BLAME,
+        cgroup=f"/{EVIL}",
+        name=EVIL,
+        tier=EVIL,
+        parts=(WaitPart(Charge.CGROUP, EVIL, 5.0, 100.0, 2, f"/{EVIL}"),),
+        partial=True,
+        warnings=(EVIL,),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from reports import json_document, markdown, text
+from reports.blame_sections import blame_report
 from reports.run_sections import run_report
 from reports.sections import Report
 from reports.signal_sections import doctor_report
 from reports.verdict_sections import capacity_report, full_report, verdict_report
-from tests.reports.samples import DOCTORS, RUNS, VERDICTS
+from tests.reports.samples import BLAMES, DOCTORS, RUNS, VERDICTS
 
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE = os.environ.get("JOSTLE_UPDATE_GOLDEN") == "1"
@@ -36,6 +37,9 @@ def outputs() -> Iterator[tuple[str, str]]:
     for name, signals in DOCTORS.items():
         report = doctor_report(signals)
         yield from laid_out(name, report, report, json_document.render_signals(signals))
+    for name, blame in BLAMES.items():
+        blamed = blame_report(blame)
+        yield from laid_out(name, blamed, blamed, json_document.render_blame(blame))
     yield "interference-colour.txt", text.render(verdict_report(VERDICTS["interference"]), colour=True)
     yield "interference-whole.txt", text.render(capacity_report(VERDICTS["interference"]))
     yield "interference-narrow.txt", text.render(verdict_report(VERDICTS["interference"]), width=60)

@@ -5,13 +5,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.verdict import Aggressor, Better, Cause, CauseKind, Effect, SecondaryMetric, SelfCost, Verdict
 from reports import json_document, markdown, text
+from reports.blame_sections import blame_report
 from reports.verdict_sections import full_report, verdict_report
-from tests.reports.samples import INTERFERENCE, VERDICTS
+from tests.reports.samples import BLAMES, INTERFERENCE, VERDICTS
 
 CONCLUSIONS = ("effect", "causes", "aggressors", "quality", "self_cost", "metrics", "sweep", "confirmed")
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]\d+)?")
@@ -90,6 +92,17 @@ def test_the_formats_agree(verdict: Verdict) -> None:
 def test_the_formats_agree_on_every_sample() -> None:
     for verdict in VERDICTS.values():
         assert_same_figures(verdict)
+
+
+def test_the_formats_agree_on_blame() -> None:
+    for blame in BLAMES.values():
+        document = json.loads(json_document.render_blame(blame))
+        in_json = set(numbers_of([document["run_ms"], document["wait_ms"], document["parts"]]))
+        in_text = numbers_in(text.render(blame_report(blame), width=500))
+        assert in_json - in_text == set()
+        assert in_text - numbers_in(markdown.render(blame_report(blame))) == set()
+        if blame.parts:
+            assert sum(part["share_pct"] for part in document["parts"]) == pytest.approx(100, abs=1e-6)
 
 
 def test_a_json_report_can_be_rendered_again() -> None:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from reports import json_document, markdown, text
+from reports.blame_sections import blame_report
 from reports.run_sections import run_report
 from reports.signal_sections import doctor_report
 from reports.verdict_sections import full_report, verdict_report
-from tests.reports.samples import DOCTORS, EVIL, HOSTILE, RUNS, VERDICTS, Sign
+from tests.reports.samples import BLAMES, DOCTORS, EVIL, HOSTILE, RUNS, VERDICTS, Sign
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -69,6 +70,9 @@ def test_hostile_names_are_plain_text_everywhere() -> None:
         json_document.render_run(RUNS["run-hostile"]),
         text.render(doctor_report(DOCTORS["doctor-none"])),
         json_document.render_signals(DOCTORS["doctor-none"]),
+        text.render(blame_report(BLAMES["blame-hostile"])),
+        markdown.render(blame_report(BLAMES["blame-hostile"])),
+        json_document.render_blame(BLAMES["blame-hostile"]),
     ]
     assert all(is_plain(report) for report in reports)
     assert all(report.encode() for report in reports)

@@ -1,0 +1,109 @@
+"""`jostle blame`: who one cgroup waited for, watched now or from a recording."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent import recorder
+from agent.blame import BlameSummary, blame, path_name
+from agent.budget import DEFAULT_BUDGET_PCT, Governor
+from agent.cgroup_lookup import find_cgroup
+from agent.cli import output
+from agent.experiment.process import wait_for_first
+from agent.host import describe_host
+from agent.interrupts import Interrupted, Interrupts
+from agent.runfile import Run, pack, read_run
+from collectors.hierarchy import CgroupLayout, detect_layout
+from collectors.names import name_workload
+from collectors.sched import list_cgroups
+from collectors.source import open_source
+from probes.errors import UsageError
+from probes.loader import require_privilege
+
+DEFAULT_DURATION_S, INTERVAL_S = 5.0, 1.0
+EPILOG = "Example: jostle blame /system.slice/api.service -d 10"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("blame", epilog=EPILOG)(blame_cgroup)
+
+
+def blame_cgroup(
+    cgroup: Annotated[
+        str,
+        typer.Argument(
+            metavar="CGROUP",
+            help="Its path, or the last part of it; all below it counts as its own.",
+            show_default=False,
+        ),
+    ],
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            "-d",
+            "--duration",
+            metavar="SECONDS",
+            help=f"How long to watch (default: {DEFAULT_DURATION_S:g}).",
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Ask a recording instead of watching now.")
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Who this cgroup waited for, in milliseconds and in shares that add up to its whole wait."""
+    if run is not None and duration is not None:
+        raise UsageError("-d says how long to watch, and a recording is over", "leave out -d or --run")
+    if run is not None:
+        _show(_recorded(read_run(run), cgroup), json_output=json_output)
+        return
+    duration_s = recorder.require_duration(DEFAULT_DURATION_S if duration is None else duration)
+    with Interrupts() as interrupts:
+        found = _watched(cgroup, duration_s, interrupts)
+    _show(found, json_output=json_output)
+    interrupts.check()
+
+
+def _recorded(run: Run, cgroup: str) -> BlameSummary:
+    """Names are those the paths say: who runs here now was perhaps not there then."""
+    return blame(run, find_cgroup(cgroup, recorder.totals(run.windows)), path_name)
+
+
+def _watched(cgroup: str, duration_s: float, interrupts: Interrupts) -> BlameSummary:
+    layout = detect_layout()
+    path = find_cgroup(_within_mounts(cgroup, layout), (path for _, path in list_cgroups(layout)))
+    require_privilege()
+    with open_source(layout, "ebpf") as source:
+        governor = Governor(source, DEFAULT_BUDGET_PCT)
+
+        def ended(seconds: float) -> bool:
+            try:
+                return wait_for_first([], seconds, interrupts) is not None
+            except Interrupted:
+                return True
+
+        windows = tuple(recorder.windows(governor, INTERVAL_S, duration_s, ended))
+    meta = {"host": pack(describe_host(layout)), "tier": "ebpf"}
+    run = Run(meta=meta, windows=windows, partial=interrupts.requested)
+    return blame(run, path, lambda name: name_workload(name).name)
+
+
+def _within_mounts(cgroup: str, layout: CgroupLayout) -> str:
+    """A directory that the shell completed, such as /sys/fs/cgroup/system.slice, as the cgroup that it is."""
+    mounts = [layout.v2_mount, layout.v1_mounts.get("cpu")]
+    for mount in mounts:
+        if mount is not None and Path(cgroup).is_relative_to(mount):
+            return f"/{Path(cgroup).relative_to(mount)}"
+    return cgroup
+
+
+def _show(found: BlameSummary, *, json_output: bool) -> None:
+    from reports import blame_sections, json_document, text
+
+    if json_output:
+        output.show(json_document.render_blame(found))
+    else:
+        report = blame_sections.blame_report(found)
+        output.show(text.render(report, width=output.width(), colour=output.colour()))
