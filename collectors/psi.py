@@ -1,114 +1,45 @@
 """Pressure stall information: how long tasks were stalled for want of CPU, memory or I/O.
 
 Source: Documentation/accounting/psi.rst. `some`: at least one task stalled; `full`: all of them at once.
-Files: /proc/pressure/* for the host, *.pressure in each cgroup of the v2 hierarchy.
+Files: /proc/pressure/* for the host, *.pressure in each cgroup of the v2 hierarchy. The kernel counts in µs.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import isfinite
+from dataclasses import replace
 from pathlib import Path
 
-from collectors.readings import Missing, delta, parse_count, read_nested, scaled
+from collectors.kernel_files import Figure, Figures, FilePool, KernelFile
+from collectors.readings import Missing, parse_count
 
 REMEDY = "boot with psi=1 on a kernel built with CONFIG_PSI"
+RESOURCES = ("cpu", "memory", "io")
 
 
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """One line of a pressure file: the total since boot, and averages over 10, 60 and 300 seconds."""
-
-    total_ns: int | Missing
-    avg10_pct: float | Missing
-    avg60_pct: float | Missing
-    avg300_pct: float | Missing
+def parse_pressure(text: str, path: str) -> Figures:
+    """The totals of `some` and `full`, in ns. Before 5.13 there was no `full` for the CPU."""
+    return _total_ns(text, "some", path), _total_ns(text, "full", path)
 
 
-@dataclass(frozen=True, slots=True)
-class Pressure:
-    """One pressure file."""
-
-    some: Stall
-    full: Stall
-
-
-@dataclass(frozen=True, slots=True)
-class Pressures:
-    """The pressure on each resource. The host's own `cpu.full` is 0 or missing: it has no meaning."""
-
-    cpu: Pressure
-    memory: Pressure
-    io: Pressure
+def _total_ns(text: str, kind: str, path: str) -> int | Missing:
+    # some avg10=0.00 avg60=0.00 avg300=0.00 total=0
+    start = 0 if text.startswith(f"{kind} ") else text.find(f"\n{kind} ") + 1
+    end = text.find("\n", start)
+    line = text[start : max(end, start)]
+    value = parse_count(line.rpartition(" total=")[2]) if line.startswith(f"{kind} ") else None
+    return Missing(f"{path} has no valid total of {kind}") if value is None else value * 1000
 
 
-@dataclass(frozen=True, slots=True)
-class StalledWindow:
-    """Stalled time between two readings of one pressure file."""
-
-    some_ns: int | Missing
-    full_ns: int | Missing
-
-
-@dataclass(frozen=True, slots=True)
-class StalledWindows:
-    """Stalled time between two readings of all three."""
-
-    cpu: StalledWindow
-    memory: StalledWindow
-    io: StalledWindow
+FILES = tuple(
+    KernelFile((f"{resource}.pressure",), (f"{resource}_some_ns", f"{resource}_full_ns"), parse_pressure)
+    for resource in RESOURCES
+)
+"""Of each cgroup of the v2 hierarchy."""
 
 
-def host_pressure(root: Path = Path("/")) -> Pressures:
-    """The pressure on the whole host."""
-    folder = root / "proc/pressure"
-    return Pressures(*(read_pressure(folder / name) for name in ("cpu", "memory", "io")))
-
-
-def cgroup_pressure(directory: Path) -> Pressures:
-    """The pressure on one cgroup of the v2 hierarchy."""
-    return Pressures(*(read_pressure(directory / f"{name}.pressure") for name in ("cpu", "memory", "io")))
-
-
-def read_pressure(path: Path) -> Pressure:
-    """One pressure file; the kernel refuses to read it, or does not make it, when PSI is off."""
-    table = read_nested(path)
-    if isinstance(table, Missing):
-        off = _all_missing(replace(table, remedy=table.remedy or REMEDY))
-        return Pressure(off, off)
-    return Pressure(some=_stall(table, "some", path), full=_stall(table, "full", path))
-
-
-def stalled_within(before: Pressures, after: Pressures) -> StalledWindows:
-    """Stalled time between two readings of the host or of the same cgroup."""
-    return StalledWindows(
-        cpu=_window(before.cpu, after.cpu),
-        memory=_window(before.memory, after.memory),
-        io=_window(before.io, after.io),
-    )
-
-
-def _window(before: Pressure, after: Pressure) -> StalledWindow:
-    return StalledWindow(
-        some_ns=delta(before.some.total_ns, after.some.total_ns),
-        full_ns=delta(before.full.total_ns, after.full.total_ns),
-    )
-
-
-def _stall(table: Mapping[str, Mapping[str, str]], kind: str, path: Path) -> Stall:
-    otherwise = Missing(f"{path} has no valid {kind}")
-    row = table.get(kind, {})
-    total_us = parse_count(row.get("total", ""))
-    averages = (_percentage(row.get(key, ""), otherwise) for key in ("avg10", "avg60", "avg300"))
-    return Stall(scaled(otherwise if total_us is None else total_us, 1000), *averages)
-
-
-def _percentage(text: str, otherwise: Missing) -> float | Missing:
-    try:
-        value = float(text)
-    except ValueError:
-        return otherwise
-    return value if isfinite(value) and 0 <= value <= 100 else otherwise
-
-
-def _all_missing(reason: Missing) -> Stall:
-    return Stall(reason, reason, reason, reason)
+def host_pressure(root: Path = Path("/")) -> dict[str, Figure]:
+    """The stalled time since boot of the whole host, by name as in a cgroup (`io_some_ns`)."""
+    pool, folder = FilePool(0), str(root / "proc/pressure")
+    found: dict[str, Figure] = {}
+    for spec in FILES:
+        file = pool.file(replace(spec, names=(spec.names[0].removesuffix(".pressure"),)), folder)
+        found.update(zip(spec.figures, file.read(), strict=True))
+    return found

@@ -44,7 +44,7 @@ class Missing:
     remedy: str | None = None
 
 
-def missing_because(path: Path, error: OSError | ValueError) -> Missing:
+def missing_because(path: Path | str, error: OSError | ValueError) -> Missing:
     """An operating system error as a value."""
     if not isinstance(error, OSError) or error.errno is None:
         return Missing(f"{path} cannot be read: {error}")

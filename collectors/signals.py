@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from collectors.block_io import read_block_io
+from collectors.cgroup_figures import CgroupFigures, CgroupReader
 from collectors.cpu_time import HostCpuTime, read_cpu_time
 from collectors.frequency import MsrPmu, read_frequencies, read_msr_pmu
 from collectors.hierarchy import CgroupLayout, detect_layout
-from collectors.memory import read_memory
-from collectors.psi import cgroup_pressure, host_pressure
+from collectors.psi import REMEDY, host_pressure
 from collectors.readings import Missing, missing_in, names_in
 from collectors.resctrl import read_resctrl
 from collectors.runtime_state import STATE_FOLDERS
@@ -67,15 +66,11 @@ def _throttling(name: str, layout: CgroupLayout, _root: Path) -> Signal:
 
 
 def _psi(name: str, layout: CgroupLayout, root: Path) -> Signal:
-    resource = name.removeprefix("psi-")
-    host = getattr(host_pressure(root), resource).some.total_ns
+    figure = f"{name.removeprefix('psi-')}_some_ns"
+    host = host_pressure(root)[figure]
     if isinstance(host, Missing):
-        return _missing(name, host)
-    if layout.v2_mount is None:
-        return Signal(
-            name, "degraded", "only for the whole host: v1 cgroups have no pressure", "mount cgroup v2"
-        )
-    cgroup = getattr(cgroup_pressure(_first_cgroup(layout.v2_mount)), resource).some.total_ns
+        return Signal(name, "missing", host.reason, host.remedy or REMEDY)
+    cgroup = getattr(_figures_below(layout.v2_mount, layout), figure)
     if isinstance(cgroup, Missing):
         return Signal(name, "degraded", f"only for the whole host: {cgroup.reason}", cgroup.remedy)
     return Signal(name, "available", "for the host and its cgroups")
@@ -83,10 +78,8 @@ def _psi(name: str, layout: CgroupLayout, root: Path) -> Signal:
 
 def _memory(name: str, layout: CgroupLayout, _root: Path) -> Signal:
     mount = layout.v1_mounts.get("memory", layout.v2_mount)
-    if mount is None:
-        return _missing(name, Missing("no mounted cgroup hierarchy has the memory controller"))
-    counters = read_memory(_first_cgroup(mount)).counters
-    wanted = (counters.file_refaults, counters.major_faults, counters.scanned_pages, counters.reclaimed_pages)
+    found = _figures_below(mount, layout)
+    wanted = (found.file_refaults, found.major_faults, found.scanned_pages, found.reclaimed_pages)
     absent = list(missing_in(wanted))
     if len(absent) == len(wanted):
         return _missing(name, absent[0])
@@ -99,16 +92,23 @@ def _memory(name: str, layout: CgroupLayout, _root: Path) -> Signal:
 
 def _block_io(name: str, layout: CgroupLayout, _root: Path) -> Signal:
     v1 = layout.v1_mounts.get("blkio")
-    mount = v1 or layout.v2_mount
-    if mount is None:
-        return _missing(name, Missing("no mounted cgroup hierarchy has the io controller"))
     # The top of v1 sums up everything, and tells whether anything is counted at all.
-    usage = read_block_io(mount if v1 else _first_cgroup(mount))
+    reads = (_figures(layout, "/") if v1 else _figures_below(layout.v2_mount, layout)).reads
     return (
-        _missing(name, usage)
-        if isinstance(usage, Missing)
-        else Signal(name, "available", f"cgroups in {mount}")
+        _missing(name, reads)
+        if isinstance(reads, Missing)
+        else Signal(name, "available", f"cgroups in {v1 or layout.v2_mount}")
     )
+
+
+def _figures_below(mount: Path | None, layout: CgroupLayout) -> CgroupFigures:
+    """The figures of the first cgroup below a mount, which has files that the top lacks."""
+    name = "" if mount is None else _first_cgroup(mount).relative_to(mount)
+    return _figures(layout, f"/{name}" if name != Path() else "/")
+
+
+def _figures(layout: CgroupLayout, path: str) -> CgroupFigures:
+    return CgroupReader(layout).read([path])[path]
 
 
 def _host_signals(root: Path) -> list[Signal]:

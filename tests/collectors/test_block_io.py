@@ -1,101 +1,74 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from collectors.block_io import COUNTS_NOTHING, DeviceIo, block_io_within, device_name, read_block_io
-from collectors.readings import Missing
-from tests.collectors.tree import CGROUPFS, SYSTEMD, lay_out, recorded
+from collectors.block_io import COUNTS_NOTHING, parse_v1, parse_v2
+from collectors.cgroup_figures import CgroupReader
+from collectors.hierarchy import CgroupLayout
+from collectors.readings import Missing, missing_in
+from tests.collectors.tree import CGROUPFS, SYSTEMD, figures, lay_out, recorded, recorded_window
 
-V2 = f"sys/fs/cgroup{SYSTEMD['besteffort']}"
-V1 = f"sys/fs/cgroup/blkio{CGROUPFS['besteffort']}"
 MIB = 1 << 20
 
 
-@pytest.mark.parametrize(("version", "cgroup"), [("v2", V2), ("v1", V1)])
-def test_a_window_counts_what_was_read_and_written(tmp_path: Path, version: str, cgroup: str) -> None:
-    before, after = (
-        read_block_io(recorded(tmp_path / when, f"{version}-{when}") / cgroup) for when in ("before", "after")
-    )
-    change = block_io_within(before, after)
-    assert isinstance(change, dict)
-    assert list(change) == ["259:0"]
+@pytest.mark.parametrize(("version", "path"), [("v2", SYSTEMD["besteffort"]), ("v1", CGROUPFS["besteffort"])])
+def test_a_window_counts_what_was_read_and_written(tmp_path: Path, version: str, path: str) -> None:
+    change = recorded_window(tmp_path, version, path).cgroups[path]
     # `dd` read 2 × 24 MiB, of which readahead made one more, and wrote 2 MiB.
-    assert change["259:0"].read_bytes == 49 * MIB
-    assert change["259:0"].written_bytes == 2 * MIB
-    assert change["259:0"].reads == 98
+    assert (change.read_bytes, change.written_bytes, change.reads) == (49 * MIB, 2 * MIB, 98)
 
 
 def test_v1_without_a_device_limit_counts_nothing_and_says_so(tmp_path: Path) -> None:
-    assert read_block_io(recorded(tmp_path, "hybrid") / V1) == COUNTS_NOTHING
+    found = figures(recorded(tmp_path, "hybrid"), CGROUPFS["besteffort"])
+    assert (found.reads, found.read_bytes) == (COUNTS_NOTHING, COUNTS_NOTHING)
 
 
 def test_v1_prefers_the_figures_with_descendants(tmp_path: Path) -> None:
-    lay_out(
-        tmp_path,
-        "=== blkio.throttle.io_serviced\n8:0 Read 1\n8:0 Write 2\nTotal 3\n"
-        "=== blkio.throttle.io_service_bytes\n8:0 Read 10\n8:0 Write 20\nTotal 30\n",
-    )
-    assert read_block_io(tmp_path) == {"8:0": DeviceIo(10, 20, 1, 2)}
+    layout = CgroupLayout("v1", None, {"blkio": tmp_path}, None, None)
+    lay_out(tmp_path, "=== blkio.throttle.io_serviced\n8:0 Read 1\n8:0 Write 2\nTotal 3\n")
+    assert CgroupReader(layout).read(["/"])["/"].reads == 1
     lay_out(tmp_path, "=== blkio.throttle.io_serviced_recursive\n8:0 Read 5\n8:0 Write 6\nTotal 11\n")
-    assert read_block_io(tmp_path) == {"8:0": DeviceIo(10, 20, 5, 6)}
+    assert CgroupReader(layout).read(["/"])["/"].reads == 5
 
 
-def test_v1_with_lines_missing_is_missing_figure_by_figure(tmp_path: Path) -> None:
-    lay_out(
-        tmp_path,
-        "=== blkio.throttle.io_serviced\n8:0 Read 1\n8:0 Write -2\nx Read 1\n8:0\n8:0 Wri"
-        "\n=== blkio.throttle.io_service_bytes\n",
+def test_v1_adds_up_the_devices() -> None:
+    text = "8:0 Read 1\n8:0 Write 2\n8:0 Total 3\n8:16 Read 10\n8:16 Write 20\nTotal 33\n"
+    assert parse_v1(text, "") == (11, 22)
+
+
+def test_v1_nonsense_is_missing_figure_by_figure() -> None:
+    reads, writes = parse_v1("8:0 Read 1\n8:0 Write -2\nx Read 1\n8:0\n8:0 Wri", "")
+    assert reads == 1
+    assert isinstance(writes, Missing)
+
+
+def test_v2_nonsense_is_missing_figure_by_figure() -> None:
+    text = "8:0 rbytes=1 wbytes=-1 rios=x\nloop0 rbytes=5\n\0\n8:32 rbytes=1 wbytes=2 rios"
+    read_bytes, *others = parse_v2(text, "")
+    assert read_bytes == 1
+    assert len(list(missing_in(others))) == 3
+
+
+def test_a_device_without_figures_makes_the_sum_unknown() -> None:
+    assert len(list(missing_in(parse_v2("8:0 rbytes=1 wbytes=1 rios=1 wios=1\n8:16 \n", "")))) == 4
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2**60)] * 4), max_size=5))
+def test_v2_adds_up_the_devices(devices: list[tuple[int, ...]]) -> None:
+    lines = (
+        f"8:{minor} rbytes={rb} wbytes={wb} rios={r} wios={w} dbytes=7 dios=1\n"
+        for minor, (rb, wb, r, w) in enumerate(devices)
     )
-    usage = read_block_io(tmp_path)
-    assert isinstance(usage, dict)
-    assert usage["8:0"].reads == 1
-    assert isinstance(usage["8:0"].writes, Missing)
-    assert isinstance(usage["8:0"].read_bytes, Missing)
-
-
-def test_v1_with_half_the_files_is_missing(tmp_path: Path) -> None:
-    lay_out(tmp_path, "=== blkio.throttle.io_serviced\n8:0 Read 1\n")
-    assert isinstance(read_block_io(tmp_path), Missing)
-
-
-def test_v2_nonsense(tmp_path: Path) -> None:
-    lay_out(
-        tmp_path,
-        "=== io.stat\n8:0 rbytes=1 wbytes=-1 rios=x\n8:16 \nloop0 rbytes=1\n\0\n8:32 rbytes=1 wbytes=2 rios",
+    assert parse_v2("".join(lines), "") == tuple(
+        sum(column) for column in zip((0, 0, 0, 0), *devices, strict=True)
     )
-    usage = read_block_io(tmp_path)
-    assert isinstance(usage, dict)
-    assert list(usage) == ["8:0", "8:16"]
-    assert usage["8:0"].read_bytes == 1
-    for figure in (usage["8:0"].written_bytes, usage["8:0"].reads, usage["8:0"].writes, usage["8:16"].reads):
-        assert isinstance(figure, Missing)
 
 
 def test_an_idle_cgroup_used_no_device_and_a_vanished_one_is_missing(tmp_path: Path) -> None:
-    lay_out(tmp_path, "=== io.stat\n")
-    assert read_block_io(tmp_path) == {}
-    assert isinstance(read_block_io(tmp_path / "gone"), Missing)
-
-
-def test_windows() -> None:
-    before = {"8:0": DeviceIo(10, 10, 1, 1)}
-    after = {"8:0": DeviceIo(15, 9, 1, 1), "8:16": DeviceIo(4, 0, 1, 0)}
-    change = block_io_within(before, after)
-    assert isinstance(change, dict)
-    assert change["8:0"].read_bytes == 5
-    assert isinstance(change["8:0"].written_bytes, Missing)
-    assert change["8:16"] == DeviceIo(4, 0, 1, 0)
-    gone = Missing("gone")
-    assert block_io_within(gone, after) is gone
-    assert block_io_within(before, gone) is gone
-
-
-def test_device_names(tmp_path: Path) -> None:
-    lay_out(
-        tmp_path,
-        "=== sys/dev/block/8:0/uevent\nMAJOR=8\nMINOR=0\nDEVNAME=sda\n"
-        "=== sys/dev/block/8:1/uevent\nMAJOR=8\n",
-    )
-    assert device_name("8:0", tmp_path) == "sda"
-    for device in ("8:1", "8:2", "../../x", "8:0/.."):
-        assert isinstance(device_name(device, tmp_path), Missing)
+    layout = CgroupLayout("v2", tmp_path, {}, None, None)
+    lay_out(tmp_path, "=== a/io.stat\n")
+    found = CgroupReader(layout).read(["/a", "/gone"])
+    assert (found["/a"].reads, found["/a"].written_bytes) == (0, 0)
+    assert isinstance(found["/gone"].reads, Missing)

@@ -7,21 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from collectors.block_io import block_io_within, read_block_io
-from collectors.cpu_time import cpu_time_within, read_cpu_time
+from collectors.cpu_time import read_cpu_time
 from collectors.frequency import read_frequencies, read_msr_pmu
 from collectors.hierarchy import CgroupLayout, cgroup_of_pid, detect_layout, members, walk
-from collectors.memory import memory_within, read_memory
 from collectors.names import name_workload
-from collectors.psi import cgroup_pressure, host_pressure, stalled_within
+from collectors.psi import host_pressure
 from collectors.readings import Missing
-from collectors.resctrl import bandwidth_within, read_resctrl
+from collectors.resctrl import read_resctrl
 from collectors.schedstat import SchedstatTally
+from collectors.signal_reader import signals_within
 from collectors.signals import file_signals
-from collectors.throttling import read_throttling, throttled_within
 from collectors.topology import read_topology
 from probes.errors import HostError
-from tests.collectors.tree import CGROUPFS, SYSTEMD, lay_out, recorded
+from tests.collectors.tree import CGROUPFS, SYSTEMD, figures, lay_out, reading, recorded
 
 TREES = ["v1-after", "v2-after", "hybrid", "resctrl", "runtimes"]
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
@@ -72,15 +70,14 @@ def read_everything(root: Path) -> dict[str, object]:
     layout = layout_of(root)
     mounts = {layout.v2_mount, *layout.v1_mounts.values()} - {None} if layout else set()
     directories = [Path(folder) for mount in mounts if mount is not None for folder, _, _ in os.walk(mount)]
-    paths = [*SYSTEMD.values(), *CGROUPFS.values()]
+    found = {cgroup.path for mount in mounts if mount is not None for cgroup in walk(mount)}
+    paths = sorted({*found, *SYSTEMD.values(), *CGROUPFS.values()})
     return {
         "walk": [list(walk(mount)) for mount in mounts if mount is not None],
         "members": [members(folder) for folder in directories],
         "membership": [cgroup_of_pid(pid, layout, root) for pid in range(300)] if layout else [],
-        "throttling": [read_throttling(layout, path) for path in paths] if layout else [],
-        "psi": [host_pressure(root), *map(cgroup_pressure, directories)],
-        "memory": list(map(read_memory, directories)),
-        "block_io": list(map(read_block_io, directories)),
+        "cgroups": [figures(root, path) for path in paths] if layout else [],
+        "psi": host_pressure(root),
         "cpu_time": read_cpu_time(root, ticks_per_s=100),
         "topology": read_topology(root),
         "frequency": [read_frequencies(root), read_msr_pmu(root)],
@@ -109,17 +106,8 @@ def test_no_window_fails_or_gives_a_negative_figure(tmp_path: Path, version: str
 
 
 def windows(before: Path, after: Path, version: str) -> Iterator[object]:
-    path = (SYSTEMD if version == "v2" else CGROUPFS)["besteffort"]
-
-    def cgroup(root: Path, controller: str) -> Path:
-        return root / "sys/fs/cgroup" / ("" if version == "v2" else controller) / path[1:]
-
-    yield throttled_within(*(read_throttling(detect_layout(root), path) for root in (before, after)))
-    yield memory_within(*(read_memory(cgroup(root, "memory")) for root in (before, after)))
-    yield block_io_within(*(read_block_io(cgroup(root, "blkio")) for root in (before, after)))
-    yield stalled_within(*(host_pressure(root) for root in (before, after)))
-    yield cpu_time_within(*(read_cpu_time(root, ticks_per_s=100) for root in (before, after)))
-    yield bandwidth_within(*(read_resctrl(root) for root in (before, after)))
+    for path in (SYSTEMD if version == "v2" else CGROUPFS).values():
+        yield signals_within(reading(before, path), reading(after, path))
 
 
 def test_a_figure_is_still_given_where_nothing_is_damaged(tmp_path: Path) -> None:

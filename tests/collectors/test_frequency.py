@@ -53,9 +53,12 @@ def test_the_msr_pmu(tmp_path: Path) -> None:
 )
 def test_an_event_that_cannot_be_parsed_is_not_offered(tmp_path: Path, event: str) -> None:
     pmu = read_msr_pmu(
-        lay_out(tmp_path, f"{MSR}/type\n9\n{MSR}/events/mperf\nevent=0x02\n{MSR}/events/aperf\n{event}")
+        lay_out(
+            tmp_path,
+            f"{MSR}/type\n9\n{MSR}/events/mperf\nevent=0x02\n{MSR}/events/tsc\nevent=0x00\n{MSR}/events/aperf\n{event}",
+        )
     )
-    assert pmu == MsrPmu(9, {"mperf": 2})
+    assert pmu == MsrPmu(9, {"mperf": 2, "tsc": 0})
     assert not pmu.has_aperf_mperf
 
 

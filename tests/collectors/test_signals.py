@@ -95,7 +95,10 @@ def test_frequency(tmp_path: Path) -> None:
     lay_out(tmp_path, "=== sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq\n1\n")
     assert states(tmp_path)["frequency"] == "degraded"
     msr = "=== sys/bus/event_source/devices/msr"
-    lay_out(tmp_path, f"{msr}/type\n9\n{msr}/events/aperf\nevent=0x01\n{msr}/events/mperf\nevent=0x02\n")
+    events = "".join(
+        f"{msr}/events/{name}\nevent=0x0{n}\n" for n, name in enumerate(("tsc", "aperf", "mperf"))
+    )
+    lay_out(tmp_path, f"{msr}/type\n9\n{events}")
     assert states(tmp_path)["frequency"] == "available"
 
 

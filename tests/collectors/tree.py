@@ -8,6 +8,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from collectors.cgroup_figures import CgroupFigures, CgroupReader
+from collectors.hierarchy import detect_layout
+from collectors.signal_reader import SignalReader, SignalReading, signals_within
+from collectors.signal_window import SignalWindow
+
 
 def _pods(uid: str) -> tuple[str, str]:
     return uid, uid.replace("-", "_")
@@ -83,3 +88,28 @@ def noted(name: str, path: str, pattern: str) -> int:
     found = re.search(pattern, content, re.MULTILINE)
     assert found is not None, f"{pattern} is not in {path} of {name}"
     return int(found[1])
+
+
+def figures(root: Path, path: str) -> CgroupFigures:
+    """What the files of one cgroup below a fake root say now."""
+    return CgroupReader(detect_layout(root)).read([path])[path]
+
+
+def reading(root: Path, path: str) -> SignalReading:
+    """All signals of one cgroup and of the host below a fake root now."""
+    with SignalReader(detect_layout(root), root) as reader:
+        return reader.read([path])
+
+
+def recorded_window(tmp_path: Path, version: str, path: str) -> SignalWindow:
+    """The window of a cgroup between the two recorded trees of `v1` or `v2`."""
+    return signals_within(
+        *(reading(recorded(tmp_path / when, f"{version}-{when}"), path) for when in ("before", "after"))
+    )
+
+
+def grown(version: str, path: str, pattern: str) -> int:
+    """By how much the number that `pattern` captures differs between the two recorded trees; it must."""
+    before, after = (noted(f"{version}-{when}", path, pattern) for when in ("before", "after"))
+    assert after > before
+    return after - before

@@ -1,0 +1,183 @@
+"""Reads the signals of given cgroups and of the host, twice, and says what happened in between.
+
+with SignalReader(detect_layout()) as reader:
+before = reader.read(["/system.slice/web.service"])
+...
+after = reader.read(["/system.slice/web.service"])
+signals = signals_within(before, after)
+signals.cgroups["/system.slice/web.service"].throttled_own_ns
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic_ns
+from types import TracebackType
+
+from collectors.cgroup_figures import CgroupFigures, CgroupReader
+from collectors.cpu_time import HostCpuTime, cpu_time_within, read_cpu_time
+from collectors.frequency import CpuClock, FrequencyReader, frequency_khz
+from collectors.hierarchy import CgroupLayout
+from collectors.kernel_files import Figure
+from collectors.psi import host_pressure
+from collectors.readings import Missing, delta
+from collectors.resctrl import Groups, bandwidth_within, read_resctrl
+from collectors.signal_window import (
+    Absence,
+    CacheSignals,
+    CgroupSignals,
+    CpuSignals,
+    HostSignals,
+    SignalWindow,
+)
+
+NEVER_READ = Missing("was not read at the beginning of the window")
+# Files that stay open between two readings, of 12 per cgroup: half of what a process may usually have open.
+MOST_OPEN = 512
+_COUNTED = CgroupSignals._fields[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReading:
+    """All that was read at one moment: counters since each thing was made or the host was booted."""
+
+    monotonic_ns: int
+    cgroups: Mapping[str, CgroupFigures]
+    cpu_time: HostCpuTime | Missing
+    clocks: Mapping[int, CpuClock] | Missing
+    pressure: Mapping[str, Figure]
+    caches: Groups | Missing
+
+
+class SignalReader:
+    """Reads the signals of given cgroups and of the host; a context manager.
+
+    A reading costs some 30 µs per cgroup while its files stay open, three times as much for those beyond `most_open`.
+    """
+
+    def __init__(self, layout: CgroupLayout, root: Path = Path("/"), most_open: int = MOST_OPEN) -> None:
+        self._root = root
+        self._cgroups = CgroupReader(layout, most_open)
+        self._frequency = FrequencyReader(root)
+
+    def __enter__(self) -> "SignalReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every file and counter; may be called twice."""
+        self._cgroups.close()
+        self._frequency.close()
+
+    def read(self, paths: Iterable[str]) -> SignalReading:
+        """The figures of these cgroups, and of the host, now. Never fails for what a file holds."""
+        return SignalReading(
+            monotonic_ns=monotonic_ns(),
+            cgroups=self._cgroups.read(paths),
+            cpu_time=read_cpu_time(self._root),
+            clocks=self._frequency.read(),
+            pressure=host_pressure(self._root),
+            caches=read_resctrl(self._root),
+        )
+
+
+def signals_within(before: SignalReading, after: SignalReading) -> SignalWindow:
+    """What happened between two readings, to the cgroups that the second one has."""
+    missing = _Missing()
+    return SignalWindow(
+        cgroups={
+            path: _cgroup(before.cgroups.get(path), figures, missing)
+            for path, figures in after.cgroups.items()
+        },
+        host=HostSignals(
+            cpus=_cpus(before, after, missing),
+            pressure={
+                name: missing.or_none(f"host.{name}", _grown(before.pressure[name], figure))
+                for name, figure in after.pressure.items()
+            },
+            caches=_caches(before.caches, after.caches, missing),
+        ),
+        missing=missing.absences(),
+    )
+
+
+class _Missing:
+    """Counts, by name, the figures that are missing, with the first reason of each."""
+
+    def __init__(self) -> None:
+        self._why: dict[str, Missing] = {}
+        self._counts: dict[str, int] = {}
+
+    def or_none(self, name: str, figure: int | Missing) -> int | None:
+        if not isinstance(figure, Missing):
+            return figure
+        self._why.setdefault(name, figure)
+        self._counts[name] = self._counts.get(name, 0) + 1
+        return None
+
+    def absences(self) -> dict[str, Absence]:
+        return {name: Absence(why.reason, why.remedy, self._counts[name]) for name, why in self._why.items()}
+
+
+def _cgroup(before: CgroupFigures | None, after: CgroupFigures, missing: _Missing) -> CgroupSignals:
+    limit = after.limit_cpus
+    limit_cpus = missing.or_none("limit_cpus", limit) if isinstance(limit, Missing) else limit
+    if before is None:
+        return CgroupSignals(limit_cpus, *(missing.or_none(name, NEVER_READ) for name in _COUNTED))
+    grown = [
+        new - old
+        if new.__class__ is int and old.__class__ is int and new >= old  # numbers both
+        else missing.or_none(name, _grown(old, new))
+        for name, old, new in zip(_COUNTED, before[1:], after[1:], strict=True)
+    ]
+    return CgroupSignals(limit_cpus, *grown)
+
+
+def _grown(before: Figure, after: Figure) -> int | Missing:
+    """`delta` of figures that are counters, and so whole numbers."""
+    return delta(*(figure if isinstance(figure, Missing) else int(figure) for figure in (before, after)))
+
+
+def _cpus(before: SignalReading, after: SignalReading, missing: _Missing) -> dict[int, CpuSignals]:
+    times = cpu_time_within(before.cpu_time, after.cpu_time)
+    if isinstance(times, Missing):
+        for name in CpuSignals._fields:
+            missing.or_none(f"cpu.{name}", times)
+        return {}
+    elapsed_ns = after.monotonic_ns - before.monotonic_ns
+    return {
+        cpu: CpuSignals(
+            steal_ns=missing.or_none("cpu.steal_ns", time.steal_ns),
+            irq_ns=missing.or_none("cpu.irq_ns", time.irq_ns),
+            softirq_ns=missing.or_none("cpu.softirq_ns", time.softirq_ns),
+            frequency_khz=missing.or_none(
+                "cpu.frequency_khz", frequency_khz(before.clocks, after.clocks, cpu, elapsed_ns)
+            ),
+        )
+        for cpu, time in times.by_cpu.items()
+    }
+
+
+def _caches(
+    before: Groups | Missing, after: Groups | Missing, missing: _Missing
+) -> dict[str, dict[int, CacheSignals]]:
+    moved = bandwidth_within(before, after)
+    if isinstance(moved, Missing) or isinstance(after, Missing):
+        for name in CacheSignals._fields:
+            missing.or_none(f"cache.{name}", moved if isinstance(moved, Missing) else NEVER_READ)
+        return {}
+    return {
+        path: {
+            number: CacheSignals(
+                occupancy_bytes=missing.or_none("cache.occupancy_bytes", after[path][number].occupancy_bytes),
+                total_bytes=missing.or_none("cache.total_bytes", bandwidth.total_bytes),
+                local_bytes=missing.or_none("cache.local_bytes", bandwidth.local_bytes),
+            )
+            for number, bandwidth in domains.items()
+        }
+        for path, domains in moved.items()
+    }

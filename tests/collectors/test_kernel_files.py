@@ -1,0 +1,125 @@
+"""Files that are read again and again: kept open or not, changing, vanishing, coming back."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.kernel_files import MAX_BYTES, Figures, FilePool, KernelFile, flat, single
+from collectors.readings import Missing
+
+SPEC = KernelFile(("count",), ("count",), single)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("most_open", [0, 1])
+def test_what_changes_is_read_again(tmp_path: Path, most_open: int) -> None:
+    path = tmp_path / "count"
+    file = FilePool(most_open).file(SPEC, str(tmp_path))
+    for number in (1, 1, 2):
+        path.write_text(f"{number}\n")
+        assert file.read() == (number,)
+    file.close()
+
+
+def test_a_descriptor_is_kept_while_there_is_room_and_given_back(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "count").write_text("1\n")
+    pool = FilePool(2)
+    files = [pool.file(SPEC, str(tmp_path / name)) for name in "abc"]
+    before = open_files()
+    assert [file.read() for file in files] == [(1,)] * 3
+    assert open_files() == before + 2
+    files[0].close()
+    files[0].close()
+    assert files[2].read() == (1,)
+    assert open_files() == before + 2
+    for file in files:
+        file.close()
+    assert (open_files(), pool.room) == (before, 2)
+
+
+def test_it_is_parsed_only_when_it_has_changed(tmp_path: Path) -> None:
+    parsed: list[str] = []
+
+    def parse(text: str, _path: str) -> Figures:
+        parsed.append(text)
+        return (len(parsed),)
+
+    file = FilePool(0).file(KernelFile(("count",), ("count",), parse), str(tmp_path))
+    for text in ("1\n", "1\n", "2\n"):
+        (tmp_path / "count").write_text(text)
+        file.read()
+    assert parsed == ["1\n", "2\n"]
+
+
+def test_a_file_that_comes_and_goes(tmp_path: Path) -> None:
+    file = FilePool(0).file(SPEC, str(tmp_path))
+    assert isinstance(file.read()[0], Missing)
+    assert not file.exists
+    (tmp_path / "count").write_text("3\n")
+    assert file.read() == (3,)
+    assert file.exists
+    (tmp_path / "count").unlink()
+    (found,) = file.read()
+    assert found == Missing(f"{tmp_path}/count does not exist")
+
+
+@pytest.mark.kernel
+def test_a_cgroup_that_is_removed_and_made_again_under_its_open_files() -> None:
+    mount = next(
+        Path(line.split()[4])
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if " - cgroup2 " in line
+    )
+    directory = mount / f"jostle-test-{os.getpid()}"
+    pool = FilePool(1)
+    file = pool.file(KernelFile(("cgroup.stat",), ("n",), flat("nr_descendants")), str(directory))
+    directory.mkdir()
+    try:
+        assert file.read() == (0,)
+        directory.rmdir()
+        assert isinstance(file.read()[0], Missing)
+        assert pool.room == 1
+        directory.mkdir()
+        assert file.read() == (0,)
+        directory.rmdir()
+        directory.mkdir()  # between two readings
+        assert file.read() == (0,)
+    finally:
+        file.close()
+        directory.rmdir()
+
+
+def test_the_first_of_several_names_that_exists(tmp_path: Path) -> None:
+    file = FilePool(0).file(KernelFile(("new", "old"), ("count",), single), str(tmp_path))
+    (tmp_path / "old").write_text("1\n")
+    assert file.read() == (1,)
+    (tmp_path / "new").write_text("2\n")
+    assert file.read() == (2,)
+
+
+def test_a_file_that_is_too_large_or_a_directory_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "count").write_bytes(b"1" * MAX_BYTES)
+    assert isinstance(FilePool(0).file(SPEC, str(tmp_path)).read()[0], Missing)
+    (tmp_path / "a/count").mkdir(parents=True)
+    assert isinstance(FilePool(0).file(SPEC, str(tmp_path / "a")).read()[0], Missing)
+    assert isinstance(FilePool(0).file(SPEC, "/nul\0").read()[0], Missing)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "ab", "b_a"]), st.integers(0, 2**64 - 1)))
+def test_flat_finds_each_key_and_no_other(table: dict[str, int]) -> None:
+    text = "".join(f"{key} {number}\n" for key, number in table.items())
+    for key, found in zip(("a", "b", "ab", "c"), flat("a", "b", "ab", "c")(text, "f"), strict=True):
+        assert found == table[key] if key in table else isinstance(found, Missing)
+
+
+@pytest.mark.parametrize("text", ["a 1", "a\n", "a -1\n", "a 1 2\n", "xa 1\n", "a  1\n", "a 1.0\n", ""])
+def test_flat_takes_no_nonsense(text: str) -> None:
+    assert isinstance(flat("a")(text, "f")[0], Missing)
