@@ -26,11 +26,11 @@ def write_whole(path: Path, text: str) -> None:
         raise cannot_write(path, error) from error
 
 
-def cannot_write(path: Path, error: OSError) -> JostleError:
-    """What to raise: a full disk is a failure, any other reason a badly chosen place."""
+def cannot_write(path: Path, error: OSError, elsewhere: str = "choose another place with -o") -> JostleError:
+    """What to raise: a full disk is a failure, any other reason a badly chosen place; `elsewhere` chooses another."""
     if error.errno in _NO_ROOM:
         return JostleError(f"cannot write {path} ({error.strerror})", "make room, or choose another place")
-    return UsageError(f"cannot write {path} ({error.strerror})", "choose another place with -o")
+    return UsageError(f"cannot write {path} ({error.strerror})", elsewhere)
 
 
 def _replace(path: Path, text: str) -> None:

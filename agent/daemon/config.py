@@ -24,15 +24,15 @@ class AgentConfig:
     window_s: float = setting(10.0, between(1, 3600, "seconds"))
     cgroups: tuple[str, ...] = setting((), _GLOB)  # all, when there is none
     budget_pct: float = setting(DEFAULT_BUDGET_PCT, between(0.01, 100, "per cent of the host's CPU time"))
-    tier: str = setting("ebpf", one_of(*TIERS))
+    tier: str = setting("ebpf", one_of(*TIERS), fixed=True)
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryConfig:
     """`[history]`: where windows are kept, and for how long."""
 
-    enabled: bool = setting(default=True)
-    path: str = setting("/var/lib/jostle/history.db", _ABSOLUTE)
+    enabled: bool = setting(default=True, fixed=True)
+    path: str = setting("/var/lib/jostle/history.db", _ABSOLUTE, fixed=True)
     max_age_days: float = setting(14.0, between(0.01, 3650, "days"))
     max_size_mib: int = setting(512, between(4, 1024 * 1024, "MiB"))
 
@@ -50,7 +50,7 @@ class RuleConfig:
 class DetectionConfig:
     """`[detection]`: which signals are watched, and how long they must be off before an event is raised."""
 
-    enabled: bool = setting(default=True)
+    enabled: bool = setting(default=True, fixed=True)
     windows: int = setting(3, between(1, 60, "windows"))
     exceeded: int = setting(2, between(1, 60, "of them"))
     rules: tuple[RuleConfig, ...] = setting(())
@@ -64,8 +64,10 @@ class DetectionConfig:
 class MetricsConfig:
     """`[metrics]`: where a scraper finds them."""
 
-    enabled: bool = setting(default=True)
-    listen: str = setting("127.0.0.1:9756", matching("HOST:PORT or unix:/PATH", lambda text: ":" in text))
+    enabled: bool = setting(default=True, fixed=True)
+    listen: str = setting(
+        "127.0.0.1:9756", matching("HOST:PORT or unix:/PATH", lambda text: ":" in text), fixed=True
+    )
     max_cgroups: int = setting(200, between(1, 10_000, "cgroups"))
     max_pairs: int = setting(100, between(0, 10_000, "pairs"))
 

@@ -15,8 +15,10 @@ from collectors.readings import excerpt
 from probes.errors import UsageError
 
 Record = TypeVar("Record")
+Key = tuple[str | int, ...]
+"""Where a value stands: names of tables and keys, and numbers in arrays."""
 
-_ALLOWED = "allowed"
+_ALLOWED, _FIXED = "allowed", "fixed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,19 @@ def matching(words: str, holds: Callable[[Any], bool]) -> Allowed:
 ANYTHING = Allowed("", lambda _: True)
 
 
-def setting(default: Any, allowed: Allowed = ANYTHING) -> Any:  # noqa: ANN401  as dataclasses.field
-    """A field of a record: its default, and what else it may be (in a tuple, each of its items)."""
-    return field(default=default, metadata={_ALLOWED: allowed})
+def setting(default: Any, allowed: Allowed = ANYTHING, *, fixed: bool = False) -> Any:  # noqa: ANN401  as dataclasses.field
+    """A field of a record: its default, what else it may be (in a tuple, each of its items), and if for good."""
+    return field(default=default, metadata={_ALLOWED: allowed, _FIXED: fixed})
+
+
+def fixed_differences(old: Any, new: Any, at: Key = ()) -> Iterator[str]:  # noqa: ANN401  two records of one kind
+    """The keys that differ between two records although they are fixed."""
+    for each in fields(old):
+        before, after = getattr(old, each.name), getattr(new, each.name)
+        if is_dataclass(before):
+            yield from fixed_differences(before, after, (*at, each.name))
+        elif each.metadata.get(_FIXED) and before != after:
+            yield _dotted((*at, each.name))
 
 
 def read(kind: type[Record], text: str, name: str) -> Record:
@@ -63,10 +75,6 @@ def read(kind: type[Record], text: str, name: str) -> Record:
         raise UsageError(f"{name}: {error}", "mend the file") from error
     except _WrongKeyError as error:
         raise UsageError(f"{name}:{line_of(text, error.at)}: {error}", "mend the file") from error
-
-
-Key = tuple[str | int, ...]
-"""Where a value stands: names of tables and keys, and numbers in arrays."""
 
 
 class _WrongKeyError(Exception):

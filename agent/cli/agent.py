@@ -1,0 +1,80 @@
+"""`jostle agent`: the daemon that systemd runs."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from agent.budget import Governor
+from agent.cli.output import say
+from agent.daemon import config as configuration
+from agent.daemon.config import Config
+from agent.daemon.history import History, Retention
+from agent.daemon.loop import Loop
+from agent.daemon.service import Service, Terminal
+from agent.daemon.signals import Signals
+from agent.daemon.sinks import Sink
+from agent.daemon.workers import Workers
+from agent.host import describe_host
+from agent.runfile import pack
+from collectors.hierarchy import CgroupLayout, detect_layout
+from collectors.source import Tier, open_source
+from probes.loader import require_privilege
+
+EPILOG = "Example: jostle agent --config /etc/jostle/jostle.toml"
+# What all sinks together may take to write what they have when the agent ends.
+_CLOSING_S = 5.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("agent", epilog=EPILOG)(agent)
+
+
+def agent(
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"Its configuration (default: {configuration.DEFAULT_PATH})."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether the configuration is right.")
+    ] = False,
+) -> None:
+    """The daemon that systemd runs: history, detection and metrics, until SIGTERM; SIGHUP reads FILE again."""
+    wanted = configuration.load(config)
+    if check:
+        say(f"{config or configuration.DEFAULT_PATH}: ok")
+        return
+    with Signals() as signals:
+        _run(wanted, config, Terminal(say), signals)
+
+
+def _run(config: Config, path: Path | None, service: Service, signals: Signals) -> None:
+    if config.agent.tier == "ebpf":
+        require_privilege()
+    layout = detect_layout()
+    with contextlib.ExitStack() as stack:
+        sinks = list(
+            _sinks(config, _facts(config, layout))
+        )  # what is wrong with them is known before the probe
+        workers = Workers(sinks, service)
+        stack.callback(workers.close, _CLOSING_S)
+        source = stack.enter_context(open_source(layout, cast("Tier", config.agent.tier)))
+        Loop(config, path, Governor(source, config.agent.budget_pct), workers, service, signals).run()
+
+
+def _facts(config: Config, layout: CgroupLayout) -> Mapping[str, str]:
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": pack(describe_host(layout)),
+        "tier": config.agent.tier,
+        "globs": ", ".join(config.agent.cgroups),
+    }
+
+
+def _sinks(config: Config, facts: Mapping[str, str]) -> Iterator[Sink]:
+    if config.history.enabled:
+        yield History(Path(config.history.path), Retention.of(config.history), facts)

@@ -1,0 +1,55 @@
+"""What the agent tells whoever started it: systemd, or a person at a terminal."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+# Without a watchdog the loop still looks around this often; it costs a few microseconds.
+_LOOK_AROUND_S = 60.0
+
+
+class Service(Protocol):
+    """The other side of the agent's life; any thread may call."""
+
+    @property
+    def alive_every_s(self) -> float:
+        """`alive` is to be called this often, or the agent counts as stuck."""
+
+    def inform(self, text: str) -> None:
+        """One line that is as it should be."""
+
+    def warn(self, text: str) -> None:
+        """One line that somebody should look at."""
+
+    def ready(self) -> None:
+        """The probes are attached: windows come from now on."""
+
+    def alive(self) -> None:
+        """The loop turns."""
+
+    def reloading(self) -> None:
+        """A new configuration is being read; `ready` follows."""
+
+    def stopping(self) -> None:
+        """The agent ends."""
+
+
+class Terminal:
+    """Nobody supervises: everything is a line for a person."""
+
+    alive_every_s = _LOOK_AROUND_S
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.inform = say
+        self.warn = say
+
+    def ready(self) -> None:
+        """Said by the first window."""
+
+    def alive(self) -> None:
+        """Seen."""
+
+    def reloading(self) -> None:
+        """Its outcome is said."""
+
+    def stopping(self) -> None:
+        """The prompt returns."""

@@ -1,0 +1,36 @@
+"""SIGTERM, SIGINT and SIGHUP of the daemon: taken up where the loop waits, and nowhere else."""
+
+import signal
+from types import TracebackType
+
+_END = frozenset({signal.SIGTERM, signal.SIGINT})
+_ALL = _END | {signal.SIGHUP}
+
+
+class Signals:
+    """Within it these signals wait until they are asked for, in all threads that begin in it; a context manager."""
+
+    ending = False
+    reload_wanted = False
+
+    def __enter__(self) -> "Signals":
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """A signal that still waits is for an agent that has ended."""
+        while signal.sigtimedwait(_ALL, 0) is not None:
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+
+    def wait(self, seconds: float) -> None:
+        """Until a signal comes, at most that long; then `ending` or `reload_wanted` says which."""
+        found = signal.sigtimedwait(_ALL, max(0.0, seconds))
+        if found is None:
+            return
+        if found.si_signo in _END:
+            self.ending = True
+        else:
+            self.reload_wanted = True

@@ -1,0 +1,30 @@
+"""Observations to hand to a sink."""
+
+from agent.daemon.sinks import Health, Observation
+from collectors.sched import CgroupWindow
+from tests.agent.experiment.trials import window
+
+WINDOW_S = 10
+NS = 10**9
+# Some time in 2026: what a window of number N ends at is N windows after it.
+EPOCH_NS = 1_780_000_000 * NS
+HEALTH = Health(
+    uptime_s=1.0,
+    cpu_pct=0.1,
+    rss_bytes=40 * 2**20,
+    descriptors=30,
+    windows=1,
+    lost_windows=0,
+    probe=None,
+    warnings=(),
+    sinks=(),
+)
+
+
+def observation(number: int, *cgroups: CgroupWindow, health: Health = HEALTH) -> Observation:
+    return Observation(
+        number=number,
+        end_utc_ns=EPOCH_NS + number * WINDOW_S * NS,
+        sched=window(*cgroups, duration_s=WINDOW_S),
+        health=health,
+    )
