@@ -1,6 +1,6 @@
 # jostle: `make demo` shows the main job, `make test` runs every test this machine can run.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-runtime demo test lint bench clean
+.PHONY: help setup setup-runtime demo test lint bench install clean
 
 PYTHON := .venv/bin/python
 
@@ -28,6 +28,9 @@ lint: setup  ## ruff and mypy --strict
 bench:  ## what watching costs, beside runqlat, bpftrace and perf sched (10 minutes, best on a quiet machine)
 	@packaging/setup.sh bench
 	@$(PYTHON) -m benchmarks.overhead $(BENCH)
+
+install: setup-runtime  ## install for the whole machine, or below DESTDIR (packaging/install.sh says where)
+	@DESTDIR='$(DESTDIR)' packaging/install.sh
 
 clean:  ## remove what was built and installed in this checkout
 	rm -rf .venv build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
