@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from agent.attribution import attribute, document_effect, leaf
 from agent.experiment.plan import require_threshold
-from agent.metrics import Metric
+from agent.metrics import STRETCH
 from agent.recorder import totals
 from agent.runfile import Run
 from agent.statistics import Slowdown, noise_floor, shares
@@ -30,7 +30,7 @@ from agent.verdict import (
 from collectors.sched import CgroupWindow, add, is_within, subtree
 from probes.errors import UsageError
 
-METRIC = Metric("stretch", "s/s", "lower")
+METRIC = STRETCH
 # Windows in which the cgroup hardly ran say nothing about how it ran.
 LEAST_RUN_RATIO = 0.01
 DRIFT = "the recordings were made one after the other: what else changed between them is in the difference"

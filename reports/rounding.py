@@ -91,6 +91,7 @@ def _sweep_point(point: SweepPoint) -> SweepPoint:
         rounded_pct(point.slowdown_pct),
         _interval(point.ci95_pct),
         _pct(point.fitted_pct),
+        _rounded(point.used_cpus),
     )
 
 

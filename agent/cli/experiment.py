@@ -12,17 +12,17 @@ from typing import Annotated
 import typer
 
 from agent.cli import output
-from agent.experiment.plan import Plan, parse_cpus
+from agent.experiment.plan import Plan, parse_cpus, parse_levels
 from agent.files import cannot_write, write_whole
 from agent.interrupts import Interrupted, Interrupts
-from agent.metrics import parse_spec
+from agent.metrics import DURATION, STRETCH, parse_spec
 from agent.verdict import Conclusion, DataFile, Verdict
 from collectors.source import Tier
 from probes.errors import UsageError
 from probes.loader import require_privilege
 
 VERDICT_FILE, REPORT_FILE, PAGE_FILE = "verdict.json", "report.md", "report.html"
-EPILOG = "Example: jostle experiment --victim './bench' --neighbour 'stress-ng --cpu 2 -q' --pairs 6"
+EPILOG = "Example: jostle experiment --victim './bench' --neighbour ./batch"
 EXIT_INTERFERENCE, EXIT_INCONCLUSIVE = 10, 11
 DEFAULT_MAX_PAIRS = 24
 _PYTHON = shlex.quote(sys.executable)
@@ -39,17 +39,25 @@ def experiment(
     victim: Annotated[
         str | None, typer.Option(metavar="CMD", help="Run once per trial, in its own cgroup.")
     ] = None,
-    neighbour: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CMD", help="Runs beside it in half of the trials (repeatable)."),
+    victim_cgroup: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Or watch this existing cgroup.")
     ] = None,
+    neighbour: Annotated[
+        list[str] | None, typer.Option(metavar="CMD", help="Runs beside it in half of the trials (*).")
+    ] = None,
+    neighbour_cgroup: Annotated[
+        list[str] | None, typer.Option(metavar="PATH", help="Or freeze this one in the other half (*).")
+    ] = None,
+    allow_freeze: Annotated[
+        bool, typer.Option("--allow-freeze", help="Existing cgroups may be frozen.")
+    ] = False,
     metric: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="SPEC", help="duration, a named reader or NAME=REGEX:lower|higher; the first is primary."
-        ),
+        typer.Option(metavar="SPEC", help="duration, a reader, NAME=REGEX:lower|higher (*)."),
     ] = None,
-    pairs: Annotated[int, typer.Option(metavar="N", help="Pairs of trials to begin with.")] = 4,
+    pairs: Annotated[
+        int, typer.Option(metavar="N", help="Pairs of trials to begin with (4).", show_default=False)
+    ] = 4,
     max_pairs: Annotated[
         int | None, typer.Option(metavar="N", help=f"The most to run while undecided ({DEFAULT_MAX_PAIRS}).")
     ] = None,
@@ -57,32 +65,40 @@ def experiment(
         int | None, typer.Option(metavar="N", help="Of the random order (default: drawn).")
     ] = None,
     threshold: Annotated[
-        float, typer.Option(metavar="PCT", help="The smallest slowdown that matters.")
+        float, typer.Option(metavar="PCT", help="The smallest slowdown that matters (5).", show_default=False)
     ] = 5.0,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="The longest one run may take.")] = 600.0,
-    cpus: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Pin victim and neighbours to these CPUs.")
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="After interference, stop each suspect alone.")
+    ] = False,
+    sweep: Annotated[
+        str | None, typer.Option(metavar="LEVELS", help="Quotas for the neighbours, such as 0,25,50,100.")
     ] = None,
-    tier: Annotated[Tier, typer.Option(help="schedstat needs no BPF, and cannot blame anybody.")] = "ebpf",
+    trial_seconds: Annotated[
+        float,
+        typer.Option(metavar="S", help="How long to watch a cgroup in a trial (5).", show_default=False),
+    ] = 5.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="S", help="The longest one run may take (600).", show_default=False)
+    ] = 600.0,
+    cpus: Annotated[str | None, typer.Option(metavar="LIST", help="Pin the commands to these CPUs.")] = None,
+    tier: Annotated[Tier, typer.Option(help="schedstat: no BPF, and no blame.")] = "ebpf",
     directory: Annotated[
         Path | None, typer.Option("-o", metavar="DIR", help="Where reports and raw data go.")
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the verdict document alone.")] = False,
     gate: Annotated[
-        bool, typer.Option("--gate", help="Exit with 10 on interference, 11 when inconclusive.")
+        bool, typer.Option("--gate", help="Exit with 10: interference, 11: inconclusive.")
     ] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Use the built-in victim and neighbour.")] = False,
 ) -> None:
-    """Run a victim with and without its neighbours, interleaved at random, and say whether they slow it."""
+    """Run a victim with and without its neighbours: do they slow it (*: repeatable)?"""
     if demo:
         victim, neighbour = victim or DEMO_VICTIM, neighbour or [DEMO_NEIGHBOUR]
         metric = metric or ["duration", "jostle-victim"]
-    if victim is None:
-        raise UsageError("an experiment needs a victim", "give --victim CMD")
     plan = Plan(
         victim=victim,
         neighbours=tuple(neighbour or ()),
-        metrics=tuple(parse_spec(text) for text in metric or ["duration"]),
+        metrics=tuple(parse_spec(text) for text in metric or _default_metric(victim_cgroup)),
         pairs=pairs,
         max_pairs=max(pairs, DEFAULT_MAX_PAIRS) if max_pairs is None else max_pairs,
         seed=secrets.randbelow(2**31) if seed is None else seed,
@@ -90,6 +106,12 @@ def experiment(
         timeout_s=timeout,
         cpus=None if cpus is None else parse_cpus(cpus),
         tier=tier,
+        victim_cgroup=victim_cgroup,
+        neighbour_cgroups=tuple(neighbour_cgroup or ()),
+        allow_freeze=allow_freeze,
+        trial_s=trial_seconds,
+        confirm=confirm,
+        sweep_pct=() if sweep is None else parse_levels(sweep),
     )
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     directory = directory or Path(f"jostle-{stamp}")
@@ -103,6 +125,10 @@ def experiment(
         raise typer.Exit(EXIT_INCONCLUSIVE)
 
 
+def _default_metric(victim_cgroup: str | None) -> list[str]:
+    return [DURATION.name if victim_cgroup is None else STRETCH.name]
+
+
 def _run(plan: Plan, directory: Path, interrupts: Interrupts) -> Verdict:
     from agent.cli.progress import progress
     from agent.experiment.conclude import conclude
@@ -111,7 +137,7 @@ def _run(plan: Plan, directory: Path, interrupts: Interrupts) -> Verdict:
     if plan.tier == "ebpf":
         require_privilege()
     with _fresh_directory(directory) as raw:
-        with progress(plan) as observer:
+        with progress() as observer:
             session = run_session(plan, raw, observer, interrupts)
         decision = session.outcome.decision
         if decision is None:

@@ -3,19 +3,20 @@
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
-from agent.attribution import attribute, document_effect, leaf
-from agent.experiment.decomposition import aggressor_shares, blame_residual_pct, cause_shares, extra_waits_s
+from agent.attribution import document_effect, leaf
+from agent.experiment import confirm
+from agent.experiment.decomposition import blame_residual_pct, extra_waits_s
+from agent.experiment.findings import find
 from agent.experiment.plan import Plan
-from agent.experiment.runner import Outcome, valid_blocks
+from agent.experiment.runner import valid_blocks
 from agent.experiment.session import Session
 from agent.experiment.trial import TrialResult
-from agent.statistics import CauseShare, Decision, Pair, plan_looks, secondary_effects
+from agent.statistics import Decision, Pair, plan_looks, secondary_effects
 from agent.verdict import (
     Aggressor,
     Better,
     Blame,
     Cause,
-    CauseKind,
     Conclusion,
     DataFile,
     Experiment,
@@ -34,6 +35,10 @@ LOWER_TIER = (
     "measured without eBPF: nobody can be blamed for the waiting, and own threads, throttling and neighbours are "
     "not told apart"
 )
+WATCHED = (
+    "the stretch of a cgroup that is watched knows of waiting for a CPU and of quotas, not of what caches, memory "
+    "or disks cost it"
+)
 # Above this, who is to blame is not known well enough to name a culprit without a warning.
 RESIDUAL_LIMIT_PCT = 20.0
 
@@ -43,21 +48,19 @@ def conclude(
 ) -> Verdict:
     """The whole document. The session must hold at least one complete block."""
     blocks = valid_blocks(session.outcome.trials)
-    slowed = decision.effect.slowdown_pct > 0
-    causes = tuple(map(_cause, cause_shares(blocks))) if slowed else ()
-    conclusion = attribute(decision.verdict, causes)
-    aggressors = _aggressors(blocks, causes, session.neighbours) if slowed else ()
+    found = find(blocks, decision, session.neighbours)
+    conclusion, causes, aggressors = found.conclusion, found.causes, found.aggressors
     effect, unavailable = document_effect(
         decision.effect, blocks[0][0].samples[0].metric, "a single pair shows no spread"
     )
-    quality = _quality(blocks, session.outcome, decision, session.plan)
+    quality = _quality(blocks, session, decision)
     if quality.blame_residual_pct is None:
         unavailable["quality.blame_residual_pct"] = "the victim never waited for a CPU"
     if session.self_cost is None:
         unavailable["self_cost"] = "the kernel keeps no run-time statistics of BPF programs"
     return Verdict(
         verdict=conclusion,
-        reason=reason_of(conclusion, decision, causes, aggressors),
+        reason=reason_of(conclusion, decision, causes, aggressors, further=further_clauses(session)),
         effect=effect,
         causes=causes,
         aggressors=aggressors,
@@ -65,7 +68,7 @@ def conclude(
         self_cost=session.self_cost,
         advice=tuple(advise(conclusion, causes, effect, quality)),
         unavailable=unavailable,
-        partial=session.outcome.partial,
+        partial=_is_partial(session),
         victim_cgroup=session.victim_cgroup,
         experiment=_experiment(session, command),
         host=session.host,
@@ -74,12 +77,18 @@ def conclude(
         trials=tuple(_trial(trial) for trial in session.outcome.trials),
         blame=_blame(blocks, session.neighbours),
         histograms=_histograms(blocks),
+        sweep=session.sweep.points if session.sweep else None,
+        confirmed=session.confirmed or None,
         files=files,
     )
 
 
 def reason_of(
-    conclusion: Conclusion, decision: Decision, causes: Sequence[Cause], aggressors: Sequence[Aggressor]
+    conclusion: Conclusion,
+    decision: Decision,
+    causes: Sequence[Cause],
+    aggressors: Sequence[Aggressor],
+    further: Sequence[str] = (),
 ) -> str:
     """One sentence that a person can paste into a review."""
     clauses = list(decision.reason)
@@ -88,34 +97,35 @@ def reason_of(
         clauses.append(f"the main cause is {main.cause} ({main.share_pct:.0f} % of the extra time)")
     if conclusion is Conclusion.INTERFERENCE and aggressors:
         clauses.append(f"{aggressors[0].share_pct:.0f} % of the blame falls on {aggressors[0].name}")
-    sentence = "; ".join(clauses)
+    sentence = "; ".join([*clauses, *further])
     return sentence[:1].upper() + sentence[1:] + "."
 
 
-def _cause(share: CauseShare) -> Cause:
-    return Cause(CauseKind(share.cause), share.share_pct, share.ci95_pct)
+def further_clauses(session: Session) -> list[str]:
+    """What was found out after the verdict."""
+    confirmed = [confirm.in_words(session.confirmed)] if session.confirmed else []
+    return [*confirmed, *([session.sweep.sentence] if session.sweep else [])]
 
 
-def _aggressors(
-    blocks: Blocks, causes: Sequence[Cause], neighbours: Mapping[str, str]
-) -> tuple[Aggressor, ...]:
-    by_cause = {cause.cause: cause.share_pct for cause in causes}
-    found = aggressor_shares(blocks, by_cause, list(neighbours))
-    return tuple(
-        Aggressor(
-            share.cgroup, neighbours.get(share.cgroup, leaf(share.cgroup)), share.share_pct, share.cause
-        )
-        for share in found
-    )
+def _is_partial(session: Session) -> bool:
+    return session.outcome.partial or any(rounds.partial for rounds in session.further)
 
 
-def _quality(blocks: Blocks, outcome: Outcome, decision: Decision, plan: Plan) -> Quality:
+def _quality(blocks: Blocks, session: Session, decision: Decision) -> Quality:
     residual_pct = blame_residual_pct(blocks)
-    voids = [trial.void for trial in outcome.trials if trial.void]
-    warnings = [*decision.warnings, *voids, *outcome.failed]
+    outcome, plan = session.outcome, session.plan
+    discarded = [
+        *(trial.void for trial in outcome.trials if trial.void),
+        *outcome.failed,
+        *(why for rounds in session.further for why in rounds.discarded),
+    ]
+    broken = [f"ended early: {rounds.broken}" for rounds in session.further if rounds.broken]
+    warnings = [*decision.warnings, *discarded, *broken]
+    if plan.victim is None:
+        warnings.append(WATCHED)
     if plan.tier != "ebpf":
         warnings.append(LOWER_TIER)
-    if outcome.partial:
+    if _is_partial(session):
         warnings.append("the experiment was interrupted; this is what was measured until then")
     if residual_pct is not None and residual_pct > RESIDUAL_LIMIT_PCT:
         warnings.append(f"{residual_pct:.0f} % of the victim's waiting is charged to nobody")
@@ -124,7 +134,7 @@ def _quality(blocks: Blocks, outcome: Outcome, decision: Decision, plan: Plan) -
         tier=plan.tier,
         warnings=tuple(warnings),
         blame_residual_pct=residual_pct,
-        discarded=len(voids) + len(outcome.failed),
+        discarded=len(discarded),
         pmu="unavailable: not read in this version",
     )
 
@@ -135,8 +145,8 @@ def _experiment(session: Session, command: tuple[str, ...]) -> Experiment:
         command=command,
         seed=plan.seed,
         order=tuple(trial.arm for trial in session.outcome.trials),
-        victim=plan.victim,
-        neighbours=plan.neighbours,
+        victim=plan.victim_text,
+        neighbours=(*plan.neighbours, *plan.neighbour_cgroups),
         metrics=tuple(spec.text for spec in plan.metrics),
         cpus=",".join(map(str, plan.cpus)) if plan.cpus else None,
         started=session.started,

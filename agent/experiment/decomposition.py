@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.experiment.trial import TrialResult
+from agent.metrics import STRETCH
 from agent.statistics import CauseShare, shares
 from agent.verdict import CauseKind
 
@@ -30,9 +31,21 @@ class AggressorShare:
 
 
 def work_of(trial: TrialResult) -> float:
-    """Units of work a trial did: rate × time for a rate, else 1, as the victim then does the same in each trial."""
+    """Units of work a trial did: rate × time for a rate, the time on a CPU for the stretch, else 1.
+
+    The victim does the same in each trial where its metric is a duration or a latency.
+    """
     primary = trial.samples[0]
+    if primary.metric == STRETCH:
+        return max(1, trial.victim.run_ns) / NS_PER_S
     return primary.value * trial.duration_s if primary.metric.better == "higher" else 1.0
+
+
+def spent_s(trial: TrialResult) -> float:
+    """What the work took: the clock's time, or the tasks' time, running and waiting, where that is the metric."""
+    victim = trial.victim
+    in_tasks = trial.samples[0].metric == STRETCH
+    return (victim.run_ns + victim.wait_ns) / NS_PER_S if in_tasks else trial.duration_s
 
 
 def terms_s(trial: TrialResult) -> dict[CauseKind, float]:
@@ -52,13 +65,13 @@ def terms_s(trial: TrialResult) -> dict[CauseKind, float]:
 def concurrency(block: tuple[TrialResult, TrialResult]) -> float:
     """Mean number of the victim's tasks that ran or waited, at least 1: what turns task time into wall time."""
     busy_s = sum(trial.victim.run_ns + trial.victim.wait_ns for trial in block) / NS_PER_S
-    return max(1.0, busy_s / sum(trial.duration_s for trial in block))
+    return max(1.0, busy_s / sum(spent_s(trial) for trial in block))
 
 
 def cause_shares(blocks: Blocks) -> list[CauseShare]:
     """Each cause's share of the extra wall time per unit of work; empty when no time was lost."""
     total = [
-        with_.duration_s / work_of(with_) - without.duration_s / work_of(without) for without, with_ in blocks
+        spent_s(with_) / work_of(with_) - spent_s(without) / work_of(without) for without, with_ in blocks
     ]
     extra: dict[str, list[float]] = {}
     for block in blocks:

@@ -3,9 +3,11 @@
 import os
 import shlex
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.metrics import MetricSpec
+from agent.experiment.setting import WHOLE_PCT
+from agent.metrics import STRETCH, MetricSpec
 from collectors.source import Tier
 from probes.errors import UsageError
 
@@ -19,6 +21,11 @@ _SHELL_WORDS = frozenset(
     }
 )
 _MOST_THRESHOLD_PCT = 1000
+# Shorter, and the moment in which the probe is read weighs too much; a quota's period is 0.1 s.
+_LEAST_TRIAL_S = 0.2
+_MOST_TRIAL_S = 3600.0
+# A quota of 1 ms per period of 100 ms, the least there is, on one CPU.
+_LEAST_LEVEL_PCT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Plan:
     """One experiment.
 
     Attributes:
-        victim: Shell command, run once per trial.
+        victim: Shell command, run once per trial; None: `victim_cgroup` is watched instead.
         neighbours: Shell commands, running throughout the trials with neighbours.
         metrics: What is read from the victim, the primary first.
         pairs: Pairs of trials to begin with.
@@ -36,9 +43,15 @@ class Plan:
         timeout_s: How long one run of the victim may take.
         cpus: CPUs that victim and neighbours are pinned to; None: all.
         tier: How waits are measured.
+        victim_cgroup: Path of an existing cgroup, watched for `trial_s` in each trial.
+        neighbour_cgroups: Paths of existing cgroups, frozen in the trials without neighbours.
+        allow_freeze: Cgroups that jostle has not made may be frozen.
+        trial_s: How long a victim's cgroup is watched in each trial.
+        confirm: After interference, stop each suspect alone.
+        sweep_pct: Levels to run the neighbours at, in per cent of the CPUs that they may use; empty: no sweep.
     """
 
-    victim: str
+    victim: str | None
     neighbours: tuple[str, ...]
     metrics: tuple[MetricSpec, ...]
     pairs: int
@@ -48,6 +61,12 @@ class Plan:
     timeout_s: float
     cpus: tuple[int, ...] | None
     tier: Tier = "ebpf"
+    victim_cgroup: str | None = None
+    neighbour_cgroups: tuple[str, ...] = ()
+    allow_freeze: bool = False
+    trial_s: float = 5.0
+    confirm: bool = False
+    sweep_pct: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pairs < 1:
@@ -59,11 +78,73 @@ class Plan:
         require_threshold(self.threshold_pct)
         if not self.timeout_s > 0:
             raise UsageError(f"--timeout {self.timeout_s} leaves no time to run", "give seconds above 0")
+        if not _LEAST_TRIAL_S <= self.trial_s <= _MOST_TRIAL_S:
+            raise UsageError(
+                f"--trial-seconds {self.trial_s:g} is no length for a trial",
+                f"give {_LEAST_TRIAL_S:g} to {_MOST_TRIAL_S:g}",
+            )
         _require_distinct([metric.text.partition("=")[0] for metric in self.metrics])
-        if not self.neighbours:
-            raise UsageError("an experiment needs a neighbour", "give --neighbour CMD")
-        for command in (self.victim, *self.neighbours):
+        _require_victim(self)
+        _require_neighbours(self)
+        _require_levels(self.sweep_pct)
+        for command in (*([self.victim] if self.victim is not None else []), *self.neighbours):
             require_runnable(command)
+
+    @property
+    def victim_text(self) -> str:
+        """What the victim is: its command line or its cgroup."""
+        return self.victim if self.victim is not None else str(self.victim_cgroup)
+
+
+def _require_victim(plan: Plan) -> None:
+    if (plan.victim is None) == (plan.victim_cgroup is None):
+        what = "an experiment needs a victim" if plan.victim is None else "an experiment has one victim"
+        raise UsageError(what, "give either --victim CMD or --victim-cgroup PATH")
+    if plan.victim_cgroup is None:
+        return
+    unread = next((spec.text for spec in plan.metrics if spec.text != STRETCH.name), None)
+    if unread is not None:
+        raise UsageError(
+            f"the metric {unread!r} cannot be read of a cgroup that is watched: it prints nothing for jostle",
+            f"leave out --metric (it is {STRETCH.name}), or run a client of it as --victim CMD",
+        )
+
+
+def _require_neighbours(plan: Plan) -> None:
+    if not plan.neighbours and not plan.neighbour_cgroups:
+        raise UsageError("an experiment needs a neighbour", "give --neighbour CMD or --neighbour-cgroup PATH")
+    if plan.neighbour_cgroups and not plan.allow_freeze:
+        raise UsageError(
+            f"the neighbour {plan.neighbour_cgroups[0]} would be frozen for half of the trials",
+            "say --allow-freeze if its service can bear that",
+        )
+    if plan.cpus is not None and plan.victim is None and not plan.neighbours:
+        raise UsageError("--cpus pins what jostle starts, which is nothing here", "leave it out")
+
+
+def _require_levels(levels_pct: Sequence[float]) -> None:
+    for level_pct in levels_pct:
+        if level_pct != 0 and not _LEAST_LEVEL_PCT <= level_pct <= WHOLE_PCT:
+            raise UsageError(
+                f"--sweep: {level_pct:g} is no level in per cent",
+                f"give 0, or {_LEAST_LEVEL_PCT:g} to {WHOLE_PCT:g}",
+            )
+        if levels_pct.count(level_pct) > 1:
+            raise UsageError(f"--sweep: the level {level_pct:g} is given twice", "name each once")
+    if levels_pct and not any(levels_pct):
+        raise UsageError("--sweep: there is no level above 0", "write it like 0,25,50,75,100")
+
+
+def parse_levels(text: str) -> tuple[float, ...]:
+    """The levels of a list such as `0,25,50,75,100`, ascending.
+
+    Raises:
+        UsageError: Something in it is no number.
+    """
+    try:
+        return tuple(sorted(float(part) for part in text.split(",")))
+    except ValueError:
+        raise UsageError(f"--sweep {text!r} is no list of levels", "write it like 0,25,50,75,100") from None
 
 
 def require_threshold(threshold_pct: float) -> None:

@@ -8,17 +8,25 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agent.experiment.confirm import bystanders, confirmation, confirmations
+from agent.experiment.existing import ExistingCgroup, find_neighbours, find_victim
+from agent.experiment.findings import find
 from agent.experiment.janitor import Janitor
+from agent.experiment.neighbours import Neighbours, Outputs
 from agent.experiment.plan import Plan
-from agent.experiment.runner import Observer, Outcome, run_experiment
+from agent.experiment.repeat import Observer
+from agent.experiment.rounds import Design, Rounds, run_rounds
+from agent.experiment.runner import Outcome, run_experiment, valid_blocks
+from agent.experiment.setting import Setting
+from agent.experiment.sweep import Sweep, sweep_design, sweep_result
 from agent.experiment.trial import TrialResult, TrialRunner
 from agent.experiment.trial_cgroups import Workspace
 from agent.host import describe_host
 from agent.interrupts import Interrupts
 from agent.runfile import RunWriter, pack
 from agent.self_cost import CostMeter, measure, self_cost
-from agent.verdict import Arm, Host, SelfCost
-from collectors.hierarchy import detect_layout
+from agent.verdict import Conclusion, Confirmation, Host, SelfCost
+from collectors.hierarchy import CgroupLayout, detect_layout
 from collectors.source import Source, open_source
 
 RUN_SUFFIX = ".run"
@@ -37,6 +45,9 @@ class Session:
         victim_cgroup: The victim's cgroup.
         neighbours: Display name of each neighbour's cgroup.
         self_cost: What measuring cost; None where the kernel does not account for it.
+        further: The rounds that were run after the verdict: of the confirmation, of the sweep.
+        confirmed: Each suspect's own effect; None where none was stopped alone.
+        sweep: What the levels cost; None where there was no sweep, or not two rounds of it.
     """
 
     plan: Plan
@@ -47,6 +58,9 @@ class Session:
     victim_cgroup: str
     neighbours: dict[str, str]
     self_cost: SelfCost | None
+    further: tuple[Rounds, ...] = ()
+    confirmed: tuple[Confirmation, ...] | None = None
+    sweep: Sweep | None = None
 
 
 def run_session(plan: Plan, raw: Path, observer: Observer, interrupts: Interrupts) -> Session:
@@ -60,23 +74,36 @@ def run_session(plan: Plan, raw: Path, observer: Observer, interrupts: Interrupt
     started, start_s = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     layout = detect_layout()
     host = describe_host(layout)
+    watched = find_victim(plan.victim_cgroup, layout) if plan.victim_cgroup is not None else None
+    existing = find_neighbours(plan.neighbour_cgroups, watched, layout)
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_source(layout, plan.tier))
         workspace = Workspace(layout)
-        stack.enter_context(Janitor(workspace.directories))
+        janitor = stack.enter_context(Janitor(workspace.directories))
         stack.enter_context(workspace)
-        trials = TrialRunner(plan, source, workspace, raw, interrupts)
+        victim = watched or workspace.make("victim")
+        outputs = Outputs(raw)
+        neighbours = Neighbours(plan, existing, workspace, janitor, outputs)
+        trials = TrialRunner(plan, source, victim, neighbours, outputs=outputs, interrupts=interrupts)
         measured = _Measured(trials.run, source, raw, {"host": pack(host), "tier": plan.tier}, interrupts)
         outcome = run_experiment(plan, measured.run, observer)
+        further = _Further(plan, measured, observer, neighbours)
+        if plan.confirm:
+            further.confirm(outcome, watched, layout)
+        if plan.sweep_pct:
+            further.sweep(outcome)
     return Session(
         plan=plan,
         outcome=outcome,
         host=host,
         started=started,
         duration_s=time.monotonic() - start_s,
-        victim_cgroup=trials.victim.path,
-        neighbours=trials.names(),
+        victim_cgroup=victim.path,
+        neighbours=neighbours.names(),
         self_cost=_self_cost(outcome, measured.cost),
+        further=tuple(further.rounds),
+        confirmed=further.confirmed,
+        sweep=further.swept,
     )
 
 
@@ -87,26 +114,71 @@ class _Measured:
     Not during the trials: accounting itself costs two clock readings per switch.
     """
 
-    run_trial: Callable[[int, int, Arm], TrialResult]
+    run_trial: Callable[[int, int, Setting], TrialResult]
     source: Source
     raw: Path
     meta: dict[str, str]
     interrupts: Interrupts
     cost: CostMeter = field(default_factory=CostMeter)
+    last_index: int = 0
 
-    def run(self, index: int, block: int, arm: Arm) -> TrialResult:
+    def run(self, index: int, block: int, setting: Setting) -> TrialResult:
         self.interrupts.check()
+        self.last_index = index
         if index == 0:
             with measure(self.source) as meter:
-                result = self.run_trial(index, block, arm)
+                result = self.run_trial(index, block, setting)
             self.cost = meter
             return result
-        result = self.run_trial(index, block, arm)
-        path = self.raw / f"trial-{index:03d}-{arm}{RUN_SUFFIX}"
-        with RunWriter(path, {**self.meta, "arm": arm, "started": datetime.now(UTC).isoformat()}) as writer:
+        result = self.run_trial(index, block, setting)
+        path = self.raw / f"trial-{index:03d}-{setting.stem}{RUN_SUFFIX}"
+        meta = {"arm": str(setting.arm), "setting": str(setting), "started": datetime.now(UTC).isoformat()}
+        with RunWriter(path, {**self.meta, **meta}) as writer:
             writer.append(result.window)
             writer.finish()
         return result
+
+
+@dataclass(slots=True)
+class _Further:
+    """What is asked for beyond the verdict, run after it in the same place."""
+
+    plan: Plan
+    measured: _Measured
+    observer: Observer
+    neighbours: Neighbours
+    rounds: list[Rounds] = field(default_factory=list)
+    confirmed: tuple[Confirmation, ...] | None = None
+    swept: Sweep | None = None
+
+    def confirm(self, outcome: Outcome, watched: ExistingCgroup | None, layout: CgroupLayout) -> None:
+        """Stop each suspect alone, if there was interference."""
+        if outcome.partial or outcome.decision is None:
+            return
+        names = self.neighbours.names()
+        findings = find(valid_blocks(outcome.trials), outcome.decision, names)
+        if findings.conclusion is not Conclusion.INTERFERENCE:
+            return
+        if self.plan.allow_freeze:
+            for bystander in bystanders(findings.aggressors, list(names), watched, layout):
+                self.neighbours.suspect(bystander)
+                names[bystander.path] = bystander.name
+        rounds = self._run(confirmation(list(names), self.plan.pairs, self.plan.seed))
+        self.confirmed = confirmations(rounds, names, self.plan.threshold_pct)
+
+    def sweep(self, outcome: Outcome) -> None:
+        """Run the neighbours at several levels, whatever the verdict."""
+        if outcome.partial or outcome.decision is None or any(rounds.partial for rounds in self.rounds):
+            return
+        plan = self.plan
+        rounds = self._run(sweep_design(plan.sweep_pct, plan.pairs, plan.seed))
+        paths, cpus = list(self.neighbours.names()), self.neighbours.cpus()
+        self.swept = sweep_result(rounds, plan.sweep_pct, paths, cpus, plan.threshold_pct)
+
+    def _run(self, design: Design) -> Rounds:
+        rounds = run_rounds(design, self.measured.last_index + 1, self.measured.run, self.observer)
+        self.rounds.append(rounds)
+        return rounds
 
 
 def _self_cost(outcome: Outcome, cost: CostMeter) -> SelfCost | None:

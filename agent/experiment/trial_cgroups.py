@@ -10,7 +10,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class Group:
 
     def pids(self) -> set[int]:
         """All processes in it and below it."""
-        return {pid for directory in self.directories for pid in _pids_below(directory)}
+        return {pid for directory in self.directories for pid in pids_below(directory)}
 
     def stop(self, grace_s: float = 0.0) -> None:
         """End every process in it: SIGTERM, `grace_s` to obey, then SIGKILL until none is left.
@@ -174,7 +174,8 @@ def _cannot_make(error: OSError) -> HostError:
     return HostError(f"cannot make cgroups ({error.strerror}{where})", remedy)
 
 
-def _pids_below(directory: Path) -> Iterable[int]:
+def pids_below(directory: Path) -> Iterator[int]:
+    """Every process in a cgroup and below it, each with its id here."""
     for path, _, _ in os.walk(directory):
         with contextlib.suppress(OSError):
             pids = map(int, (Path(path) / "cgroup.procs").read_text(encoding="ascii").split())

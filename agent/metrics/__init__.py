@@ -7,10 +7,11 @@ into `Sample`s, the primary one first. Nothing here starts a process, reads a cl
 from agent.metrics.errors import MetricError, MetricNotFoundError, MetricRefusedError
 from agent.metrics.model import Better, Metric, Sample
 from agent.metrics.read import read_metrics
-from agent.metrics.spec import DURATION, MetricSpec, parse_spec
+from agent.metrics.spec import DURATION, STRETCH, MetricSpec, parse_spec
 
 __all__ = [
     "DURATION",
+    "STRETCH",
     "Better",
     "Metric",
     "MetricError",

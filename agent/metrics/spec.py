@@ -10,9 +10,13 @@ from agent.metrics.readers.pattern import pattern_reader
 from probes.errors import UsageError
 
 DURATION = Metric("duration", "s", "lower")
+STRETCH = Metric("stretch", "s/s", "lower")
+"""Seconds that a cgroup ran or waited for a CPU per second that it ran: 1 when it never waits."""
+
+_MEASURED = (DURATION.name, STRETCH.name)
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
-_ALLOWED = f"use {DURATION.name}, {', '.join(READERS)}, or NAME=REGEX:lower|higher"
+_ALLOWED = f"use {', '.join((*_MEASURED, *READERS))}, or NAME=REGEX:lower|higher"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +25,8 @@ class MetricSpec:
 
     Attributes:
         text: as given; it alone tells two specs apart.
-        reader: how the victim's output is read; None for `duration`, the trial's wall time, which the runner
-            measures.
+        reader: how the victim's output is read; None for `duration`, the trial's wall time, and `stretch`, which
+            the runner measures.
     """
 
     text: str
@@ -30,12 +34,12 @@ class MetricSpec:
 
 
 def parse_spec(text: str) -> MetricSpec:
-    """The meaning of `duration`, a named reader, or `NAME=REGEX:lower|higher`; otherwise raises UsageError.
+    """The meaning of `duration`, `stretch`, a named reader, or `NAME=REGEX:lower|higher`; otherwise raises UsageError.
 
     REGEX is Python's, has one capture group around a number, and may itself hold `=` and `:`. `^` and `$`
     match at the ends of lines, and the last match counts.
     """
-    if text == DURATION.name:
+    if text in _MEASURED:
         return MetricSpec(text, None)
     if text in READERS:
         return MetricSpec(text, READERS[text])
@@ -49,7 +53,7 @@ def parse_spec(text: str) -> MetricSpec:
 def _metric(name: str, better: str) -> Metric:
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name for a metric", "use letters, digits, '_', '.' and '-' only")
-    if name == DURATION.name or name in READERS:
+    if name in _MEASURED or name in READERS:
         raise UsageError(f"the metric {name!r} is built in", "give the pattern's metric another name")
     if better == "lower":
         return Metric(name, "", "lower")

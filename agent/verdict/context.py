@@ -129,6 +129,7 @@ class SweepPoint:
     slowdown_pct: float
     ci95_pct: Interval | None
     fitted_pct: float | None = None  # on the rising curve nearest to all levels
+    used_cpus: float | None = None  # what the neighbours kept busy at this level
 
 
 @dataclass(frozen=True, slots=True)

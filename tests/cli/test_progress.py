@@ -8,20 +8,19 @@ from pathlib import Path
 import pytest
 
 from agent.cli.progress import describe, progress
-from agent.experiment.plan import Plan
-from agent.metrics import parse_spec
+from agent.experiment.setting import BESIDE_ALL
 from agent.statistics import Pair, decide, plan_looks
 from agent.verdict import Arm
 from tests.agent.experiment.trials import trial
 from tests.cli.running import JOSTLE, ROOT
 
-PLAN = Plan("true", ("true",), (parse_spec("duration"),), 4, 24, 1, 5.0, 600.0, None)
 SLOWED = [Pair(1.0, 2.0), Pair(1.0, 2.01), Pair(1.0, 1.99), Pair(1.01, 2.0)]
 
 
 def test_in_a_log_only_what_matters_is_a_line_and_harmless(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress(PLAN) as observer:
-        observer.trial_started(1, 0, Arm.WITH)
+    with progress() as observer:
+        observer.phase_started("warm-up", 9)
+        observer.trial_started(1, 0, BESIDE_ALL)
         observer.trial_ended(trial())
         observer.trial_ended(trial(Arm.WITH, void="neighbour-1 \x1b[2J exited with code 1"))
         observer.trial_failed(3, "the victim\nexited")
@@ -34,7 +33,7 @@ def test_in_a_log_only_what_matters_is_a_line_and_harmless(capsys: pytest.Captur
 
 
 def test_a_look_says_how_far_there_is_still_to_go(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress(PLAN) as observer:
+    with progress() as observer:
         observer.looked(decide(SLOWED[:1], "lower", 5.0, plan_looks(4, 24)), 8)
     assert capsys.readouterr().err == "inconclusive after 1 pair: slowdown 100.0 %; on to 8 pairs\n"
 
@@ -63,7 +62,7 @@ def test_on_a_terminal_there_is_a_bar_and_the_result_stays_clean(tmp_path: Path)
         shown = read_all(ours)
         out, _ = process.communicate()
     assert process.returncode == 0
-    assert b"with neighbours" in shown
+    assert b"with the neighbours" in shown
     assert b"\x1b[" in shown
     assert out.startswith(b"{")
     assert b"\x1b" not in out

@@ -1,11 +1,11 @@
-"""What a trial reads of its victim's output. Whole trials: tests/cli/test_experiment.py."""
+"""What a trial reads of its victim. Whole trials: tests/cli/test_experiment.py."""
 
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.experiment.trial import end_of
+from agent.experiment.victim import end_of
 
 
 def written(directory: Path, data: bytes) -> Path:

@@ -38,7 +38,7 @@ def test_specs_are_told_apart_by_their_text() -> None:
     ("text", "message"),
     [
         ("", "unknown metric ''"),
-        ("wkr", "unknown metric 'wkr': use duration, fio, jostle-victim, pgbench, redis-benchmark"),
+        ("wkr", "unknown metric 'wkr': use duration, stretch, fio, jostle-victim, pgbench, redis-benchmark"),
         ("=(.):lower", "'' is no name"),
         ("a b=(.):lower", "'a b' is no name"),
         ("wrk=(.):lower", "'wrk' is built in"),

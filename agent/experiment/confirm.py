@@ -1,0 +1,78 @@
+"""`--confirm`: each suspect stopped alone, several times, in rounds with trials in which all of them run."""
+
+from collections.abc import Mapping, Sequence
+
+from agent.experiment.existing import ExistingCgroup, Freezable, find_cgroup, freezable
+from agent.experiment.rounds import FEWEST_ROUNDS, Design, Rounds
+from agent.experiment.setting import BESIDE_ALL, Setting
+from agent.statistics import Plan as Looks
+from agent.statistics import secondary_effects
+from agent.verdict import Aggressor, Arm, Confirmation
+from collectors.hierarchy import CgroupLayout
+from collectors.sched import is_within
+from probes.errors import JostleError
+
+# Somebody who is charged with less is not worth being stopped.
+LEAST_SUSPECT_PCT = 5.0
+
+
+def bystanders(
+    aggressors: Sequence[Aggressor],
+    neighbours: Sequence[str],
+    victim: ExistingCgroup | None,
+    layout: CgroupLayout,
+) -> list[Freezable]:
+    """Those aggressors that are none of the neighbours, and may be frozen."""
+    found: list[Freezable] = []
+    for aggressor in aggressors:
+        path = aggressor.cgroup
+        related = any(is_within(path, other) or is_within(other, path) for other in neighbours)
+        # What is no cgroup (`kernel`, `other`) has no path.
+        if related or not path.startswith("/") or aggressor.share_pct < LEAST_SUSPECT_PCT:
+            continue
+        try:
+            found.append(freezable(find_cgroup(path, layout), victim, layout))
+        except JostleError:
+            continue  # what must not or cannot be frozen is left alone: nobody asked for this one
+    return found
+
+
+def confirmation(suspects: Sequence[str], pairs: int, seed: int) -> Design:
+    """The rounds to run; `suspects` are cgroup paths."""
+    settings = (BESIDE_ALL, *map(stopped, suspects))
+    return Design("each suspect stopped alone", settings, max(pairs, FEWEST_ROUNDS), f"{seed} confirm")
+
+
+def stopped(suspect: str) -> Setting:
+    """The setting in which one suspect alone does not run."""
+    return Setting(Arm.WITH, stopped=suspect)
+
+
+def confirmations(rounds: Rounds, names: Mapping[str, str], threshold_pct: float) -> tuple[Confirmation, ...]:
+    """Each suspect's own effect, the largest first: how much slower the victim is when it runs beside the others too.
+
+    The intervals hold together with 95 % (Bonferroni), however many suspects there are. Empty without a round.
+    """
+    if not rounds.whole:
+        return ()
+    pairs = {path: (rounds.pairs(stopped(path), BESIDE_ALL), rounds.better) for path in names}
+    effects = secondary_effects(pairs, threshold_pct, Looks((len(rounds.whole),)))
+    found = [
+        Confirmation(path, names[path], effect.slowdown_pct, effect.ci95_pct, effect.pairs)
+        for path, effect in effects.items()
+    ]
+    return tuple(sorted(found, key=lambda entry: -entry.slowdown_pct))
+
+
+def in_words(confirmed: Sequence[Confirmation]) -> str:
+    """The clause for the reason."""
+    sure = [entry for entry in confirmed if entry.ci95_pct is not None and entry.ci95_pct[0] > 0]
+    if not sure:
+        return "stopping each suspect alone confirms none of them"
+    first = sure[0]
+    low, high = first.ci95_pct or (first.slowdown_pct, first.slowdown_pct)
+    others = f", and {len(sure) - 1} more" if len(sure) > 1 else ""
+    return (
+        f"stopping {first.name} alone confirms it (its own effect {first.slowdown_pct:.1f} %, "
+        f"interval {low:.1f} to {high:.1f} %){others}"
+    )

@@ -1,0 +1,46 @@
+"""What the blocks of an experiment say beyond the effect: whose doing it is, where the time went, who took it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.attribution import attribute, leaf
+from agent.experiment.decomposition import aggressor_shares, cause_shares
+from agent.experiment.trial import TrialResult
+from agent.statistics import Decision
+from agent.verdict import Aggressor, Cause, CauseKind, Conclusion
+
+Blocks = Sequence[tuple[TrialResult, TrialResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The conclusion with its causes and aggressors; both empty when the victim was not slowed."""
+
+    conclusion: Conclusion
+    causes: tuple[Cause, ...]
+    aggressors: tuple[Aggressor, ...]
+
+
+def find(blocks: Blocks, decision: Decision, neighbours: Mapping[str, str]) -> Findings:
+    """Findings of at least one block; `neighbours` has the display name of each one's cgroup."""
+    slowed = decision.effect.slowdown_pct > 0
+    shares = cause_shares(blocks) if slowed else []
+    causes = tuple(Cause(CauseKind(share.cause), share.share_pct, share.ci95_pct) for share in shares)
+    return Findings(
+        conclusion=attribute(decision.verdict, causes),
+        causes=causes,
+        aggressors=_aggressors(blocks, causes, neighbours) if slowed else (),
+    )
+
+
+def _aggressors(
+    blocks: Blocks, causes: Sequence[Cause], neighbours: Mapping[str, str]
+) -> tuple[Aggressor, ...]:
+    by_cause = {cause.cause: cause.share_pct for cause in causes}
+    found = aggressor_shares(blocks, by_cause, list(neighbours))
+    return tuple(
+        Aggressor(
+            share.cgroup, neighbours.get(share.cgroup, leaf(share.cgroup)), share.share_pct, share.cause
+        )
+        for share in found
+    )

@@ -1,0 +1,84 @@
+"""A CPU quota for the time of a trial: v2's `cpu.max`, v1's `cpu.cfs_quota_us`.
+
+Source: Documentation/scheduler/sched-bwc.rst. A quota is at least 1 ms per period, of 100 ms unless the cgroup has
+another.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.experiment.janitor import Janitor
+from collectors.readings import Missing, parse_count, read_text
+from probes.errors import HostError
+
+DEFAULT_PERIOD_US = 100_000
+LEAST_QUOTA_US = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The quota of one cgroup, as it was found.
+
+    Attributes:
+        file: What holds it.
+        text: What stands in it.
+        period_us: The period that it counts in.
+        cpus: How many CPUs its processes may use: those they may run on, and no more than the quota found.
+    """
+
+    file: Path
+    text: str
+    period_us: int
+    cpus: float
+
+    @contextlib.contextmanager
+    def capped(self, cpus: float, janitor: Janitor) -> Iterator[None]:
+        """At most `cpus` CPUs within, as it was found afterwards.
+
+        Raises:
+            JostleError: It cannot be written.
+        """
+        quota_us = max(LEAST_QUOTA_US, round(cpus * self.period_us))
+        during = f"{quota_us} {self.period_us}" if self.file.name == "cpu.max" else str(quota_us)
+        with janitor.changed(self.file, during, self.text):
+            yield
+
+
+def find_quota(path: str, directories: Iterable[Path], allowed_cpus: int) -> Quota:
+    """The quota of a cgroup whose processes may run on `allowed_cpus` CPUs.
+
+    Raises:
+        HostError: None of its directories has one.
+    """
+    for directory in directories:
+        v2, v1 = read_text(directory / "cpu.max"), read_text(directory / "cpu.cfs_quota_us")
+        if not isinstance(v2, Missing):
+            limit, _, length = v2.partition(" ")
+            return _quota(directory / "cpu.max", v2, limit, length, allowed_cpus)
+        if not isinstance(v1, Missing):
+            period = read_text(directory / "cpu.cfs_period_us")
+            return _quota(directory / "cpu.cfs_quota_us", v1, v1, period, allowed_cpus)
+    raise HostError(
+        f"the CPU use of the cgroup {path} cannot be capped: it has neither cpu.max nor cpu.cfs_quota_us",
+        "enable the cpu controller for it (a unit: systemctl set-property --runtime UNIT CPUWeight=100)",
+    )
+
+
+def cpus_allowed(pids: Iterable[int]) -> int:
+    """On how many CPUs at least one of these processes may run."""
+    allowed: set[int] = set()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            allowed |= os.sched_getaffinity(pid)
+    return len(allowed)
+
+
+def _quota(file: Path, text: str, limit: str, period: str | Missing, allowed_cpus: int) -> Quota:
+    """`limit` is `max` or -1 where there is none, which are both no count."""
+    period_us = (None if isinstance(period, Missing) else parse_count(period.strip())) or DEFAULT_PERIOD_US
+    quota_us = parse_count(limit.strip())
+    cpus = allowed_cpus if quota_us is None else min(allowed_cpus, quota_us / period_us)
+    return Quota(file, text.strip(), period_us, float(cpus))
