@@ -39,7 +39,7 @@ def summarise(run: Run) -> RunSummary:
         tier=run.meta.get("tier", "unknown"),
         cgroups=tuple(cgroups),
         self_cost=cost,
-        lost_windows=0,
+        lost_windows=int(run.meta.get("lost_windows", 0)),
         partial=run.partial,
         warnings=tuple(_warnings(run)),
         unavailable=unavailable,

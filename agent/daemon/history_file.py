@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from agent.files import cannot_write
-from agent.store.schema import migrate
+from agent.store.schema import migrate, version_of
 from probes.errors import JostleError, UsageError
 
 # 1 MiB each: the write-ahead log, and what SQLite keeps in memory.
@@ -56,9 +56,10 @@ def opened(path: Path) -> sqlite3.Connection:
     try:
         if path.stat().st_size == 0:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        _require_sound(db)
+        version_of(db)  # before anything is written: what is refused stays as it was
         for pragma in _PRAGMAS:
             db.execute(pragma)
-        _require_sound(db)
         migrate(db)
     except sqlite3.Error as error:
         db.close()

@@ -1,7 +1,7 @@
 """Windows out of the tables. Raises one of `codec.DAMAGE` where they hold what `writing` never wrote."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 from agent.store.codec import count, decode_histogram, decode_path
 from agent.store.schema import COUNTERS
@@ -11,18 +11,23 @@ from collectors.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
 EVER = (0, 2**63 - 1)
 """All time, in ns since the epoch."""
 
-WINDOW = "SELECT id, end_utc_ns, duration_ns, homeless, shed, recording FROM windows"
+_BETWEEN = "FROM windows WHERE end_utc_ns > ? AND end_utc_ns - duration_ns < ?"
 
 
-def windows(db: sqlite3.Connection, between_ns: tuple[int, int] = EVER) -> Iterator[tuple[int, SchedWindow]]:
+def windows(
+    db: sqlite3.Connection,
+    between_ns: tuple[int, int] = EVER,
+    wanted: Callable[[str], bool] = lambda _: True,
+) -> Iterator[tuple[int, SchedWindow]]:
     """(recording, window) of every window that has a part between two points of time, in the order they were written.
 
-    A window's `end_ns` is CLOCK_REALTIME here, ns since the epoch.
+    It holds the cgroups whose path is wanted. Its `end_ns` is CLOCK_REALTIME here, ns since the epoch.
     """
     paths = {number: decode_path(path) for number, path in db.execute("SELECT id, path FROM cgroups")}
-    since_ns, until_ns = between_ns
+    shown = {number for number, path in paths.items() if wanted(path)}
     rows = db.execute(
-        f"{WINDOW} WHERE end_utc_ns > ? AND end_utc_ns - duration_ns < ? ORDER BY id", (since_ns, until_ns)
+        f"SELECT id, end_utc_ns, duration_ns, homeless, shed, recording {_BETWEEN} ORDER BY id",
+        between_ns,
     ).fetchall()
     for number, end_ns, duration_ns, homeless, shed, recording in rows:
         yield (
@@ -30,7 +35,7 @@ def windows(db: sqlite3.Connection, between_ns: tuple[int, int] = EVER) -> Itera
             SchedWindow(
                 end_ns=count(end_ns),
                 duration_ns=max(1, count(duration_ns)),
-                cgroups=_cgroups(db, number, paths),
+                cgroups=_cgroups(db, number, paths, shown),
                 cpus=_cpus(db, number),
                 homeless=count(homeless),
                 shed=tuple(shed.split()),
@@ -44,7 +49,20 @@ def facts(db: sqlite3.Connection, recordings: Sequence[int]) -> dict[str, str]:
     return {key: value for recording, key, value in rows if recording in recordings}
 
 
-def _cgroups(db: sqlite3.Connection, window: int, paths: Mapping[int, str]) -> dict[str, CgroupWindow]:
+def count_windows(db: sqlite3.Connection, between_ns: tuple[int, int]) -> int:
+    """How many windows `windows` would give."""
+    return count(db.execute(f"SELECT count(*) {_BETWEEN}", between_ns).fetchone()[0])
+
+
+def span_ns(db: sqlite3.Connection) -> tuple[int, int] | None:
+    """Begin and end of all that there is, in ns since the epoch."""
+    begin, end = db.execute("SELECT min(end_utc_ns - duration_ns), max(end_utc_ns) FROM windows").fetchone()
+    return None if end is None else (count(begin), count(end))
+
+
+def _cgroups(
+    db: sqlite3.Connection, window: int, paths: Mapping[int, str], shown: Container[int]
+) -> dict[str, CgroupWindow]:
     waits: dict[int, dict[str, WaitFor]] = {}
     for victim, aggressor, wait_ns, preemptions in db.execute(
         "SELECT victim, aggressor, wait_ns, preemptions FROM waits WHERE window = ?", (window,)
@@ -61,6 +79,7 @@ def _cgroups(db: sqlite3.Connection, window: int, paths: Mapping[int, str]) -> d
             f"SELECT cgroup, histogram, {', '.join(COUNTERS)} FROM sched WHERE window = ?",  # noqa: S608  our names
             (window,),
         )
+        if cgroup in shown
     }
 
 

@@ -1,6 +1,7 @@
 """Observations to hand to a sink."""
 
 from agent.daemon.sinks import Health, Observation
+from agent.detection.event import Event
 from collectors.sched import CgroupWindow
 from tests.agent.experiment.trials import window
 
@@ -28,3 +29,7 @@ def observation(number: int, *cgroups: CgroupWindow, health: Health = HEALTH) ->
         sched=window(*cgroups, duration_s=WINDOW_S),
         health=health,
     )
+
+
+def event(victim: str) -> Event:
+    return Event(1, victim, "wait_per_run", "threshold", None, 2.0, (), ())

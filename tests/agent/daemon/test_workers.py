@@ -12,7 +12,7 @@ from agent.daemon.sinks import Observation
 from agent.daemon.workers import Workers
 from agent.detection.event import Event
 from probes.errors import JostleError
-from tests.agent.daemon.observations import observation
+from tests.agent.daemon.observations import event, observation
 from tests.cli.running import eventually
 
 SECONDS = 60.0  # to give up after, never to wait for
@@ -71,10 +71,6 @@ def has_taken(sink: Recorded, number: int) -> bool:
 def has_tried(workers: Workers, number: int) -> bool:
     (health,) = workers.health()
     return health.taken + health.lost == number
-
-
-def event(victim: str) -> Event:
-    return Event(1, victim, "wait_per_run", "threshold", None, 2.0, (), ())
 
 
 @pytest.fixture
