@@ -47,7 +47,7 @@ class Bar(Observer):
     def trial_ended(self, result: TrialResult) -> None:
         """Advance, unless it has to be repeated."""
         self._pace.trial_ended(time.monotonic())
-        if result.void:
+        if result.void and result.index:
             say(f"trial {result.index} is void and will be repeated: {result.void}")
         else:
             self.progress.advance(self._task)

@@ -19,8 +19,8 @@ class Lines(Observer):
             say(f"{what}: {trials} trials")
 
     def trial_ended(self, result: TrialResult) -> None:
-        """Only a void trial is."""
-        if result.void:
+        """Only a void trial is, and not the warm-up, which counts for nothing anyhow."""
+        if result.void and result.index:
             say(f"trial {result.index} is void and will be repeated: {result.void}")
 
     def trial_failed(self, index: int, why: str) -> None:
