@@ -12,9 +12,12 @@ from agent.self_cost import measure
 from collectors import sched
 from collectors.sched import CgroupWindow, SchedWindow
 from probes.errors import UsageError
+from probes.snapshot import Snapshot
 
 # Ends the recording when it returns true; waits at most this many seconds itself.
 WaitFor = Callable[[float], bool]
+# What makes a window, with the snapshots before and after it, complete.
+Complete = Callable[[SchedWindow, Snapshot, Snapshot], SchedWindow]
 # No window of less than this at the end, when the interval's sum misses the duration by a rounding error.
 _SLIVER_S = 1e-3
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 0.05, 3600.0
@@ -51,12 +54,13 @@ def windows(
     duration_s: float | None,
     ended: WaitFor,
     begun: Callable[[], object] = lambda: None,
+    complete: Complete = lambda window, before, after: window,  # noqa: ARG005  nothing to add
 ) -> Iterator[SchedWindow]:
     """Windows of `interval_s` until `duration_s` is over (None: no end) or `ended` says so; the last may be short.
 
     The schedule is kept by the clock, so a slow reading does not push the later ones back. The first window, and
     one in CHECK_EVERY after it, measures what the probe costs; the governor acts on it. `begun` is called once,
-    when the first window has begun.
+    when the first window has begun; `complete` makes of each window, and the snapshots around it, what is handed out.
     """
     probe = governor.probe
     before = probe.read()
@@ -74,7 +78,7 @@ def windows(
         window = sched.window(before, after)
         if meter is not None:
             governor.measured(meter, window)
-        yield window
+        yield complete(window, before, after)
         if over:
             return
         before = after

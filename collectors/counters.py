@@ -1,11 +1,11 @@
-"""Counters per cgroup and window: instructions per cycle, and misses per 1,000 instructions.
+"""Counters per cgroup: instructions per cycle, and misses per 1,000 instructions.
 
 Where a PMU has fewer registers than events, the kernel lets them take turns and a count is scaled up by the time
 it was wanted over the time it ran (perf_event_open(2)). Below MIN_RUNNING_RATIO too much is guessed, and no
 figure is derived from it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from collectors.readings import Missing
@@ -34,13 +34,14 @@ PER_INSTRUCTIONS = 1000
 
 IPC, MISS_RATES = "ipc", "cache, TLB and branch misses"
 
+_NOTHING = Reading(0, 0, 0)
 NOT_ASKED_FOR = Missing("not counted in this recording")
 DID_NOT_RUN = Missing("the cgroup did not run in this window")
 
 
 @dataclass(frozen=True, slots=True)
-class CounterWindow:
-    """One cgroup in one window, all its CPUs together, kernel and user.
+class CounterFigures:
+    """One cgroup over some time, all its CPUs together, kernel and user.
 
     Counts are scaled to the whole time. Misses are per 1,000 instructions: of loads in the last-level cache and
     the TLBs, and of predicted branches. `running_ratio` is of the event that was counted least of the time: at 1
@@ -57,30 +58,26 @@ class CounterWindow:
     running_ratio: float | Missing
 
 
-def window(before: Snapshot, after: Snapshot) -> dict[str, CounterWindow]:
-    """The counters of every cgroup that ran between two snapshots, by its path; of all, where nothing is counted.
+def grown(before: Snapshot, after: Snapshot) -> dict[str, dict[str, Reading]]:
+    """What each event counted between two snapshots, by path and name, of the cgroups that ran.
 
     On hybrid hosts a v2 and a v1 cgroup may have one path: they are shown as one, as in `collectors.sched`.
     """
-    grown: dict[str, dict[str, Reading]] = {}
+    found: dict[str, dict[str, Reading]] = {}
     for key, counters in after.counters.items():
-        path = after.paths.get(key, OTHER)
         growth = _growth(before.counters.get(key, {}), counters)
-        grown[path] = _add(grown[path], growth) if path in grown else growth
-    missing = {name: missing_because(refusal) for name, refusal in after.uncounted.items()}
-    return {
-        path: figures({**missing, **counts})
-        for path, counts in grown.items()
-        if not counts or any(reading.enabled_ns for reading in counts.values())
-    }
+        if any(reading.enabled_ns for reading in growth.values()):
+            path = after.paths.get(key, OTHER)
+            found[path] = add((found[path], growth)) if path in found else growth
+    return found
 
 
-def figures(counts: Mapping[str, Reading | Missing]) -> CounterWindow:
-    """What the counts of one window, by event name, amount to."""
+def figures(counts: Mapping[str, Reading | Missing]) -> CounterFigures:
+    """What the counts of some time, by event name, amount to."""
     found = {event: counts.get(event.name, NOT_ASKED_FOR) for event in WANTED}
     instructions, cycles = found[INSTRUCTIONS], found[CYCLES]
     ratios = [running_ratio(reading) for reading in found.values() if isinstance(reading, Reading)]
-    return CounterWindow(
+    return CounterFigures(
         instructions=scaled(instructions),
         cycles=scaled(cycles),
         ipc=_quotient(instructions, cycles),
@@ -90,6 +87,16 @@ def figures(counts: Mapping[str, Reading | Missing]) -> CounterWindow:
         branch_misses=_quotient(found[BRANCH_MISSES], instructions, PER_INSTRUCTIONS),
         running_ratio=min(ratios) if ratios else scaled(instructions),
     )
+
+
+def add(counts: Iterable[Mapping[str, Reading]]) -> dict[str, Reading]:
+    """The sum of counts, by event name."""
+    total: dict[str, Reading] = {}
+    for each in counts:
+        for name, b in each.items():
+            a = total.get(name, _NOTHING)
+            total[name] = Reading(a.value + b.value, a.enabled_ns + b.enabled_ns, a.running_ns + b.running_ns)
+    return total
 
 
 def running_ratio(reading: Reading) -> float:
@@ -106,11 +113,6 @@ def scaled(reading: Reading | Missing) -> int | Missing:
     if reading.running_ns <= 0:
         return Missing("the event never had a counter: others hold them all", "stop other users of the PMU")
     return round(reading.value / running_ratio(reading))
-
-
-def missing_because(refusal: Refusal) -> Missing:
-    """A refusal as a missing value."""
-    return Missing(refusal.reason, refusal.remedy)
 
 
 def signals(refusals: Mapping[Event, Refusal | None] | None = None) -> list[Signal]:
@@ -137,8 +139,7 @@ def _missing(name: str, refusal: Refusal) -> Signal:
 
 
 def _growth(before: Mapping[str, Reading], after: Mapping[str, Reading]) -> dict[str, Reading]:
-    zero = Reading(0, 0, 0)
-    return {name: _less(reading, before.get(name, zero)) for name, reading in after.items()}
+    return {name: _less(reading, before.get(name, _NOTHING)) for name, reading in after.items()}
 
 
 def _less(after: Reading, before: Reading) -> Reading:
@@ -148,14 +149,6 @@ def _less(after: Reading, before: Reading) -> Reading:
         max(0, after.enabled_ns - before.enabled_ns),
         max(0, after.running_ns - before.running_ns),
     )
-
-
-def _add(left: Mapping[str, Reading], right: Mapping[str, Reading]) -> dict[str, Reading]:
-    return {
-        name: Reading(a.value + b.value, a.enabled_ns + b.enabled_ns, a.running_ns + b.running_ns)
-        for name, a in left.items()
-        if (b := right.get(name))
-    }
 
 
 def _quotient(count: Reading | Missing, by: Reading | Missing, factor: int = 1) -> float | Missing:

@@ -1,15 +1,17 @@
 """Scheduler windows: what each cgroup ran, waited and was preempted between two snapshots of the probe."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
 from typing import NamedTuple
 
 from collectors import histogram
 from collectors.hierarchy import CgroupLayout, walk
+from collectors.signal_window import SignalWindow
 from probes.errors import HostError
 from probes.layout import KEY_V1
+from probes.perf_event import Event
 from probes.sched import Identity, SchedProbe
 from probes.snapshot import CpuFigures, Figures, PairFigures, Snapshot
 
@@ -69,6 +71,7 @@ class SchedWindow:
     """All cgroups and CPUs in one window that ended at `end_ns` (CLOCK_MONOTONIC).
 
     `shed` names what the probe left out in it to keep its budget, `homeless` counts cgroups that had no slot.
+    `signals` is what else was read for it, None where nothing was.
     """
 
     end_ns: int
@@ -77,6 +80,7 @@ class SchedWindow:
     cpus: tuple[CpuWindow, ...]
     homeless: int
     shed: tuple[str, ...] = ()
+    signals: SignalWindow | None = None
 
 
 _NO_PAIR = PairFigures(0, 0)
@@ -106,13 +110,13 @@ def list_cgroups(layout: CgroupLayout) -> Iterator[tuple[int, str]]:
         yield from ((cgroup.id | KEY_V1, cgroup.path) for cgroup in walk(layout.v1_mounts["cpu"]))
 
 
-def open_probe(layout: CgroupLayout) -> SchedProbe:
-    """The scheduler probe, attached, for this host's hierarchies.
+def open_probe(layout: CgroupLayout, events: Sequence[Event] = ()) -> SchedProbe:
+    """The scheduler probe, attached, for this host's hierarchies; it counts these events per cgroup where it can.
 
     Raises:
         HostError: See `SchedProbe`.
     """
-    return SchedProbe(identity_of(layout), lambda: list_cgroups(layout))
+    return SchedProbe(identity_of(layout), lambda: list_cgroups(layout), events=events)
 
 
 def window(before: Snapshot, after: Snapshot) -> SchedWindow:

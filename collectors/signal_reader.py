@@ -34,6 +34,7 @@ from collectors.signal_window import (
 NEVER_READ = Missing("was not read at the beginning of the window")
 # Files that stay open between two readings, of 12 per cgroup: half of what a process may usually have open.
 MOST_OPEN = 512
+MOST = 2**63 - 1
 _COUNTED = CgroupSignals._fields[1:]
 
 
@@ -114,7 +115,9 @@ class _Missing:
 
     def or_none(self, name: str, figure: int | Missing) -> int | None:
         if not isinstance(figure, Missing):
-            return figure
+            if figure <= MOST:
+                return figure
+            figure = Missing(f"{figure} is more than anything can count in a window")
         self._why.setdefault(name, figure)
         self._counts[name] = self._counts.get(name, 0) + 1
         return None
@@ -130,7 +133,7 @@ def _cgroup(before: CgroupFigures | None, after: CgroupFigures, missing: _Missin
         return CgroupSignals(limit_cpus, *(missing.or_none(name, NEVER_READ) for name in _COUNTED))
     grown = [
         new - old
-        if new.__class__ is int and old.__class__ is int and new >= old  # numbers both
+        if new.__class__ is int and old.__class__ is int and 0 <= new - old <= MOST
         else missing.or_none(name, _grown(old, new))
         for name, old, new in zip(_COUNTED, before[1:], after[1:], strict=True)
     ]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from collectors.workloads import Workload
 from probes.perf_event import Reading
 
 
@@ -87,6 +88,7 @@ class SignalWindow:
     Attributes:
         cgroups: By path.
         host: Of the host.
+        names: Which workload each of these cgroups is.
         counters: Growth of each event that is counted, by path and the event's name; see `collectors.counters`.
         missing: Why figures are None, by their name; of a CPU's as `cpu.steal_ns`, of the host's as
             `host.io_some_ns`, of resctrl's as `cache.total_bytes`, of an event's as `counters.cycles`.
@@ -94,5 +96,6 @@ class SignalWindow:
 
     cgroups: Mapping[str, CgroupSignals]
     host: HostSignals
+    names: Mapping[str, Workload] = field(default_factory=dict)
     counters: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
     missing: Mapping[str, Absence] = field(default_factory=dict)

@@ -4,7 +4,7 @@ The tier stands in every recording and verdict. In `schedstat` there is the sum 
 histogram and nobody to blame: all waiting is unattributed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic_ns
@@ -17,6 +17,7 @@ from collectors.sched import open_probe
 from collectors.schedstat import SchedstatTally, TaskTimes
 from probes.bpf_syscall import RunStats
 from probes.layout import NR_BUCKETS
+from probes.perf_event import Event
 from probes.snapshot import Figures, Snapshot
 
 Tier = Literal["ebpf", "schedstat"]
@@ -42,13 +43,13 @@ class Source(Protocol):
         """Leave out the first `level` steps of `probes.sched.SHEDDING_ORDER`."""
 
 
-def open_source(layout: CgroupLayout, tier: Tier) -> Source:
-    """The source of a tier, at work.
+def open_source(layout: CgroupLayout, tier: Tier, events: Sequence[Event] = ()) -> Source:
+    """The source of a tier, at work; with eBPF it counts these events per cgroup where it can.
 
     Raises:
         HostError: This host does not allow it.
     """
-    return open_probe(layout) if tier == "ebpf" else SchedstatSource(layout)
+    return open_probe(layout, events) if tier == "ebpf" else SchedstatSource(layout)
 
 
 @dataclass(slots=True)

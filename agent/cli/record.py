@@ -17,13 +17,18 @@ from agent.experiment.janitor import Janitor
 from agent.experiment.plan import require_runnable
 from agent.experiment.process import Command, Output, start, wait_for_first
 from agent.experiment.trial_cgroups import Workspace
+from agent.files import raise_file_limit
 from agent.host import describe_host
 from agent.interrupts import Interrupted, Interrupts
 from agent.runfile import Notes, RunWriter, pack, read_run
 from agent.summarise import summarise
+from collectors.counters import WANTED
 from collectors.hierarchy import CgroupLayout, detect_layout
+from collectors.sched import SchedWindow
+from collectors.signal_gatherer import SignalGatherer
 from collectors.source import Tier, open_source
 from probes.loader import require_privilege
+from probes.snapshot import Snapshot
 
 _COMMAND_GRACE_S = 1.0
 EPILOG = "Example: jostle record -d 60 -o before.run   or   jostle record -- make -j4"
@@ -41,6 +46,7 @@ class Options:
     command_output: Output
     budget_pct: float
     tier: Tier
+    counters: bool
 
     def __post_init__(self) -> None:
         if self.duration_s is not None:
@@ -87,6 +93,9 @@ def record(
         float,
         typer.Option(metavar="PCT", help="Above this share of the host leave out blame, then histograms."),
     ] = DEFAULT_BUDGET_PCT,
+    no_counters: Annotated[
+        bool, typer.Option("--no-counters", help="Leave the hardware counters (IPC, misses) out.")
+    ] = False,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON document.")
     ] = False,
@@ -102,6 +111,7 @@ def record(
         command_output=2 if json_output else None,  # standard output is the document's alone
         budget_pct=max_overhead,
         tier=tier,
+        counters=not no_counters,
     )
     with Interrupts() as interrupts:
         _record(options, interrupts)
@@ -136,13 +146,17 @@ def _record(options: Options, interrupts: Interrupts) -> None:
     }
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(RunWriter(options.output, meta))
-        governor = Governor(stack.enter_context(open_source(layout, options.tier)), options.budget_pct)
-        if not options.command:
-            _write_windows(options, writer, governor, [], interrupts)
-        else:
+        source = stack.enter_context(open_source(layout, options.tier, WANTED if options.counters else ()))
+        governor = Governor(source, options.budget_pct)
+        commands = []
+        if options.command:
             command = stack.enter_context(_held(text, layout, options.command_output))
             writer.note("command_cgroup", command.group.path)
-            _write_windows(options, writer, governor, [command], interrupts)
+            commands = [command]
+        # The command is there already, and keeps the limit that it was given.
+        gatherer = stack.enter_context(SignalGatherer(layout, most_open=raise_file_limit() // 2))
+        _write_windows(options, writer, governor, gatherer, commands, interrupts)
+        for command in commands:
             _tell_end(text, command)
         if interrupts.requested and not options.open_ended:
             writer.keep_partial()
@@ -151,7 +165,12 @@ def _record(options: Options, interrupts: Interrupts) -> None:
 
 
 def _write_windows(
-    options: Options, writer: RunWriter, governor: Governor, commands: list[Command], interrupts: Interrupts
+    options: Options,
+    writer: RunWriter,
+    governor: Governor,
+    gatherer: SignalGatherer,
+    commands: list[Command],
+    interrupts: Interrupts,
 ) -> None:
     def ended(seconds: float) -> bool:
         try:
@@ -159,14 +178,18 @@ def _write_windows(
         except Interrupted:
             return True
 
+    def complete(window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
+        return gatherer.complete(recorder.matching(window, options.globs), before, after)
+
     def begun() -> None:
+        gatherer.begin(lambda path: not options.globs or recorder.matches(path, options.globs))
         for command in commands:
             command.release()
         if options.open_ended:
             say(f"Recording to {options.output}; Ctrl-C ends it.")
 
-    for window in recorder.windows(governor, options.interval_s, options.duration_s, ended, begun):
-        writer.append(recorder.matching(window, options.globs))
+    for window in recorder.windows(governor, options.interval_s, options.duration_s, ended, begun, complete):
+        writer.append(window)
         if governor.cost is not None:
             writer.note("self_cost", pack(governor.cost))
         if governor.warnings:

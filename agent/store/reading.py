@@ -5,6 +5,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 from agent.store.codec import count, decode_histogram, decode_path
 from agent.store.schema import COUNTERS
+from agent.store.signal_reading import names, signals_of
 from collectors.histogram import EDGES_NS
 from collectors.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
 
@@ -25,6 +26,7 @@ def windows(
     """
     paths = {number: decode_path(path) for number, path in db.execute("SELECT id, path FROM cgroups")}
     shown = {number for number, path in paths.items() if wanted(path)}
+    named = names(db, paths)
     rows = db.execute(
         f"SELECT id, end_utc_ns, duration_ns, homeless, shed, recording {_BETWEEN} ORDER BY id",
         between_ns,
@@ -39,6 +41,7 @@ def windows(
                 cpus=_cpus(db, number),
                 homeless=count(homeless),
                 shed=tuple(shed.split()),
+                signals=signals_of(db, number, SignalNames(paths, shown, named)),
             ),
         )
 

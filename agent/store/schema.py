@@ -25,7 +25,16 @@ COUNTERS = (
     "preempted_throttled",
 )
 
-PER_WINDOW = ("sched", "waits", "cpus", "events")
+HOST_PRESSURE = ("cpu_some_ns", "cpu_full_ns", "memory_some_ns", "memory_full_ns", "io_some_ns", "io_full_ns")
+WORKLOAD = (
+    *("kind", "name", "inner", "systemd_unit", "container_id", "runtime"),
+    *("pod_uid", "pod_name", "namespace", "container_name", "qos_class"),
+)
+
+PER_WINDOW = (
+    *("sched", "waits", "cpus", "events"),
+    *("signals", "cpu_signals", "host_signals", "cache_signals", "counters", "missing"),
+)
 """The tables whose rows belong to one window, by a column `window`: they go when their window does."""
 
 _TABLES_1 = f"""
@@ -69,7 +78,53 @@ CREATE TABLE events (
 CREATE INDEX events_by_window ON events (window);
 """
 
-_STEPS = (_TABLES_1, _RECORDINGS_2)
+_FIGURES_3 = (
+    *("nr_periods", "nr_throttled", "throttled_own_ns", "throttled_ancestors_ns", "throttled_any_ns"),
+    *HOST_PRESSURE,
+    *("file_refaults", "anon_refaults", "scanned_pages", "reclaimed_pages", "major_faults"),
+    *("memory_high_events", "memory_max_events", "oom_kills"),
+    *("read_bytes", "written_bytes", "reads", "writes"),
+)
+_PER_WINDOW_3 = "window INTEGER NOT NULL REFERENCES windows"
+# What kernel files and counters say beside the scheduler: see collectors/signal_window.py. NULL: there is no figure,
+# and `missing` says why.
+_SIGNALS_3 = f"""
+CREATE TABLE signals (
+    {_PER_WINDOW_3}, cgroup INTEGER NOT NULL REFERENCES cgroups, limit_cpus REAL,
+    {", ".join(f"{name} INTEGER" for name in _FIGURES_3)}, PRIMARY KEY (window, cgroup)
+) WITHOUT ROWID;
+CREATE TABLE cpu_signals (
+    {_PER_WINDOW_3}, cpu INTEGER NOT NULL, steal_ns INTEGER, irq_ns INTEGER, softirq_ns INTEGER, frequency_khz INTEGER,
+    PRIMARY KEY (window, cpu)
+) WITHOUT ROWID;
+CREATE TABLE host_signals (
+    window INTEGER PRIMARY KEY REFERENCES windows, {", ".join(f"{name} INTEGER" for name in HOST_PRESSURE)}
+);
+CREATE TABLE cache_signals (
+    {_PER_WINDOW_3}, resctrl_group TEXT NOT NULL, domain INTEGER NOT NULL,
+    occupancy_bytes INTEGER, total_bytes INTEGER, local_bytes INTEGER, PRIMARY KEY (window, resctrl_group, domain)
+) WITHOUT ROWID;
+CREATE TABLE counters (
+    {_PER_WINDOW_3}, cgroup INTEGER NOT NULL REFERENCES cgroups, event TEXT NOT NULL,
+    value INTEGER NOT NULL, enabled_ns INTEGER NOT NULL, running_ns INTEGER NOT NULL,
+    PRIMARY KEY (window, cgroup, event)
+) WITHOUT ROWID;
+CREATE TABLE reasons (
+    id INTEGER PRIMARY KEY, reason TEXT NOT NULL, remedy TEXT NOT NULL, UNIQUE (reason, remedy)
+);
+CREATE TABLE missing (
+    {_PER_WINDOW_3}, figure TEXT NOT NULL, reason INTEGER NOT NULL REFERENCES reasons, figures INTEGER NOT NULL,
+    PRIMARY KEY (window, figure)
+) WITHOUT ROWID;
+CREATE INDEX missing_by_reason ON missing (reason);
+CREATE TABLE workloads (
+    cgroup INTEGER PRIMARY KEY REFERENCES cgroups, kind TEXT NOT NULL, name TEXT NOT NULL, inner TEXT NOT NULL,
+    systemd_unit TEXT, container_id TEXT, runtime TEXT, pod_uid TEXT, pod_name TEXT, namespace TEXT,
+    container_name TEXT, qos_class TEXT
+);
+"""
+
+_STEPS = (_TABLES_1, _RECORDINGS_2, _SIGNALS_3)
 VERSION = len(_STEPS)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from agent.store.codec import encode_histogram, encode_path
 from agent.store.schema import COUNTERS, PER_WINDOW
+from agent.store.signal_writing import SignalWriter
 from collectors.sched import SchedWindow
 
 # In how many windows a cgroup's `last_window` is renewed once: to renew it in each would double what is written.
@@ -19,6 +20,7 @@ class WindowWriter:
         self._recording = recording
         # (id, last_window) of the cgroups of the latest window: no more, as cgroups come and go for months.
         self._known: dict[str, tuple[int, int]] = {}
+        self._signals = SignalWriter(db)
 
     def insert(self, window: SchedWindow, end_utc_ns: int) -> int:
         """Insert one window; its number."""
@@ -35,11 +37,14 @@ class WindowWriter:
             "INSERT INTO cpus VALUES (?, ?, ?, ?, ?)",
             [(number, cpu, c.running, c.waiting, c.switches) for cpu, c in enumerate(window.cpus)],
         )
+        if window.signals is not None:
+            self._signals.insert(number, window.signals, ids)
         return number
 
     def forget(self) -> None:
         """To be called when a transaction with an `insert` in it was rolled back."""
         self._known = {}
+        self._signals.forget()
 
     def _ids(self, window: SchedWindow, number: int) -> dict[str, int]:
         """The id of each name in a window."""
@@ -72,7 +77,12 @@ def prune(db: sqlite3.Connection, oldest: int) -> None:
         db.execute(f"DELETE FROM {table} WHERE window < ?", (oldest,))  # noqa: S608  our names
     db.execute("DELETE FROM windows WHERE id < ?", (oldest,))
     db.execute("DELETE FROM facts WHERE recording < (SELECT recording FROM windows ORDER BY id LIMIT 1)")
-    db.execute("DELETE FROM cgroups WHERE last_window + ? <= ?", (NOTED_EVERY, oldest))
+    gone = "SELECT id FROM cgroups WHERE last_window + ? <= ?"
+    db.execute(f"DELETE FROM workloads WHERE cgroup IN ({gone})", (NOTED_EVERY, oldest))  # noqa: S608  our own text
+    db.execute(f"DELETE FROM cgroups WHERE id IN ({gone})", (NOTED_EVERY, oldest))  # noqa: S608  our own text
+    db.execute(
+        "DELETE FROM reasons WHERE NOT EXISTS (SELECT 1 FROM missing WHERE missing.reason = reasons.id)"
+    )
 
 
 def _sched_rows(number: int, window: SchedWindow, ids: dict[str, int]) -> Iterator[tuple[object, ...]]:

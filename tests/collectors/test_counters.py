@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors import counters
-from collectors.counters import CounterWindow, figures, running_ratio, scaled, window
+from collectors.counters import CounterFigures, add, figures, grown, running_ratio, scaled
 from collectors.readings import Missing
 from collectors.signals import Signal
 from probes.perf_event import (
@@ -65,7 +65,7 @@ def snapshot(
 
 
 def test_figures_of_counters_that_always_ran() -> None:
-    assert figures(ALL_COUNTED) == CounterWindow(
+    assert figures(ALL_COUNTED) == CounterFigures(
         instructions=2_000_000,
         cycles=1_000_000,
         ipc=2.0,
@@ -121,7 +121,8 @@ def test_no_figure_of_any_two_snapshots_is_negative(drawn: list[Reading]) -> Non
     before, after = (
         snapshot({1: dict(zip(ALL_COUNTED, half, strict=True))}) for half in (drawn[:6], drawn[6:])
     )
-    for found in window(before, after).values():
+    for counts in grown(before, after).values():
+        found = figures(counts)
         for field in fields(found):
             value = getattr(found, field.name)
             assert isinstance(value, Missing) or value >= 0
@@ -132,31 +133,36 @@ def test_a_window_is_the_difference_of_its_snapshots() -> None:
     after = snapshot(
         {1: {name: Reading(r.value + 7, 2 * SECOND, 2 * SECOND) for name, r in ALL_COUNTED.items()}}
     )
-    assert window(before, after) == {"/1": figures(ALL_COUNTED)}
+    assert grown(before, after) == {"/1": ALL_COUNTED}
 
 
 def test_a_new_cgroup_counts_from_0_and_an_idle_one_is_left_out() -> None:
     idle = {2: {name: full(5) for name in ALL_COUNTED}}
-    found = window(snapshot(idle), snapshot({1: ALL_COUNTED, **idle}))
-    assert found == {"/1": figures(ALL_COUNTED)}
+    found = grown(snapshot(idle), snapshot({1: ALL_COUNTED, **idle}))
+    assert found == {"/1": ALL_COUNTED}
 
 
 def test_two_hierarchies_with_one_path_are_shown_as_one() -> None:
     both = snapshot({1: ALL_COUNTED, 2: ALL_COUNTED}, paths={1: "/a", 2: "/a"})
-    found = window(snapshot({}), both)["/a"]
+    found = figures(grown(snapshot({}), both)["/a"])
     assert (found.instructions, found.ipc) == (4_000_000, 2.0)
 
 
+def test_figures_of_a_stretch_are_those_of_its_sum() -> None:
+    half = {name: Reading(r.value // 2, SECOND // 2, SECOND // 2) for name, r in ALL_COUNTED.items()}
+    assert add((half, half)) == ALL_COUNTED
+    assert add(()) == {}
+
+
 def test_without_a_pmu_every_figure_says_so() -> None:
-    host = snapshot({1: {}}, uncounted={event.name: NO_PMU for event in counters.WANTED})
-    found = window(host, host)["/1"]
+    found = figures(dict.fromkeys((event.name for event in counters.WANTED), NO_PMU_HERE))
     assert {getattr(found, field.name) for field in fields(found)} == {NO_PMU_HERE}
 
 
 def test_one_event_that_is_not_counted_takes_nothing_else_away() -> None:
-    counted = {name: reading for name, reading in ALL_COUNTED.items() if name != "LLC-load-misses"}
-    found = window(snapshot({}), snapshot({1: counted}, uncounted={"LLC-load-misses": NOT_COUNTED}))["/1"]
-    assert found.llc_misses == Missing(NOT_COUNTED.reason)
+    refused = Missing(NOT_COUNTED.reason)
+    found = figures({**ALL_COUNTED, "LLC-load-misses": refused})
+    assert found.llc_misses == refused
     assert (found.ipc, found.branch_misses) == (2.0, 5.0)
 
 

@@ -1,0 +1,95 @@
+"""The signals of windows out of their tables. Raises one of `codec.DAMAGE` where they hold what was never written."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from agent.store.codec import count
+from agent.store.schema import HOST_PRESSURE, WORKLOAD
+from collectors.signal_window import (
+    Absence,
+    CacheSignals,
+    CgroupSignals,
+    CpuSignals,
+    HostSignals,
+    SignalWindow,
+)
+from collectors.workloads import Workload
+from probes.perf_event import Reading
+
+Row = tuple[Any, ...]
+
+
+def names(db: sqlite3.Connection, paths: Mapping[int, str]) -> dict[str, Workload]:
+    """The workload of every cgroup that was named, by path."""
+    columns = ", ".join(WORKLOAD)
+    rows = db.execute(f"SELECT cgroup, {columns} FROM workloads")  # noqa: S608  our names
+    return {
+        paths[cgroup]: Workload(path=paths[cgroup], **dict(zip(WORKLOAD, row, strict=True)))
+        for cgroup, *row in rows
+    }
+
+
+def signals_of(
+    db: sqlite3.Connection, window: int, paths: Mapping[int, str], named: Mapping[str, Workload]
+) -> SignalWindow | None:
+    """The signals of one window; None where none were read for it."""
+    stalled = next(_rows(db, "host_signals", HOST_PRESSURE, window), None)
+    if stalled is None:
+        return None
+    cgroups = {
+        paths[cgroup]: CgroupSignals(_limit(limit_cpus), *map(_figure, figures))
+        for cgroup, limit_cpus, *figures in _rows(db, "signals", ("cgroup", *CgroupSignals._fields), window)
+    }
+    return SignalWindow(
+        cgroups=cgroups,
+        host=HostSignals(
+            cpus={
+                cpu: CpuSignals(*map(_figure, figures))
+                for cpu, *figures in _rows(db, "cpu_signals", ("cpu", *CpuSignals._fields), window)
+            },
+            pressure=dict(zip(HOST_PRESSURE, map(_figure, stalled), strict=True)),
+            caches=_caches(db, window),
+        ),
+        names={path: named[path] for path in cgroups if path in named},
+        counters=_counters(db, window, paths),
+        missing=_missing(db, window),
+    )
+
+
+def _rows(db: sqlite3.Connection, table: str, columns: tuple[str, ...], window: int) -> Iterator[Row]:
+    return db.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE window = ?", (window,))  # noqa: S608  our names
+
+
+def _caches(db: sqlite3.Connection, window: int) -> dict[str, dict[int, CacheSignals]]:
+    found: dict[str, dict[int, CacheSignals]] = {}
+    columns = ("resctrl_group", "domain", *CacheSignals._fields)
+    for group, domain, *figures in _rows(db, "cache_signals", columns, window):
+        found.setdefault(group, {})[domain] = CacheSignals(*map(_figure, figures))
+    return found
+
+
+def _counters(db: sqlite3.Connection, window: int, paths: Mapping[int, str]) -> dict[str, dict[str, Reading]]:
+    found: dict[str, dict[str, Reading]] = {}
+    columns = ("cgroup", "event", "value", "enabled_ns", "running_ns")
+    for cgroup, event, *figures in _rows(db, "counters", columns, window):
+        found.setdefault(paths[cgroup], {})[event] = Reading(*map(count, figures))
+    return found
+
+
+def _missing(db: sqlite3.Connection, window: int) -> dict[str, Absence]:
+    columns = ("figure", "reasons.reason", "remedy", "figures")
+    rows = _rows(db, "missing JOIN reasons ON missing.reason = reasons.id", columns, window)
+    return {name: Absence(reason, remedy or None, count(figures)) for name, reason, remedy, figures in rows}
+
+
+def _figure(value: object) -> int | None:
+    return None if value is None else count(value)
+
+
+def _limit(value: object) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, float) or not value >= 0:
+        raise TypeError(f"{value!r} is no limit")
+    return value
