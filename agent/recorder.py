@@ -54,6 +54,7 @@ def windows(
     duration_s: float | None,
     ended: WaitFor,
     begun: Callable[[], object] = lambda: None,
+    *,
     complete: Complete = lambda window, before, after: window,  # noqa: ARG005  nothing to add
 ) -> Iterator[SchedWindow]:
     """Windows of `interval_s` until `duration_s` is over (None: no end) or `ended` says so; the last may be short.

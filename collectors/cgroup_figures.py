@@ -3,7 +3,8 @@
 On a hybrid host a cgroup of one path is a directory in each hierarchy, and each file is read where its controller is.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +20,18 @@ from collectors.kernel_files import (
     close_all,
 )
 from collectors.readings import Missing
-from collectors.throttling import LOCAL_FILE, NO_CONTROLLER, Control, ControlFiles, tightest
+from collectors.throttling import (
+    LOCAL_FILE,
+    NO_CONTROLLER,
+    UNLIMITED,
+    Control,
+    ControlFiles,
+    tightest,
+)
 
 V1_HAS_NO_PRESSURE = Missing("v1 cgroups have no pressure", "mount cgroup v2")
 NO_MEMORY = Missing("no mounted cgroup hierarchy has the memory controller", "mount the memory controller")
+_NO_STAMPS: Mapping[str, object] = {}
 NO_IO = Missing("no mounted cgroup hierarchy has the io controller", "mount the io controller")
 
 
@@ -82,10 +91,15 @@ class CgroupReader:
         self._files: dict[str, Sequence[PooledFile | AbsentFile]] = {}
         self._lineages: dict[str, list[str]] = {}
 
-    def read(self, paths: Iterable[str]) -> dict[str, CgroupFigures]:
-        """One pass: the figures of these cgroups now. What the last pass read and this one does not is let go."""
+    def read(
+        self, paths: Iterable[str], stamps: Mapping[str, object] = _NO_STAMPS
+    ) -> dict[str, CgroupFigures]:
+        """One pass: the figures of these cgroups now. What the last pass read and this one does not is let go.
+
+        `stamps` has those of `psi.Calm`, by the name of a file's first figure.
+        """
         controls: dict[str, Control] = {}
-        found = {path: self._read(path, controls) for path in paths}
+        found = {path: self._read(path, controls, stamps) for path in paths}
         for path in self._files.keys() - found.keys():
             close_all(self._files.pop(path))
             del self._lineages[path]
@@ -97,7 +111,7 @@ class CgroupReader:
         """Close every file; may be called twice."""
         self.read(())
 
-    def _read(self, path: str, controls: dict[str, Control]) -> CgroupFigures:
+    def _read(self, path: str, controls: dict[str, Control], stamps: Mapping[str, object]) -> CgroupFigures:
         files = self._files.get(path)
         if files is None:
             self._lineages[path] = lineage(path)
@@ -108,8 +122,11 @@ class CgroupReader:
                 for place in self._places
                 for spec in place.files
             ]
-        counted = [figure for file in files for figure in file.read()]
-        return CgroupFigures(*self._throttling(path, controls), *counted)
+        throttling = self._throttling(path, controls)
+        # Without a limit nothing is throttled, and the first file need not be read again.
+        stamps = {**stamps, LOCAL_FILE.figures[0]: UNLIMITED if throttling[0] == inf else None}
+        counted = [figure for file in files for figure in file.read(stamps.get(file.spec.figures[0]))]
+        return CgroupFigures(*throttling, *counted)
 
     def _throttling(self, path: str, controls: dict[str, Control]) -> Figures:
         """The first five figures."""

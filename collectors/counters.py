@@ -7,6 +7,7 @@ figure is derived from it.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from collectors.readings import Missing
 from collectors.sched import OTHER
@@ -64,12 +65,17 @@ def grown(before: Snapshot, after: Snapshot) -> dict[str, dict[str, Reading]]:
     On hybrid hosts a v2 and a v1 cgroup may have one path: they are shown as one, as in `collectors.sched`.
     """
     found: dict[str, dict[str, Reading]] = {}
-    for key, counters in after.counters.items():
+    for key, counters in after.counters.items() if _is_counting(after) else ():
         growth = _growth(before.counters.get(key, {}), counters)
         if any(reading.enabled_ns for reading in growth.values()):
             path = after.paths.get(key, OTHER)
             found[path] = add((found[path], growth)) if path in found else growth
     return found
+
+
+def _is_counting(snapshot: Snapshot) -> bool:
+    """Whether there is an event: every cgroup has the same ones."""
+    return any(islice(snapshot.counters.values(), 1))
 
 
 def figures(counts: Mapping[str, Reading | Missing]) -> CounterFigures:

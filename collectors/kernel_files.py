@@ -21,6 +21,9 @@ MAX_BYTES = 32 << 10
 # Gone while its descriptor was open: its cgroup was removed. A new one may have its name.
 _GONE = (errno.ENODEV, errno.ESRCH)
 _NEVER_WAS = (errno.ENOENT, errno.ENOTDIR)
+# A file that is not there is looked for again once in so many readings: a controller is enabled seldom, and looking
+# takes four times as long as reading.
+_LOOK_AGAIN = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,34 +77,56 @@ class FilePool:
 
 
 class PooledFile:
-    """One file. `exists` says whether it was there when it was last read."""
+    """One file. `exists` says whether it was there when it was last looked for."""
 
-    __slots__ = ("_content", "_descriptor", "_directory", "_figures", "_pool", "exists", "path", "spec")
+    __slots__ = (
+        *("_absent", "_content", "_descriptor", "_directory", "_figures", "_pool", "_stamp"),
+        *("exists", "path", "spec"),
+    )
 
     def __init__(self, pool: FilePool, spec: KernelFile, directory: str) -> None:
         self._pool = pool
         self._directory = directory
         self._descriptor = -1
-        self._content = b""
-        self._figures: Figures | None = None
+        self._content: bytes | None = None
+        self._figures: Figures = ()
+        self._stamp: object = None
+        self._absent = 0
         self.spec = spec
         self.path = f"{directory}/{spec.names[0]}"
         self.exists = True
 
-    def read(self) -> Figures:
-        """The figures now: each a number, or why there is none."""
+    def read(self, stamp: object = None) -> Figures:
+        """The figures now: each a number, or why there is none.
+
+        While a `stamp` other than None is the one of the last reading, the figures are known to be what they were.
+        """
+        if self._figures and self._is_known(stamp):
+            return self._figures
         try:
             content = self._read()
         except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
-            self.close()
-            self.exists = not (isinstance(error, OSError) and error.errno in _NEVER_WAS)
-            self._figures = None
-            return (missing_because(self.path, error),) * len(self.spec.figures)
-        self.exists = True
-        if content != self._content or self._figures is None:
+            self._figures = self._failed(error)
+            return self._figures
+        if content != self._content:
             self._content = content
             self._figures = self._parse(content)
+        self.exists = True
+        self._stamp = stamp
         return self._figures
+
+    def _is_known(self, stamp: object) -> bool:
+        if self._absent:
+            self._absent -= 1
+            return True
+        return stamp is not None and stamp == self._stamp
+
+    def _failed(self, error: OSError | ValueError) -> Figures:
+        self.close()
+        self.exists = not (isinstance(error, OSError) and error.errno in _NEVER_WAS)
+        self._absent = _LOOK_AGAIN if not self.exists and self._content is None else 0
+        self._content = self._stamp = None
+        return (missing_because(self.path, error),) * len(self.spec.figures)
 
     def close(self) -> None:
         """Give the descriptor back; may be called twice, and the file may be read again."""
@@ -151,7 +176,7 @@ class AbsentFile:
     spec: KernelFile
     why: Missing
 
-    def read(self) -> Figures:
+    def read(self, _stamp: object = None) -> Figures:
         """Why there are no figures."""
         return (self.why,) * len(self.spec.figures)
 

@@ -19,7 +19,7 @@ from collectors.cpu_time import HostCpuTime, cpu_time_within, read_cpu_time
 from collectors.frequency import CpuClock, FrequencyReader, frequency_khz
 from collectors.hierarchy import CgroupLayout
 from collectors.kernel_files import Figure
-from collectors.psi import host_pressure
+from collectors.psi import Calm, host_pressure
 from collectors.readings import Missing, delta
 from collectors.resctrl import Groups, bandwidth_within, read_resctrl
 from collectors.signal_window import (
@@ -60,6 +60,7 @@ class SignalReader:
         self._root = root
         self._cgroups = CgroupReader(layout, most_open)
         self._frequency = FrequencyReader(root)
+        self._calm = Calm()
 
     def __enter__(self) -> "SignalReader":
         return self
@@ -76,12 +77,13 @@ class SignalReader:
 
     def read(self, paths: Iterable[str]) -> SignalReading:
         """The figures of these cgroups, and of the host, now. Never fails for what a file holds."""
+        now_ns, pressure = monotonic_ns(), host_pressure(self._root)
         return SignalReading(
-            monotonic_ns=monotonic_ns(),
-            cgroups=self._cgroups.read(paths),
+            monotonic_ns=now_ns,
+            cgroups=self._cgroups.read(paths, self._calm.stamps(pressure, now_ns)),
             cpu_time=read_cpu_time(self._root),
             clocks=self._frequency.read(),
-            pressure=host_pressure(self._root),
+            pressure=pressure,
             caches=read_resctrl(self._root),
         )
 
@@ -118,8 +120,10 @@ class _Missing:
             if figure <= MOST:
                 return figure
             figure = Missing(f"{figure} is more than anything can count in a window")
-        self._why.setdefault(name, figure)
-        self._counts[name] = self._counts.get(name, 0) + 1
+        if name in self._counts:
+            self._counts[name] += 1
+        else:
+            self._why[name], self._counts[name] = figure, 1
         return None
 
     def absences(self) -> dict[str, Absence]:
@@ -134,7 +138,7 @@ def _cgroup(before: CgroupFigures | None, after: CgroupFigures, missing: _Missin
     grown = [
         new - old
         if new.__class__ is int and old.__class__ is int and 0 <= new - old <= MOST
-        else missing.or_none(name, _grown(old, new))
+        else missing.or_none(name, new if isinstance(new, Missing) else _grown(old, new))
         for name, old, new in zip(_COUNTED, before[1:], after[1:], strict=True)
     ]
     return CgroupSignals(limit_cpus, *grown)

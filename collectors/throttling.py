@@ -89,21 +89,30 @@ LOCAL_FILE = KernelFile(("cpu.stat.local",), ("throttled_any_ns",), _local)
 
 
 class ControlFiles:
-    """The files of the cpu controller in one cgroup."""
+    """The files of the cpu controller in one cgroup.
+
+    Most cgroups have no limit. While there is none its counters stand still, and only the limit is read.
+    """
 
     def __init__(self, pool: FilePool, directory: str, *, v1: bool) -> None:
         self.files: Sequence[PooledFile] = [
             pool.file(spec, directory) for spec in (V1_FILES if v1 else V2_FILES)
         ]
         self._v1 = v1
+        self._latest: Control | None = None
 
     def read(self) -> Control:
         """What they say now."""
-        quota, period, *counters = (figure for file in self.files for figure in file.read())
-        limit_file, stat_file = self.files[0], self.files[-1]
-        if not (self._v1 or limit_file.exists) and stat_file.exists:
+        limit_file, *other_files = self.files
+        limit = limit_file.read()
+        if limit[0] == NO_QUOTA and self._latest is not None and self._latest.limit_cpus == inf:
+            return self._latest
+        figures = [*limit, *(figure for file in other_files for figure in file.read())]
+        quota, period, *counters = figures
+        self._latest = Control(limit_cpus(quota, period), *counters)
+        if not (self._v1 or limit_file.exists) and other_files[-1].exists:
             return UNLIMITED
-        return Control(limit_cpus(quota, period), *counters)
+        return self._latest
 
 
 def limit_cpus(quota_us: Figure, period_us: Figure) -> Figure:

@@ -188,7 +188,9 @@ def _write_windows(
         if options.open_ended:
             say(f"Recording to {options.output}; Ctrl-C ends it.")
 
-    for window in recorder.windows(governor, options.interval_s, options.duration_s, ended, begun, complete):
+    for window in recorder.windows(
+        governor, options.interval_s, options.duration_s, ended, begun, complete=complete
+    ):
         writer.append(window)
         if governor.cost is not None:
             writer.note("self_cost", pack(governor.cost))

@@ -5,9 +5,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import fields, replace
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,10 +18,21 @@ from hypothesis import strategies as st
 
 from agent.runfile import Notes, Run, RunWriter, pack, read_run
 from agent.store.codec import decode_histogram, encode_histogram
+from agent.store.schema import HOST_PRESSURE, WORKLOAD
 from agent.verdict import Host
 from collectors.histogram import EDGES_NS
 from collectors.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
+from collectors.signal_window import (
+    Absence,
+    CacheSignals,
+    CgroupSignals,
+    CpuSignals,
+    HostSignals,
+    SignalWindow,
+)
+from collectors.workloads import Workload, identify
 from probes.errors import JostleError, UsageError
+from probes.perf_event import Reading
 from tests.agent.experiment.trials import cgroup, window
 from tests.agent.summaries import HOST
 
@@ -37,17 +51,61 @@ def cgroups(draw: st.DrawFn, path: str) -> CgroupWindow:
     return replace(whole, **figures)  # type: ignore[arg-type]  # counters only
 
 
+figures = st.none() | counts
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5)
+names = st.sampled_from(["reads", "cpu.steal_ns", "counters.cycles"])
+
+
+def some(kind: type[Any]) -> st.SearchStrategy[Any]:
+    """Named tuples of figures, of which the limit is a float."""
+    fields = {name: figures for name in kind._fields if name != "limit_cpus"}
+    limit = (
+        {"limit_cpus": st.none() | st.just(inf) | st.floats(0.01, 99)} if "limit_cpus" in kind._fields else {}
+    )
+    return st.builds(kind, **fields, **limit)
+
+
+@st.composite
+def signals(draw: st.DrawFn, ran: list[str]) -> SignalWindow:
+    chosen = st.sets(st.sampled_from(ran)) if ran else st.just(set())
+    return SignalWindow(
+        cgroups={path: draw(some(CgroupSignals)) for path in draw(chosen)},
+        host=HostSignals(
+            cpus=draw(st.dictionaries(st.integers(0, 9), some(CpuSignals), max_size=2)),
+            pressure={name: draw(figures) for name in HOST_PRESSURE},
+            caches=draw(
+                st.dictionaries(
+                    texts,
+                    st.dictionaries(st.integers(0, 9), some(CacheSignals), min_size=1, max_size=2),
+                    max_size=2,
+                )
+            ),
+        ),
+        counters={
+            path: draw(
+                st.dictionaries(texts, st.builds(Reading, counts, counts, counts), min_size=1, max_size=2)
+            )
+            for path in draw(chosen)
+        },
+        missing=draw(
+            st.dictionaries(names, st.builds(Absence, texts, st.none() | texts, counts), max_size=2)
+        ),
+    )
+
+
 @st.composite
 def windows(draw: st.DrawFn) -> SchedWindow:
+    ran = sorted(draw(st.sets(paths, max_size=3)))
     return SchedWindow(
         end_ns=draw(counts),
         duration_ns=draw(st.integers(1, 2**62)),
-        cgroups={path: draw(cgroups(path)) for path in draw(st.sets(paths, max_size=3))},
+        cgroups={path: draw(cgroups(path)) for path in ran},
         cpus=tuple(
             draw(st.lists(st.builds(CpuWindow, st.floats(0, 1), st.floats(0, 99), counts), max_size=3))
         ),
         homeless=draw(counts),
         shed=tuple(draw(st.sets(st.sampled_from(["blame", "histograms"])))),
+        signals=draw(st.none() | signals(ran)),
     )
 
 
@@ -76,6 +134,35 @@ def test_any_windows_are_read_as_they_were_written(recorded: list[SchedWindow]) 
     assert timeless(run) == [replace(each, end_ns=0) for each in recorded]
     assert run.meta["tier"] == "ebpf"
     assert not run.partial
+
+
+def test_the_tables_have_the_columns_of_the_records(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(write(tmp_path / "a.run", window()))) as db:
+        for table, kind in (
+            ("signals", CgroupSignals),
+            ("cpu_signals", CpuSignals),
+            ("cache_signals", CacheSignals),
+        ):
+            columns = [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
+            assert columns[-len(kind._fields) :] == list(kind._fields)
+    assert {"path", *WORKLOAD} == {field.name for field in fields(Workload)}
+
+
+def test_a_window_says_whose_cgroups_they_are(tmp_path: Path) -> None:
+    path = "/kubepods/burstable/pod1b2c3d4e-5f60-4718-92a3-b4c5d6e7f801"
+    ran = CgroupSignals(*(None,) * len(CgroupSignals._fields))
+    named = SignalWindow(
+        {path: ran, "/x\udcff": ran},
+        HostSignals({}, dict.fromkeys(HOST_PRESSURE)),
+        names={path: identify(path), "/x\udcff": identify("/x\udcff")},
+        missing={"reads": Absence("/x\udcff does not exist", None, 1)},
+    )
+    recorded = replace(window(cgroup(path=path), cgroup(path="/x\udcff")), signals=named)
+    found = [each.signals for each in read_run(write(tmp_path / "a.run", recorded, recorded)).windows]
+    assert found[0] is not None
+    assert found[0].names[path] == named.names[path]
+    assert found[0].names["/x\udcff"].name == "/x\ufffd"  # no UTF-8
+    assert found[0] == found[1]
 
 
 @given(histograms)
