@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 from agent.store.codec import count, decode_histogram, decode_path
 from agent.store.schema import COUNTERS
-from agent.store.signal_reading import names, signals_of
+from agent.store.signal_reading import Cgroups, names, signals_of
 from collectors.histogram import EDGES_NS
 from collectors.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
 
@@ -41,7 +41,7 @@ def windows(
                 cpus=_cpus(db, number),
                 homeless=count(homeless),
                 shed=tuple(shed.split()),
-                signals=signals_of(db, number, SignalNames(paths, shown, named)),
+                signals=signals_of(db, number, Cgroups(paths, shown, named)),
             ),
         )
 

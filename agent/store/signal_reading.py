@@ -1,8 +1,8 @@
 """The signals of windows out of their tables. Raises one of `codec.DAMAGE` where they hold what was never written."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Container, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from agent.store.codec import count
 from agent.store.schema import HOST_PRESSURE, WORKLOAD
@@ -20,6 +20,14 @@ from probes.perf_event import Reading
 Row = tuple[Any, ...]
 
 
+class Cgroups(NamedTuple):
+    """The path of each cgroup by its number, those that are wanted, and the workload of each path that was named."""
+
+    paths: Mapping[int, str]
+    shown: Container[int]
+    named: Mapping[str, Workload]
+
+
 def names(db: sqlite3.Connection, paths: Mapping[int, str]) -> dict[str, Workload]:
     """The workload of every cgroup that was named, by path."""
     columns = ", ".join(WORKLOAD)
@@ -30,16 +38,15 @@ def names(db: sqlite3.Connection, paths: Mapping[int, str]) -> dict[str, Workloa
     }
 
 
-def signals_of(
-    db: sqlite3.Connection, window: int, paths: Mapping[int, str], named: Mapping[str, Workload]
-) -> SignalWindow | None:
+def signals_of(db: sqlite3.Connection, window: int, known: Cgroups) -> SignalWindow | None:
     """The signals of one window; None where none were read for it."""
     stalled = next(_rows(db, "host_signals", HOST_PRESSURE, window), None)
     if stalled is None:
         return None
     cgroups = {
-        paths[cgroup]: CgroupSignals(_limit(limit_cpus), *map(_figure, figures))
+        known.paths[cgroup]: CgroupSignals(_limit(limit_cpus), *map(_figure, figures))
         for cgroup, limit_cpus, *figures in _rows(db, "signals", ("cgroup", *CgroupSignals._fields), window)
+        if cgroup in known.shown
     }
     return SignalWindow(
         cgroups=cgroups,
@@ -51,8 +58,8 @@ def signals_of(
             pressure=dict(zip(HOST_PRESSURE, map(_figure, stalled), strict=True)),
             caches=_caches(db, window),
         ),
-        names={path: named[path] for path in cgroups if path in named},
-        counters=_counters(db, window, paths),
+        names={path: known.named[path] for path in cgroups if path in known.named},
+        counters=_counters(db, window, known),
         missing=_missing(db, window),
     )
 
@@ -69,11 +76,12 @@ def _caches(db: sqlite3.Connection, window: int) -> dict[str, dict[int, CacheSig
     return found
 
 
-def _counters(db: sqlite3.Connection, window: int, paths: Mapping[int, str]) -> dict[str, dict[str, Reading]]:
+def _counters(db: sqlite3.Connection, window: int, known: Cgroups) -> dict[str, dict[str, Reading]]:
     found: dict[str, dict[str, Reading]] = {}
     columns = ("cgroup", "event", "value", "enabled_ns", "running_ns")
     for cgroup, event, *figures in _rows(db, "counters", columns, window):
-        found.setdefault(paths[cgroup], {})[event] = Reading(*map(count, figures))
+        if cgroup in known.shown:
+            found.setdefault(known.paths[cgroup], {})[event] = Reading(*map(count, figures))
     return found
 
 
