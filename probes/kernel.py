@@ -33,9 +33,8 @@ REQUIRED = (
     Member("task_struct_run_delay", (("task_struct", "sched_info.run_delay"),), "CONFIG_SCHED_INFO=y"),
     Member("task_struct_last_arrival", (("task_struct", "sched_info.last_arrival"),), "CONFIG_SCHED_INFO=y"),
     Member("task_struct_last_queued", (("task_struct", "sched_info.last_queued"),), "CONFIG_SCHED_INFO=y"),
-    # Renamed by 2f064a59a11f (5.14), with a new type.
-    Member("task_struct_last_arrival", (("task_struct", "sched_info.last_arrival"),), "CONFIG_SCHED_INFO=y"),
     Member("task_struct_on_rq", (("task_struct", "on_rq"),)),
+    # Renamed by 2f064a59a11f (5.14), with a new type.
     Member("task_struct_state", (("task_struct", "__state"), ("task_struct", "state"))),
     Member("cfs_rq_rq", (("cfs_rq", "rq"),), "CONFIG_FAIR_GROUP_SCHED=y"),
     Member("rq_clock", (("rq", "clock"),)),
@@ -65,6 +64,8 @@ THROTTLED_TIME = Member(
 # task's own state (e1fad12dcb66, 6.18).
 THROTTLED_SINCE = Member("cfs_rq_throttled_since", (("cfs_rq", "throttled_clock_self"),))
 THROTTLED_TASK = Member("task_struct_throttled", (("task_struct", "throttled"),))
+# Whether a sleeper is still on its queue: 152e11f6df29 (6.12).
+SCHED_DELAYED = Member("task_struct_sched_delayed", (("task_struct", "se.sched_delayed"),))
 # The difference of the run queue's two clocks is what interrupts and the hypervisor took
 # (update_rq_clock_task(), kernel/sched/core.c); without either accounting it is always 0, so not read.
 STOLEN_ACCOUNTING = (("rq", "prev_irq_time"), ("rq", "prev_steal_time_rq"))
@@ -113,6 +114,7 @@ def describe(*, typed: bool = True) -> Kernel:
         throttling = _add_optional(btf, offsets, THROTTLE_COUNT, THROTTLED_TIME)
         _add_optional(btf, offsets, THROTTLED_SINCE)
         _add_optional(btf, offsets, THROTTLED_TASK)
+        _add_optional(btf, offsets, SCHED_DELAYED)
         stolen = any(btf.offset(*place) is not None for place in STOLEN_ACCOUNTING)
         stolen = stolen and _add_optional(btf, offsets, CLOCK_TASK)
         params = btf.tracepoint_params("sched_switch")

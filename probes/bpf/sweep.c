@@ -20,41 +20,28 @@ static __always_inline void acquaint(struct departure *left, u64 task, u32 pid)
 	left->pid = pid;
 }
 
-int on_task(u64 *ctx)
+/*
+ * Asleep, whatever last_queued says: since delayed dequeue (152e11f6df29, 6.12) a sleeper that is moved to another
+ * CPU before it is taken off its queue keeps the last_queued of that move until it next runs. The kernel's run_delay
+ * then holds the sleep as well; here it counts from the last sweep before the wakeup on.
+ */
+static __always_inline bool is_asleep(u64 task)
 {
-	u64 task = ctx[1]; /* struct bpf_iter__task: meta, task */
-	if (!task)
-		return 0;
-	u64 cfs_rq = load64(task, OFF_task_struct_cfs_rq);
-	u64 rq = load64(cfs_rq, OFF_cfs_rq_rq);
-	u32 cpu = load32(rq, OFF_rq_cpu);
-	u32 sweep = SWEEP_ROW;
-	struct row *ran = rows.lookup(&cpu), *row = rows.lookup(&sweep);
-	if (!ran || !row || cpu >= NR_CPUS || ran->attached == 0)
-		return 0;
-	u64 now = load64(rq, OFF_rq_clock);
-	if (now > ran->clock)
-		ran->clock = now;
+#ifdef OFF_task_struct_sched_delayed
+	if (load8(task, OFF_task_struct_sched_delayed))
+		return 1;
+#endif
+	return load32(task, OFF_task_struct_on_rq) == 0;
+}
 
-	u64 queued = load64(task, OFF_task_struct_last_queued);
-	u32 pid = load32(task, OFF_task_struct_pid), index = pid & (NR_DEPARTURES - 1);
-	struct departure *left = departures.lookup(&index);
-	if (left && queued == 0)
-		acquaint(left, task, pid);
-	if (!left || queued == 0 || queued >= now)
-		return 0;
-	u32 slot = slot_of_task(task, pid);
-	struct slot_stats *stats = stats_of(SWEEP_ROW, slot);
-	if (!stats || slot == SLOT_IDLE)
-		return 0;
-
-	struct wait wait = wait_of(task, left, pid, queued, now, ran->attached);
-	if (load64(task, OFF_task_struct_last_queued) != queued) /* it has just arrived, so run_delay holds the wait */
-		return 0;
-	u64 new_ns = less(wait.total_ns, wait.settled_ns);
-	u64 here_ns = less(now, wait.from);
+/* Counts what a waiting task has waited since it was last counted, and charges it. */
+static __always_inline void count_waiting(u64 task, struct wait *wait, struct slot_stats *stats, struct row *ran,
+					  struct row *row, u32 cpu, u32 slot, u64 cfs_rq, u64 queued, u64 now)
+{
+	u64 new_ns = less(wait->total_ns, wait->settled_ns);
+	u64 here_ns = less(now, wait->from);
 	stats->wait_ns += new_ns;
-	if (wait.preempted)
+	if (wait->preempted)
 		stats->preempt_wait_ns += new_ns;
 	if (new_ns > here_ns)
 		stats->migrated_ns += new_ns - here_ns;
@@ -69,20 +56,57 @@ int on_task(u64 *ctx)
 		quiet_from = local->throttle_start;
 		quiet_to = throttle_end(local, cfs_rq);
 	}
-	stats->throttled_ns += overlap(wait.from, now, quiet_from, quiet_to);
+	stats->throttled_ns += overlap(wait->from, now, quiet_from, quiet_to);
 #endif
-	ran->swept_wait_ns += here_ns - overlap(wait.from, now, quiet_from, quiet_to);
+	ran->swept_wait_ns += here_ns - overlap(wait->from, now, quiet_from, quiet_to);
 	if (ran->shed & SHED_BLAME)
-		stats->overrun_ns += here_ns - overlap(wait.from, now, quiet_from, quiet_to);
+		stats->overrun_ns += here_ns - overlap(wait->from, now, quiet_from, quiet_to);
 	else
-		charge_slices(cpu, ran->head, row, SWEEP_ROW, stats, slot, wait.from, now, quiet_from, quiet_to);
+		charge_slices(cpu, ran->head, row, SWEEP_ROW, stats, slot, wait->from, now, quiet_from, quiet_to);
+}
 
+int on_task(u64 *ctx)
+{
+	u64 task = ctx[1]; /* struct bpf_iter__task: meta, task */
+	if (!task)
+		return 0;
+	u32 pid = load32(task, OFF_task_struct_pid), index = pid & (NR_DEPARTURES - 1);
+	struct departure *left = departures.lookup(&index);
+	u64 queued = load64(task, OFF_task_struct_last_queued);
+	if (left && queued == 0)
+		acquaint(left, task, pid);
+	u64 cfs_rq = load64(task, OFF_task_struct_cfs_rq);
+	u64 rq = load64(cfs_rq, OFF_cfs_rq_rq);
+	u32 cpu = load32(rq, OFF_rq_cpu);
+	u32 sweep = SWEEP_ROW;
+	struct row *ran = rows.lookup(&cpu), *row = rows.lookup(&sweep);
+	if (!ran || !row || cpu >= NR_CPUS || ran->attached == 0)
+		return 0;
+	u64 now = load64(rq, OFF_rq_clock);
+	if (now > ran->clock)
+		ran->clock = now;
+
+	if (!left || queued == 0 || queued >= now)
+		return 0;
+	u32 slot = slot_of_task(task, pid);
+	struct slot_stats *stats = stats_of(SWEEP_ROW, slot);
+	if (!stats || slot == SLOT_IDLE)
+		return 0;
+
+	struct wait wait = wait_of(task, left, pid, queued, now, ran->attached);
+	bool asleep = is_asleep(task);
+	if (load64(task, OFF_task_struct_last_queued) != queued) /* it has just arrived, so run_delay holds the wait */
+		return 0;
+	if (!asleep)
+		count_waiting(task, &wait, stats, ran, row, cpu, slot, cfs_rq, queued, now);
 	if (left->pid != pid) { /* a new task that has never run, or one that left before the probe came */
 		left->pid = pid;
 		left->involuntary = 0;
 		left->run_delay_ns = load64(task, OFF_task_struct_pcount) ? load64(task, OFF_task_struct_run_delay) : 0;
 	}
-	left->settled_ns = wait.total_ns;
+	if (asleep)
+		left->run_delay_ns += wait.total_ns; /* so that its next wait begins here, or when it wakes */
+	left->settled_ns = asleep ? 0 : wait.total_ns;
 	left->settled = now;
 	return 0;
 }

@@ -111,19 +111,23 @@ class Group:
 
 
 class Process:
-    """A child that waits at a gate; `go` lets it do its work."""
+    """A child that waits at a gate; `go` lets it do its work.
 
-    def __init__(self, work: Work) -> None:
+    It pins itself, awake: moved by another while it falls asleep, its run_delay would hold the sleep as well.
+    """
+
+    def __init__(self, work: Work, cpus: set[int] | None = None) -> None:
         self._gate_out, self._gate_in = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            self._run(work)
+            self._run(work, cpus or os.sched_getaffinity(0))
         os.close(self._gate_out)
         eventually(lambda: self.state == "S", "the child sleeps at its gate")
         self._ended = False
 
-    def _run(self, work: Work) -> None:
+    def _run(self, work: Work, cpus: set[int]) -> None:
         try:
+            os.sched_setaffinity(0, cpus)
             os.close(self._gate_in)
             if os.read(self._gate_out, 1):
                 work()
@@ -213,10 +217,8 @@ class Situation:
 
     def process(self, work: Work, group: Group | None = None, cpus: set[int] | None = None) -> Process:
         """A process that waits at its gate inside a cgroup, pinned."""
-        process = Process(work)
+        process = Process(work, cpus)
         self.processes.append(process)
-        if cpus:
-            os.sched_setaffinity(process.pid, cpus)
         if group:
             group.take(process.pid)
             self.members.setdefault(group, []).append(process)
@@ -258,6 +260,24 @@ def idle_spin() -> None:
     """Spin under SCHED_IDLE: any normal task starves it."""
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     spin()
+
+
+# Enough to have had more than its share under SCHED_IDLE, so that its dequeue is delayed when it falls asleep.
+NAP_AFTER_NS = 3_000_000
+
+
+def idle_nap() -> None:
+    """Spin a little under SCHED_IDLE, then sleep."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    end_ns = time.process_time_ns() + 2 * NAP_AFTER_NS
+    while time.process_time_ns() < end_ns:
+        pass
+    signal.pause()
+
+
+def has_napped(process: Process, ran_ns: int) -> bool:
+    """Whether an `idle_nap` sleeps, that had run for `ran_ns` before."""
+    return process.schedstat.run_ns > ran_ns + NAP_AFTER_NS and process.state == "S"
 
 
 def ping_pong() -> tuple[Work, Work]:

@@ -172,7 +172,9 @@ def undisturbed(
             for worker, a, b in zip(workers, before_ns, after_ns, strict=True)
         ):
             return before, after
-    pytest.fail(f"in {ATTEMPTS} attempts the probe never saw every switch and agreed with schedstat on the run time")
+    pytest.fail(
+        f"in {ATTEMPTS} attempts the probe never saw every switch and agreed with schedstat on the run time"
+    )
 
 
 def unreported_switches(probe: SchedProbe) -> list[int]:

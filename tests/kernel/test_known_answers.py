@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import time
+from functools import partial
 
 import pytest
 
@@ -9,7 +11,16 @@ from collectors import sched
 from collectors.hierarchy import detect_layout
 from probes.sched import SchedProbe
 from tests.kernel.answers import SLACK_NS, assert_adds_up, assert_agrees, measure, waited_for_ns
-from tests.kernel.situations import Situation, a_cpu, idle_spin, ping_pong, spin
+from tests.kernel.situations import (
+    Situation,
+    a_cpu,
+    eventually,
+    has_napped,
+    idle_nap,
+    idle_spin,
+    ping_pong,
+    spin,
+)
 
 pytestmark = pytest.mark.kernel
 SECONDS = 3.0
@@ -196,7 +207,7 @@ def test_a_move_in_the_first_wait_of_those_who_slept_when_the_probe_came(situati
     looks = itertools.count()
 
     def move_once() -> None:
-        if next(looks) == 10:
+        if next(looks) == 50:
             for process in starved:
                 os.sched_setaffinity(process.pid, {cpus[1]})
 
@@ -204,6 +215,24 @@ def test_a_move_in_the_first_wait_of_those_who_slept_when_the_probe_came(situati
         answer = measure(late_probe, situation, SECONDS, move_once)
     for group in situation.members:
         assert_agrees(answer.of(group), answer.books[group])
+
+
+@needs_two_cpus
+def test_who_is_moved_while_falling_asleep_does_not_wait(probe: SchedProbe, situation: Situation) -> None:
+    crowd, sleepers = situation.group("crowd"), situation.group("sleepers")
+    cpus = sorted(os.sched_getaffinity(0))[-2:]
+    for cpu in cpus:
+        situation.process(spin, crowd, {cpu}).go()
+    for _ in range(3):
+        sleeper = situation.process(idle_nap, sleepers, {cpus[0]})
+        sleeper.go()
+        eventually(partial(has_napped, sleeper, sleeper.schedstat.run_ns), "it naps")
+        os.sched_setaffinity(sleeper.pid, {cpus[1]})  # while it is still on the queue, its dequeue delayed
+    before = probe.read()
+    time.sleep(1)
+    asleep = sched.window(before, probe.read())
+    assert [process.state for process in situation.members[sleepers]] == ["S"] * 3
+    assert sleepers.path not in asleep.cgroups
 
 
 def test_a_long_window_of_all_cgroups_adds_up(probe: SchedProbe, situation: Situation) -> None:
