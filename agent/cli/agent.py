@@ -1,8 +1,10 @@
 """`jostle agent`: the daemon that systemd runs."""
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -12,12 +14,16 @@ from agent.budget import Governor
 from agent.cli.output import say
 from agent.daemon import config as configuration
 from agent.daemon.config import Config
+from agent.daemon.detection import Detection
 from agent.daemon.history import History, Retention
+from agent.daemon.journal import Journal
 from agent.daemon.loop import Loop
-from agent.daemon.service import Service, Terminal
+from agent.daemon.notify import supervisor
+from agent.daemon.service import Service
 from agent.daemon.signals import Signals
 from agent.daemon.sinks import Sink
 from agent.daemon.workers import Workers
+from agent.detection.quota import binding_quota
 from agent.host import describe_host
 from agent.runfile import pack
 from collectors.hierarchy import CgroupLayout, detect_layout
@@ -49,7 +55,7 @@ def agent(
         say(f"{config or configuration.DEFAULT_PATH}: ok")
         return
     with Signals() as signals:
-        _run(wanted, config, Terminal(say), signals)
+        _run(wanted, config, supervisor(say), signals)
 
 
 def _run(config: Config, path: Path | None, service: Service, signals: Signals) -> None:
@@ -57,9 +63,7 @@ def _run(config: Config, path: Path | None, service: Service, signals: Signals) 
         require_privilege()
     layout = detect_layout()
     with contextlib.ExitStack() as stack:
-        sinks = list(
-            _sinks(config, _facts(config, layout))
-        )  # what is wrong with them is known before the probe
+        sinks = list(_sinks(config, layout))  # what is wrong with them is known before the probe
         workers = Workers(sinks, service)
         stack.callback(workers.close, _CLOSING_S)
         source = stack.enter_context(open_source(layout, cast("Tier", config.agent.tier)))
@@ -75,6 +79,9 @@ def _facts(config: Config, layout: CgroupLayout) -> Mapping[str, str]:
     }
 
 
-def _sinks(config: Config, facts: Mapping[str, str]) -> Iterator[Sink]:
+def _sinks(config: Config, layout: CgroupLayout) -> Iterator[Sink]:
     if config.history.enabled:
-        yield History(Path(config.history.path), Retention.of(config.history), facts)
+        yield History(Path(config.history.path), Retention.of(config.history), _facts(config, layout))
+    if config.detection.enabled:
+        yield Detection(config.detection, partial(binding_quota, layout))
+        yield Journal(sys.stdout)

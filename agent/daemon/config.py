@@ -1,11 +1,13 @@
 """What the daemon is told: `/etc/jostle/jostle.toml`, one record per section. docs/operating.md explains each key."""
 
 import errno
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from agent.budget import DEFAULT_BUDGET_PCT
 from agent.daemon.settings import between, matching, one_of, read, setting
+from agent.detection.rules import DEFAULT_RULES, METHODS
+from agent.detection.signals import SIGNALS
 from collectors.source import TIERS
 from probes.errors import UsageError
 
@@ -14,6 +16,7 @@ DEFAULT_PATH = Path("/etc/jostle/jostle.toml")
 _LONGEST_BYTES = 64 * 1024
 
 _GLOB = matching("a pattern such as /kubepods*", bool)
+_RECORDING = matching("the absolute path of a recording, or empty", lambda path: path[:1] in {"", "/"})
 _ABSOLUTE = matching("an absolute path", lambda path: path.startswith("/") and "\0" not in path)
 
 
@@ -41,9 +44,9 @@ class HistoryConfig:
 class RuleConfig:
     """One `[[detection.rules]]`: a signal, a method and its limit."""
 
-    signal: str = setting("wait_per_run", matching("a signal's name", bool))
-    method: str = setting("baseline", one_of("baseline", "percent", "sigma", "threshold"))
-    limit: float = setting(100.0, between(0, 1e12))
+    signal: str = setting("wait_per_run", one_of(*SIGNALS))
+    method: str = setting("sigma", one_of(*METHODS))
+    limit: float = setting(4.0, between(0, 1e12))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,12 @@ class DetectionConfig:
     enabled: bool = setting(default=True, fixed=True)
     windows: int = setting(3, between(1, 60, "windows"))
     exceeded: int = setting(2, between(1, 60, "of them"))
-    rules: tuple[RuleConfig, ...] = setting(())
+    baseline: str = setting("", _RECORDING, fixed=True)
+    rules: tuple[RuleConfig, ...] = setting(tuple(RuleConfig(*astuple(rule)) for rule in DEFAULT_RULES))
 
     def __post_init__(self) -> None:
+        if not self.baseline and any(rule.method == "baseline" for rule in self.rules):
+            raise ValueError('a rule with method = "baseline" needs a baseline = "RECORDING"')
         if self.exceeded > self.windows:
             raise ValueError(f"exceeded = {self.exceeded} cannot happen in windows = {self.windows}")
 

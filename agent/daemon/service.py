@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 # Without a watchdog the loop still looks around this often; it costs a few microseconds.
-_LOOK_AROUND_S = 60.0
+LOOK_AROUND_S = 60.0
 
 
 class Service(Protocol):
@@ -36,7 +36,7 @@ class Service(Protocol):
 class Terminal:
     """Nobody supervises: everything is a line for a person."""
 
-    alive_every_s = _LOOK_AROUND_S
+    alive_every_s = LOOK_AROUND_S
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.inform = say

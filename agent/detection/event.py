@@ -1,11 +1,29 @@
 """What a detector found, schema `jostle.event/1`: for the journal, the history and the metrics."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from agent.documents import decode, encode
 
 SCHEMA = "jostle.event/1"
+
+
+class Cause(StrEnum):
+    """What an event is put down to. Only `neighbours` blames anybody."""
+
+    NEIGHBOURS = "neighbours"
+    THROTTLED = "throttled"
+    OWN_LOAD = "own-load"
+    STEAL = "steal"
+    UNKNOWN = "unknown"
+
+
+class State(StrEnum):
+    """Whether it begins or ends."""
+
+    RAISED = "raised"
+    CLEARED = "cleared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,21 +35,39 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One cgroup's signal has left where it belongs, for long enough to be told.
+class Finding:
+    """What one gate found, as a sentence. `explains`: it explains the event, so that no neighbour is blamed.
 
-    `baseline` is what the method compared `value` with; None where it compares with a fixed limit. `suspects` is
-    empty when the gates found that no neighbour is to be blamed, and `findings` says why, one sentence each.
+    None: it could not be told.
     """
 
-    utc_ns: int  # end of the window that raised it
+    gate: str
+    explains: bool | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One cgroup's signal has left where it belongs, for long enough to be told, or has come back.
+
+    `baseline` is what is usual, by the method; None where it compares with a fixed limit. `limit` is what `value`
+    went beyond. `suspects`, the first first, are empty when a gate explains the event. When it is cleared, cause,
+    suspects and findings are those that it was raised with.
+    """
+
+    utc_ns: int  # end of the window that raised or cleared it
+    state: State
+    since_utc_ns: int  # begin of the first window beyond the limit
     victim: str
     signal: str
+    unit: str
     method: str
     baseline: float | None
-    value: float
+    limit: float
+    value: float | None  # None: cleared by silence
+    cause: Cause
     suspects: tuple[Suspect, ...]
-    findings: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
     def to_document(self) -> dict[str, Any]:
         """The document, ready for `json.dump`."""

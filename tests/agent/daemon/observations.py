@@ -1,7 +1,7 @@
 """Observations to hand to a sink."""
 
 from agent.daemon.sinks import Health, Observation
-from agent.detection.event import Event
+from agent.detection.event import Cause, Event, State, Suspect
 from collectors.sched import CgroupWindow
 from tests.agent.experiment.trials import window
 
@@ -31,5 +31,25 @@ def observation(number: int, *cgroups: CgroupWindow, health: Health = HEALTH) ->
     )
 
 
-def event(victim: str) -> Event:
-    return Event(1, victim, "wait_per_run", "threshold", None, 2.0, (), ())
+def event(
+    victim: str,
+    *,
+    state: State = State.RAISED,
+    cause: Cause = Cause.NEIGHBOURS,
+    suspects: tuple[Suspect, ...] = (),
+) -> Event:
+    return Event(
+        utc_ns=EPOCH_NS,
+        state=state,
+        since_utc_ns=EPOCH_NS - WINDOW_S * NS,
+        victim=victim,
+        signal="wait_per_run",
+        unit="s/s",
+        method="threshold",
+        baseline=None,
+        limit=1.0,
+        value=2.0,
+        cause=cause,
+        suspects=suspects,
+        findings=(),
+    )

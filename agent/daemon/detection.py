@@ -1,0 +1,49 @@
+"""The detector as a sink: every window goes in, events come out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from agent.daemon.config import Config, DetectionConfig
+from agent.daemon.sinks import Observation
+from agent.detection.baseline import read_baseline
+from agent.detection.detector import Detector, Settings
+from agent.detection.event import Event
+from agent.detection.gates import FindQuota
+from agent.detection.rules import Method, Rule
+from agent.detection.series import Persistence
+
+
+class Detection:
+    """A sink that raises events."""
+
+    name = "detection"
+
+    def __init__(self, config: DetectionConfig, find_quota: FindQuota) -> None:
+        """Read the stored baseline, if there is one.
+
+        Raises:
+            UsageError: It cannot be read.
+        """
+        baseline = read_baseline(Path(config.baseline)) if config.baseline else None
+        self._detector = Detector(settings(config), baseline, find_quota)
+
+    def take(self, observation: Observation) -> Sequence[Event]:
+        """Judge one window."""
+        return self._detector.step(observation.sched, observation.end_utc_ns)
+
+    def hear(self, event: Event) -> None:
+        """Its own: it knows."""
+
+    def reload(self, config: Config) -> None:
+        """Other rules hold from the next window on."""
+        self._detector.change(settings(config.detection))
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+def settings(config: DetectionConfig) -> Settings:
+    """What a configuration says of detection."""
+    rules = tuple(Rule(rule.signal, cast("Method", rule.method), rule.limit) for rule in config.rules)
+    return Settings(rules, Persistence(config.windows, config.exceeded))

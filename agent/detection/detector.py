@@ -1,0 +1,183 @@
+"""The detector: windows in, events out. What it keeps of a cgroup is small, and forgotten after the cgroup."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from agent.detection.baseline import Baseline
+from agent.detection.event import Cause, Event, State
+from agent.detection.gates import Evidence, FindQuota, pass_gates
+from agent.detection.rules import DEFAULT_RULES, Rule
+from agent.detection.series import Excess, Persistence, Series
+from agent.detection.signals import Sample, value_of
+from agent.detection.suspects import suspects
+from agent.detection.usual import Usual
+from collectors import sched
+from collectors.sched import KERNEL, OTHER, CgroupWindow, SchedWindow
+
+# A cgroup that has done nothing for so many windows is gone, or what was usual for it is long past: an hour of 10 s.
+FORGOTTEN_AFTER = 360
+# Of more cgroups those go first that have done nothing for longest. Each takes about 1 KB.
+MOST_TRACKED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is watched, and for how long it must be off."""
+
+    rules: tuple[Rule, ...] = DEFAULT_RULES
+    persistence: Persistence = field(default_factory=Persistence)
+
+
+@dataclass(slots=True)
+class _Tracked:
+    """One cgroup: a series per rule, how busy it usually is, and in which window it last did something."""
+
+    path: str
+    series: tuple[Series, ...]
+    seen: int
+    usual_cpus: Usual = field(default_factory=Usual)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """One window, and what holds for all cgroups in it."""
+
+    number: int
+    utc_ns: int
+    window: SchedWindow
+    ipc: Mapping[str, float]
+    stolen_pct: float
+
+
+class Detector:
+    """Watches every cgroup by the same rules.
+
+    `find_quota` is asked only when an event is raised on a cgroup that was throttled.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        baseline: Baseline | None = None,
+        find_quota: FindQuota = lambda _: None,
+    ) -> None:
+        self._settings = settings or Settings()
+        self._baseline = baseline or {}
+        self._find_quota = find_quota
+        self._tracked: dict[str, _Tracked] = {}
+        self._orphans: list[Event] = []
+        self._number = 0
+
+    @property
+    def tracked(self) -> int:
+        """How many cgroups it remembers."""
+        return len(self._tracked)
+
+    def step(
+        self, window: SchedWindow, utc_ns: int, ipc: Mapping[str, float] | None = None
+    ) -> Sequence[Event]:
+        """The events of one more window, which ended at `utc_ns`; `ipc` by cgroup, where it is counted."""
+        self._number += 1
+        moment = _Moment(self._number, utc_ns, window, ipc or {}, _stolen_pct(window))
+        for path in window.cgroups:
+            # What has no cgroup of its own is nobody's workload.
+            if path not in {KERNEL, OTHER}:
+                self._track(path).seen = self._number
+        events = [replace(event, utc_ns=utc_ns, state=State.CLEARED, value=None) for event in self._orphans]
+        events += [event for tracked in self._tracked.values() for event in self._cgroup(tracked, moment)]
+        self._orphans.clear()
+        self._forget()
+        return events
+
+    def change(self, settings: Settings) -> None:
+        """Go on with other settings: a rule that stays as it was keeps what it knows, and what it has raised.
+
+        What another one had raised is cleared with the next window.
+        """
+        for tracked in self._tracked.values():
+            known = dict(zip(self._settings.rules, tracked.series, strict=True))
+            tracked.series = tuple(known.pop(rule) if rule in known else Series() for rule in settings.rules)
+            self._orphans += [series.raised for series in known.values() if series.raised]
+        self._settings = settings
+
+    def _track(self, path: str) -> _Tracked:
+        tracked = self._tracked.get(path)
+        if tracked is None:
+            series = tuple(Series() for _ in self._settings.rules)
+            tracked = self._tracked[path] = _Tracked(path, series, self._number)
+        return tracked
+
+    def _forget(self) -> None:
+        """Drop what was silent for long, which has been cleared by then, and what is too much."""
+        oldest = self._number - FORGOTTEN_AFTER
+        gone = [tracked for tracked in self._tracked.values() if tracked.seen <= oldest]
+        surplus = len(self._tracked) - len(gone) - MOST_TRACKED
+        if surplus > 0:
+            quiet = [each for each in self._tracked.values() if not any(s.raised for s in each.series)]
+            gone += sorted(quiet, key=lambda tracked: tracked.seen)[:surplus]
+        for tracked in gone:
+            self._tracked.pop(tracked.path, None)
+
+    def _cgroup(self, tracked: _Tracked, moment: _Moment) -> Iterator[Event]:
+        cgroup = moment.window.cgroups.get(tracked.path)
+        for rule, series in zip(self._settings.rules, tracked.series, strict=True):
+            yield from self._series(rule, series, tracked, cgroup, moment)
+        if cgroup is not None and not any(series.beyond for series in tracked.series):
+            tracked.usual_cpus.learn(cgroup.run_ns / moment.window.duration_ns)
+
+    def _series(
+        self, rule: Rule, series: Series, tracked: _Tracked, cgroup: CgroupWindow | None, moment: _Moment
+    ) -> Iterator[Event]:
+        persistence, duration_ns = self._settings.persistence, moment.window.duration_ns
+        value = None
+        if cgroup is not None:
+            value = value_of(rule.watched, Sample(cgroup, duration_ns, moment.ipc.get(tracked.path)))
+        excess = series.judge(rule, value, self._baseline.get((tracked.path, rule.signal)))
+        series.note(persistence, beyond=excess is not None)
+        if excess is not None and cgroup is not None:
+            series.keep(cgroup, duration_ns, moment.utc_ns, persistence)
+            if series.is_due(persistence):
+                series.raised = self._event(rule, series, excess, tracked, moment)
+                yield series.raised
+        if series.raised is not None and series.is_over(rule):
+            yield replace(series.raised, utc_ns=moment.utc_ns, state=State.CLEARED, value=value)
+            series.clear(rule)
+
+    def _event(self, rule: Rule, series: Series, excess: Excess, tracked: _Tracked, moment: _Moment) -> Event:
+        whole = sched.add(tracked.path, (cgroup for cgroup, _ in series.evidence))
+        cause, findings = pass_gates(
+            Evidence(
+                cgroup=whole,
+                seconds=sum(duration_ns for _, duration_ns in series.evidence) / 1e9,
+                usual_cpus=tracked.usual_cpus.mean if tracked.usual_cpus.known else None,
+                stolen_pct=moment.stolen_pct,
+            ),
+            self._find_quota,
+        )
+        blamed = () if cause else suspects(whole, moment.window.cgroups, rule.watched.blames)
+        return Event(
+            utc_ns=moment.utc_ns,
+            state=State.RAISED,
+            since_utc_ns=series.since_utc_ns,
+            victim=tracked.path,
+            signal=rule.signal,
+            unit=rule.watched.unit,
+            method=rule.method,
+            baseline=excess.against.baseline,
+            limit=excess.against.limit,
+            value=excess.value,
+            cause=_cause(rule, cause, blames=bool(blamed)),
+            suspects=blamed,
+            findings=findings,
+        )
+
+
+def _cause(rule: Rule, gate: Cause | None, *, blames: bool) -> Cause:
+    if rule.watched.blames == "nobody":
+        return Cause.THROTTLED
+    return gate or (Cause.NEIGHBOURS if blames else Cause.UNKNOWN)
+
+
+def _stolen_pct(window: SchedWindow) -> float:
+    run_ns = sum(cgroup.run_ns for cgroup in window.cgroups.values())
+    return 100 * sum(cgroup.stolen_ns for cgroup in window.cgroups.values()) / run_ns if run_ns else 0.0

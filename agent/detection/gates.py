@@ -1,0 +1,97 @@
+"""The gates before a neighbour is blamed: what else may explain that a cgroup waits.
+
+Each looks at the windows beyond the limit, added up, and says in one sentence what it found. A tenant's name in a
+sentence stands as it is: who prints it escapes it.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from agent.detection.event import Cause, Finding
+from collectors.sched import CgroupWindow
+
+# A part of the wait explains an event when it is the greater half.
+_GREATER_HALF_PCT = 50.0
+# Its own load is up when it runs this much more than usual, and by no less than this share of a CPU.
+_LOAD_UP_RATIO = 1.5
+_LOAD_UP_CPUS = 0.05
+# Beyond this share of its running, what the hypervisor and interrupts take delays everyone on the host.
+_STEAL_PCT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A victim in the windows beyond the limit.
+
+    Attributes:
+        cgroup: All of them together.
+        seconds: Their length together.
+        usual_cpus: How many CPUs it usually keeps busy; None: not known yet.
+        stolen_pct: Of all running on the host, what the hypervisor and interrupts took.
+    """
+
+    cgroup: CgroupWindow
+    seconds: float
+    usual_cpus: float | None
+    stolen_pct: float
+
+
+# Names the cgroup whose quota binds a cgroup, and the quota in CPUs; None where that cannot be told.
+FindQuota = Callable[[str], tuple[str, float] | None]
+
+
+def pass_gates(evidence: Evidence, find_quota: FindQuota) -> tuple[Cause | None, tuple[Finding, ...]]:
+    """The first explanation other than a neighbour, if there is one, and what every gate found."""
+    found = list(_all(evidence, find_quota))
+    cause = next((cause for cause, finding in found if finding.explains), None)
+    return cause, tuple(finding for _, finding in found)
+
+
+def _all(evidence: Evidence, find_quota: FindQuota) -> Iterator[tuple[Cause, Finding]]:
+    yield Cause.THROTTLED, throttling(evidence, find_quota)
+    yield Cause.OWN_LOAD, own_threads(evidence)
+    yield Cause.OWN_LOAD, own_load(evidence)
+    yield Cause.STEAL, steal(evidence)
+
+
+def throttling(evidence: Evidence, find_quota: FindQuota) -> Finding:
+    """Whether a quota, its own or an ancestor's, was what it waited for."""
+    share_pct = _share_pct(evidence.cgroup.throttled_ns, evidence.cgroup.wait_ns)
+    if not share_pct:
+        return Finding("throttling", False, "no quota held it back")  # noqa: FBT003  the record says what it is
+    quota = find_quota(evidence.cgroup.path)
+    if quota is None:
+        whose = "a quota of its own or of an ancestor"
+    else:
+        owner = "its own quota" if quota[0] == evidence.cgroup.path else f"the quota of {quota[0]}"
+        whose = f"{owner}, {quota[1]:g} CPUs"
+    return Finding(
+        "throttling", share_pct > _GREATER_HALF_PCT, f"{share_pct:.0f} % of its wait was for {whose}"
+    )
+
+
+def own_threads(evidence: Evidence) -> Finding:
+    """Whether it waited behind itself."""
+    share_pct = _share_pct(evidence.cgroup.self_ns, evidence.cgroup.wait_ns)
+    text = f"{share_pct:.0f} % of its wait was behind its own threads"
+    return Finding("own-threads", share_pct > _GREATER_HALF_PCT, text)
+
+
+def own_load(evidence: Evidence) -> Finding:
+    """Whether it wanted more than usual."""
+    cpus = evidence.cgroup.run_ns / 1e9 / evidence.seconds
+    usual = evidence.usual_cpus
+    if usual is None:
+        return Finding("own-load", None, f"it kept {cpus:.2f} CPUs busy, and what is usual is not known yet")
+    up = cpus > usual * _LOAD_UP_RATIO and cpus > usual + _LOAD_UP_CPUS
+    return Finding("own-load", up, f"it kept {cpus:.2f} CPUs busy, usually {usual:.2f}")
+
+
+def steal(evidence: Evidence) -> Finding:
+    """Whether the host itself was short of CPU time."""
+    text = f"{evidence.stolen_pct:.1f} % of all running went to the hypervisor and interrupts"
+    return Finding("steal", evidence.stolen_pct > _STEAL_PCT, text)
+
+
+def _share_pct(part_ns: int, whole_ns: int) -> float:
+    return 100 * part_ns / whole_ns if whole_ns else 0.0

@@ -1,0 +1,70 @@
+"""The four ways to say that a signal is beyond what it should be."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from agent.detection.signals import SIGNALS, Signal
+from agent.detection.usual import Usual
+
+Method = Literal["baseline", "percent", "sigma", "threshold"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One signal, compared in one way.
+
+    `limit` is in per cent above the stored baseline's 95th percentile (`baseline`), in per cent above the recent mean
+    (`percent`), in standard deviations from it (`sigma`), or in the signal's own unit (`threshold`). Below, where
+    lower is worse.
+    """
+
+    signal: str
+    method: Method
+    limit: float
+
+    @property
+    def watched(self) -> Signal:
+        """The signal itself."""
+        return SIGNALS[self.signal]
+
+
+# Waiting that the host's load does not explain away, its tail, and quotas that bind.
+DEFAULT_RULES = (
+    Rule("wait_per_run", "sigma", 4.0),
+    Rule("wait_p99", "percent", 200.0),
+    Rule("throttled_share", "threshold", 0.1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a value is compared with: what is usual (None with a fixed limit), and the limit."""
+
+    baseline: float | None
+    limit: float
+
+
+def comparison(rule: Rule, usual: Usual, stored: float | None) -> Comparison | None:
+    """What a rule compares with; None while it has nothing to compare with.
+
+    `stored` is the stored baseline of this cgroup and signal, as `baseline.learn` gives it.
+    """
+    sign = 1 if rule.watched.worse == "higher" else -1
+    match rule.method:
+        case "threshold":
+            return Comparison(None, rule.limit)
+        case "baseline":
+            return None if stored is None else Comparison(stored, stored * (1 + sign * rule.limit / 100))
+        case "percent":
+            return Comparison(usual.mean, usual.mean * (1 + sign * rule.limit / 100)) if usual.known else None
+        case "sigma":
+            beyond = usual.mean + sign * rule.limit * usual.deviation
+            return Comparison(usual.mean, beyond) if usual.known else None
+
+
+def exceeds(rule: Rule, value: float, against: Comparison) -> bool:
+    """Whether a value lies beyond the limit, and where it hurts."""
+    if rule.watched.worse == "lower":
+        return value < min(against.limit, rule.watched.harmless)
+    return value > max(against.limit, rule.watched.harmless)

@@ -1,0 +1,175 @@
+"""What the detector is made of: signals, what is usual, limits, the stored baseline, quotas, the event's document."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, pstdev
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.detection.baseline import learn, read_baseline
+from agent.detection.event import Event, Finding, Suspect
+from agent.detection.quota import binding_quota
+from agent.detection.rules import METHODS, Comparison, Rule, exceeds
+from agent.detection.signals import SIGNALS, Sample, value_of
+from agent.detection.suspects import suspects
+from agent.detection.usual import MEMORY_WINDOWS, Usual
+from agent.runfile import RunWriter
+from collectors.hierarchy import CgroupLayout
+from collectors.histogram import EDGES_NS
+from collectors.sched import REST, WaitFor
+from probes.errors import UsageError
+from tests.agent.daemon.observations import event
+from tests.agent.detection.scenes import WINDOW_S, crowded, usual
+from tests.agent.experiment.trials import NEIGHBOUR, VICTIM, cgroup, window
+
+VALUES = st.floats(0, 1e6)
+
+
+class TestSignals:
+    def test_each_figure(self) -> None:
+        counts = [0] * len(EDGES_NS)
+        counts[20] = 100
+        sample = Sample(
+            replace(
+                cgroup(2.0, {NEIGHBOUR: 1.0}, throttled_s=3.0),
+                preempted_foreign=50,
+                histogram=tuple(counts),
+            ),
+            10 * 10**9,
+            ipc=1.2,
+        )
+        found = {name: value_of(signal, sample) for name, signal in SIGNALS.items()}
+        p99_ms = found.pop("wait_p99")
+        assert p99_ms is not None
+        assert EDGES_NS[20] <= p99_ms * 1e6 <= EDGES_NS[21]
+        assert found == {
+            "wait_per_run": 0.5,
+            "preempted_per_s": 5.0,
+            "throttled_share": 0.5,
+            "ipc": 1.2,
+        }
+
+    def test_a_starved_cgroup_waits_enormously_and_finitely(self) -> None:
+        value = value_of(SIGNALS["wait_per_run"], Sample(cgroup(0.0, {NEIGHBOUR: 10.0}), 10 * 10**9))
+        assert value == 1000.0
+
+    def test_an_idle_cgroup_says_nothing(self) -> None:
+        sample = Sample(cgroup(0.02, {NEIGHBOUR: 0.05}), 10 * 10**9, ipc=1.0)
+        assert {value_of(signal, sample) for signal in SIGNALS.values()} == {None}
+
+    def test_a_percentile_of_a_few_waits_says_nothing(self) -> None:
+        assert value_of(SIGNALS["wait_p99"], Sample(cgroup(2.0), 10 * 10**9)) is None
+
+
+class TestUsual:
+    @given(st.lists(VALUES, min_size=1, max_size=MEMORY_WINDOWS))
+    def test_it_is_the_mean_and_deviation_of_a_few(self, values: list[float]) -> None:
+        found = Usual()
+        for value in values:
+            found.learn(value)
+        assert found.mean == pytest.approx(fmean(values), rel=1e-9, abs=1e-9)
+        assert found.variance == pytest.approx(pstdev(values) ** 2, rel=1e-6, abs=1e-3)
+
+    @given(st.lists(VALUES, min_size=1, max_size=300))
+    def test_it_stays_between_the_extremes(self, values: list[float]) -> None:
+        found = Usual()
+        for value in values:
+            found.learn(value)
+        assert min(values) * (1 - 1e-9) <= found.mean <= max(values) * (1 + 1e-9)
+        assert found.deviation >= 0
+
+    def test_it_forgets_slowly(self) -> None:
+        found = Usual()
+        for value in [*[1.0] * 500, *[3.0] * MEMORY_WINDOWS]:
+            found.learn(value)
+        assert found.mean == pytest.approx(3 - 2 / 2.72, rel=0.02)
+
+
+class TestLimits:
+    @given(VALUES, VALUES)
+    def test_worse_is_beyond(self, value: float, limit: float) -> None:
+        high, low = Rule("wait_per_run", "threshold", limit), Rule("ipc", "threshold", limit)
+        against = Comparison(None, limit)
+        assert exceeds(high, value, against) == (value > limit and value > SIGNALS["wait_per_run"].harmless)
+        assert exceeds(low, value, against) == (value < limit)
+
+    def test_every_method_of_a_rule_is_known(self) -> None:
+        assert set(METHODS) == {"baseline", "percent", "sigma", "threshold"}
+
+
+class TestSuspects:
+    def test_the_rest_has_a_share_and_no_name(self) -> None:
+        victim = cgroup(1.0, {REST: 5.0, "/a": 3.0, "/b": 2.0})
+        assert suspects(victim, {}, "waits") == (Suspect("/a", 30.0), Suspect("/b", 20.0))
+
+    def test_preemptions_count_times(self) -> None:
+        victim = replace(cgroup(1.0), waited_for={"/a": WaitFor(10**9, 1), "/b": WaitFor(1, 9)})
+        assert suspects(victim, {}, "preemptions") == (Suspect("/b", 90.0), Suspect("/a", 10.0))
+
+    @given(st.dictionaries(st.text(max_size=3), st.integers(0, 10**12), max_size=30))
+    def test_shares_never_exceed_the_whole(self, waits: dict[str, int]) -> None:
+        victim = replace(cgroup(1.0), waited_for={name: WaitFor(wait, 0) for name, wait in waits.items()})
+        found = suspects(victim, {}, "waits")
+        assert sum(suspect.share_pct for suspect in found) <= 100.1 + 0.05 * len(found)
+        assert list(found) == sorted(found, key=lambda suspect: -suspect.share_pct)
+
+
+class TestBaseline:
+    def test_it_is_what_95_of_100_windows_do_not_exceed(self) -> None:
+        run = [window(cgroup(1.0, {NEIGHBOUR: n / 100}), duration_s=WINDOW_S) for n in range(1, 101)]
+        found = learn(run)
+        assert found[VICTIM, "wait_per_run"] == pytest.approx(0.95)
+        assert (VICTIM, "ipc") not in found
+
+    def test_a_cgroup_that_was_hardly_there_has_none(self) -> None:
+        assert learn([window(usual(), duration_s=WINDOW_S)] * 19) == {}
+
+    def test_it_comes_from_a_run_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "good.run"
+        with RunWriter(path, {}) as writer:
+            for _ in range(30):
+                writer.append(window(crowded(), duration_s=WINDOW_S))
+            writer.finish()
+        assert read_baseline(path)[VICTIM, "wait_per_run"] == pytest.approx(2.25)
+
+    def test_a_file_that_is_none_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "bad.run"
+        with pytest.raises(UsageError, match="there is no recording"):
+            read_baseline(path)
+        path.write_text("nonsense" * 1000)
+        with pytest.raises(UsageError, match="no recording, or damaged"):
+            read_baseline(path)
+
+
+class TestQuota:
+    @pytest.mark.parametrize("kind", ["v1", "v2"])
+    def test_the_tightest_binds_and_has_a_name(self, tmp_path: Path, kind: str) -> None:
+        v1 = kind == "v1"
+        layout = CgroupLayout(
+            mode="v1" if v1 else "v2",
+            v2_mount=None if v1 else tmp_path,
+            v1_mounts={"cpu": tmp_path} if v1 else {},
+            cpu_on="v1" if v1 else "v2",
+            v1_cpu_hierarchy_id=1 if v1 else None,
+        )
+        for place, quota in (("pods", "50000"), ("pods/one", "100000"), ("free", "-1" if v1 else "max")):
+            directory = tmp_path / place
+            directory.mkdir()
+            (directory / "cpu.stat").write_text("nr_periods 0\nnr_throttled 0\nthrottled_usec 0\n")
+            if v1:
+                (directory / "cpu.cfs_quota_us").write_text(quota)
+                (directory / "cpu.cfs_period_us").write_text("100000")
+            else:
+                (directory / "cpu.max").write_text(f"{quota} 100000")
+        assert binding_quota(layout, "/pods/one") == ("/pods", 0.5)
+        assert binding_quota(layout, "/free") is None
+        assert binding_quota(layout, "/gone") is None
+
+
+@given(st.text(), st.text())
+def test_an_event_survives_its_document(victim: str, text: str) -> None:
+    found = replace(event(victim, suspects=(Suspect(text, 50.0),)), findings=(Finding("steal", None, text),))
+    assert Event.from_document(json.loads(json.dumps(found.to_document()))) == found
