@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from agent.blame import BlameSummary
+from agent.selftest.records import Label, Selftest
 from agent.summary import RunSummary
 from agent.verdict import Verdict
 from reports import blame_sections
@@ -11,6 +13,7 @@ from reports.rounding import as_shown
 from reports.signal_sections import Signal
 
 DOCTOR_SCHEMA = "jostle.doctor/1"
+LABELS_SCHEMA = "jostle.scenarios/1"
 
 
 def render_verdict(verdict: Verdict) -> str:
@@ -35,6 +38,16 @@ def render_signals(signals: Sequence[Signal]) -> str:
         for signal in signals
     ]
     return _dump({"schema": DOCTOR_SCHEMA, "signals": entries})
+
+
+def render_selftest(selftest: Selftest) -> str:
+    """A self-test, as measured."""
+    return _dump(selftest.to_document())
+
+
+def render_labels(labels: Sequence[Label]) -> str:
+    """The self-test's scenarios: a list `scenarios` of labels."""
+    return _dump({"schema": LABELS_SCHEMA, "scenarios": [asdict(label) for label in labels]})
 
 
 def _dump(document: dict[str, object]) -> str:

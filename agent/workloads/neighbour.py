@@ -1,7 +1,7 @@
 """A neighbour that takes one kind of resource until it is ended.
 
-    python -m agent.workloads.neighbour spin|switch|cache|idle|bursty [--processes N] [--buffer-mib MIB]
-        [--period-ms MS] [--duty-pct PCT]
+    python -m agent.workloads.neighbour spin|switch|cache|idle|bursty|syscall|fork|ask [--processes N]
+        [--buffer-mib MIB] [--period-ms MS] [--duty-pct PCT] [--service NAME]
 
 It prints one line when all its processes run. SIGTERM ends it, and with it the kernel ends its processes.
 """
@@ -18,9 +18,10 @@ from typing import NoReturn
 
 from agent.workloads.arguments import between
 from agent.workloads.processes import spawn
+from agent.workloads.service import DEFAULT_NAME, ask
 
 MIB = 2**20
-MODES = ("spin", "switch", "cache", "idle", "bursty")
+MODES = ("spin", "switch", "cache", "idle", "bursty", "syscall", "fork", "ask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Load:
     buffer_mib: int
     period_ms: float
     duty_pct: float
+    service: str
 
 
 def spin() -> NoReturn:
@@ -56,6 +58,22 @@ def stream(buffer_mib: int) -> NoReturn:
     buffer = bytes([1]) * (buffer_mib * MIB)  # not zeros: every page must be memory of its own
     while True:
         buffer.find(b"\x02")  # a byte that is not there: memchr(3) reads it all
+
+
+def call() -> NoReturn:
+    """Copy zeros in the kernel, a small piece per system call."""
+    with open("/dev/zero", "rb", buffering=0) as zeros:  # noqa: PTH123  no Path to import for one file
+        while True:
+            zeros.read(4096)
+
+
+def fork() -> NoReturn:
+    """Start processes that end at once, one after the other."""
+    while True:
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
 
 
 def idle() -> NoReturn:
@@ -92,6 +110,9 @@ def start(load: Load) -> int:
         "cache": partial(stream, load.buffer_mib),
         "idle": idle,
         "bursty": partial(burst, load.period_ms, load.duty_pct),
+        "syscall": call,
+        "fork": fork,
+        "ask": partial(ask, load.service),
     }
     for _ in range(load.processes):
         spawn(work[load.mode])
@@ -108,6 +129,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> Load:
     option("--buffer-mib", type=between(1, 2**20), default=64, help="cache: what each process reads through")
     option("--period-ms", type=between(1.0, 1e6), default=100.0, help="bursty: from one burst to the next")
     option("--duty-pct", type=between(0.0, 100.0), default=50.0, help="bursty: the busy share of a period")
+    option("--service", default=DEFAULT_NAME, metavar="NAME", help="ask: the name the service was given")
     return Load(**vars(parser.parse_args(arguments)))
 
 

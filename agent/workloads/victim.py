@@ -111,13 +111,13 @@ def operate(count: int, think_ms: float, buffer: bytearray) -> Sequence[int]:
         due_ns = time.monotonic_ns() + int(think_ms * NS_PER_MS)
         if think_ms:
             time.sleep(think_ms / 1e3)
-        _compute()
+        compute()
         _walk(buffer)
         latencies_ns.append(time.monotonic_ns() - due_ns)
     return latencies_ns
 
 
-def _compute() -> int:
+def compute() -> int:
     """A chain of multiplications, each of which needs the one before; touches next to no memory."""
     value = 1
     for _ in range(ROUNDS_PER_OPERATION):

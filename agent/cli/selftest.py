@@ -1,0 +1,91 @@
+"""`jostle selftest`: known neighbours beside known victims, and how often the verdict is right."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli import output
+from agent.files import write_whole
+from agent.interrupts import Interrupts
+from agent.selftest.scenarios import Scenario, scenarios
+from collectors.topology import read_topology
+from probes.errors import UsageError
+from probes.loader import require_privilege
+
+EPILOG = "Example: jostle selftest -o selftest.json"
+# 34 scenarios, of which 14 have nothing to find: 56 experiments of these, 80 of the others.
+REPEAT = 4
+MOST_REPEAT = 1000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("selftest", epilog=EPILOG)(selftest)
+
+
+def selftest(
+    repeat: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MOST_REPEAT, help="Experiments of each scenario.")
+    ] = REPEAT,
+    scenario: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this scenario (repeatable).")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Of the random order (default: drawn).")
+    ] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="Show the scenarios and their labels.")] = False,
+    file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Also write the document.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the document alone.")] = False,
+) -> None:
+    """Run known neighbours beside known victims and say how often the verdict is right (about half an hour)."""
+    from agent.cli.selftest_progress import progress
+    from agent.selftest.run import Campaign, choose_place, label_of, run_selftest
+    from reports import json_document, selftest_sections, text
+
+    place = choose_place(sorted(os.sched_getaffinity(0)), read_topology())
+    chosen = choose(scenarios(place), scenario or [])
+    if list_only:
+        labels = tuple(map(label_of, chosen))
+        _show(
+            json_document.render_labels(labels),
+            text.render(
+                selftest_sections.scenario_list(labels), width=output.width(), colour=output.colour()
+            ),
+            json_output=json_output,
+        )
+        return
+    require_privilege()
+    campaign = Campaign(chosen, repeat, secrets.randbelow(2**31) if seed is None else seed)
+    with Interrupts() as interrupts:
+        with progress() as observer:
+            result = run_selftest(campaign, observer, interrupts)
+        document = json_document.render_selftest(result)
+        if file is not None:
+            write_whole(file, document)
+        report = selftest_sections.selftest_report(result)
+        _show(
+            document,
+            text.render(report, width=output.width(), colour=output.colour()),
+            json_output=json_output,
+        )
+        interrupts.check()
+
+
+def choose(known: Sequence[Scenario], names: Sequence[str]) -> tuple[Scenario, ...]:
+    """The scenarios of these names, or all.
+
+    Raises:
+        UsageError: There is none of such a name.
+    """
+    unknown = sorted(set(names) - {each.name for each in known})
+    if unknown:
+        raise UsageError(f"there is no scenario {unknown[0]!r}", "see `jostle selftest --list`")
+    return tuple(each for each in known if not names or each.name in names)
+
+
+def _show(document: str, report: str, *, json_output: bool) -> None:
+    output.show(document if json_output else report)

@@ -1,0 +1,272 @@
+"""The labelled scenarios: known neighbours beside known victims, and what is true of each by how it is built.
+
+A label follows from mechanics that do not depend on the host: two processes on one CPU share it; a process that
+sleeps takes nothing; a quota stops its own cgroup. What depends on hardware that a guest cannot see (caches,
+memory bandwidth, SMT siblings) has no label and is not here. docs/accuracy.md says more.
+"""
+
+import shlex
+import sys
+from dataclasses import dataclass
+
+from agent.verdict import CauseKind, Conclusion
+
+_PYTHON = shlex.quote(sys.executable)
+_LIMITED = f"{_PYTHON} -m agent.workloads.limited"
+_SERVICE = f"{_PYTHON} -m agent.workloads.service"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Two CPUs of different cores, by number: where everything runs."""
+
+    here: int
+    there: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One victim with its neighbours, and the truth about them.
+
+    Attributes:
+        name: Short, unique.
+        truth: Why the label is right whatever the host, in one sentence.
+        victim: Shell command.
+        neighbours: Shell commands.
+        verdict: What `jostle experiment` has to conclude.
+        cause: The main cause; None where there is none to find.
+        culprit: The number of the neighbour that must be named first, from 1; None where nobody is to blame.
+    """
+
+    name: str
+    truth: str
+    victim: str
+    neighbours: tuple[str, ...]
+    verdict: Conclusion = Conclusion.INTERFERENCE
+    cause: CauseKind | None = CauseKind.CPU_WAIT
+    culprit: int | None = 1
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether there is something to find."""
+        return self.verdict is not Conclusion.NO_INTERFERENCE
+
+
+def scenarios(place: Place) -> tuple[Scenario, ...]:
+    """All of them, on these CPUs."""
+    return (*_crowded(place), *_several(place), *_own_doing(place), *_harmless(place), *_own_habits(place))
+
+
+def victim(options: str = "--operations 400") -> str:
+    """The built-in victim; 400 operations take it 0.3 to 0.4 s on an idle cloud core."""
+    return f"{_PYTHON} -m agent.workloads.victim {options}"
+
+
+def neighbour(options: str) -> str:
+    """A built-in neighbour."""
+    return f"{_PYTHON} -m agent.workloads.neighbour {options}"
+
+
+def on(cpus: int | str, command: str) -> str:
+    """The command, pinned."""
+    return f"taskset -c {cpus} {command}"
+
+
+def limited(options: str, command: str) -> str:
+    """The command, in its cgroup with a limit."""
+    return f"{_LIMITED} {options} -- {command}"
+
+
+def nothing(name: str, truth: str, victim: str, *neighbours: str) -> Scenario:
+    """A scenario without anything to find."""
+    return Scenario(name, truth, victim, neighbours, Conclusion.NO_INTERFERENCE, None, None)
+
+
+def _crowded(place: Place) -> tuple[Scenario, ...]:
+    """One neighbour on the victim's CPU: fair shares of one CPU are half of it, or less."""
+    here, alone = place.here, on(place.here, victim())
+
+    def crowd(name: str, truth: str, load: str, who: str = alone) -> Scenario:
+        return Scenario(name, truth, who, (on(here, neighbour(load)),))
+
+    return (
+        crowd("spin", "a busy loop on the victim's only CPU has half of it", "spin --processes 1"),
+        crowd("crowd", "four busy loops on the victim's only CPU", "spin --processes 4"),
+        crowd("burst", "busy for 50 of every 100 ms on the victim's only CPU", "bursty --processes 1"),
+        crowd(
+            "flicker",
+            "four processes, busy for 5 of every 20 ms, on the victim's only CPU",
+            "bursty --processes 4 --period-ms 20 --duty-pct 25",
+        ),
+        crowd("switch", "two processes that pass a byte back and forth, one always running", "switch"),
+        crowd("syscall", "a process that copies zeros in the kernel without rest", "syscall --processes 1"),
+        crowd("fork", "a process that starts others without rest, each for an instant", "fork --processes 1"),
+        crowd("stream", "a process that reads memory without rest", "cache --processes 1"),
+        crowd(
+            "stream-set",
+            "as stream, with a victim that uses its caches: it can lose speed, but waits more than that",
+            "cache --processes 1",
+            on(here, victim("--operations 250 --working-set-kib 512")),
+        ),
+        crowd(
+            "waker",
+            "a victim that sleeps 1 ms between operations finds its CPU taken whenever it wakes",
+            "spin --processes 2",
+            on(here, victim("--operations 150 --think-ms 1")),
+        ),
+        Scenario(
+            "policy-idle",
+            "SCHED_IDLE ranks within a cgroup only: the neighbour's cgroup has the usual weight, so half the CPU",
+            alone,
+            (on(here, "chrt --idle 0 " + neighbour("spin --processes 1")),),
+        ),
+    )
+
+
+def _several(place: Place) -> tuple[Scenario, ...]:
+    """Several neighbours, or several CPUs."""
+    here, there, both = place.here, place.there, f"{place.here},{place.there}"
+    alone, sleeper = on(here, victim()), neighbour("idle --processes 2")
+    spin = neighbour("spin --processes 1")
+    return (
+        Scenario(
+            "all-cpus",
+            "two victim processes on two CPUs, with a busy loop on each",
+            on(both, victim("--operations 800 --processes 2")),
+            (on(here, spin) + " & " + on(there, spin),),
+        ),
+        Scenario(
+            "outnumbered",
+            "one victim process and six busy loops, free to move between two CPUs",
+            on(both, victim()),
+            (on(both, neighbour("spin --processes 6")),),
+        ),
+        Scenario(
+            "sleeper-and-spin",
+            "the first neighbour sleeps, the second spins",
+            alone,
+            (sleeper, on(here, spin)),
+            culprit=2,
+        ),
+        Scenario(
+            "elsewhere-and-here",
+            "both spin, the first on another CPU, the second on the victim's",
+            alone,
+            (on(there, spin), on(here, spin)),
+            culprit=2,
+        ),
+        Scenario(
+            "small-and-large",
+            "the first is busy for 5 of every 100 ms, the second all the time",
+            alone,
+            (on(here, neighbour("bursty --processes 1 --duty-pct 5")), on(here, spin), sleeper),
+            culprit=2,
+        ),
+        Scenario(
+            "light-and-heavy",
+            "both spin on the victim's CPU, the first at a hundredth of the usual weight",
+            alone,
+            (on(here, limited("--weight-pct 1", spin)), on(here, spin)),
+            culprit=2,
+        ),
+        Scenario(
+            "shared-quota",
+            "victim and neighbour run on a CPU each, under one quota of 1.2 CPUs: together they exceed it",
+            limited("--parent --quota-pct 120 --period-ms 20", alone),
+            (on(there, spin),),
+            cause=CauseKind.THROTTLED,
+        ),
+    )
+
+
+def _own_doing(place: Place) -> tuple[Scenario, ...]:
+    """The neighbour asks the victim's service for work: what slows the victim is its own threads, its own quota."""
+    ask = on(place.there, neighbour("ask --processes 1"))
+    main = on(place.here, victim())
+    apart = f"{on(place.there, _SERVICE)} & {main}"
+
+    def own(name: str, truth: str, command: str, cause: CauseKind) -> Scenario:
+        return Scenario(name, truth, command, (ask,), Conclusion.SELF_INFLICTED, cause, None)
+
+    return (
+        own(
+            "own-service",
+            "the victim's service and its main process share a CPU; the client sleeps until it is answered",
+            f"{on(place.here, _SERVICE)} & {main}",
+            CauseKind.SELF,
+        ),
+        own(
+            "own-quota",
+            "service and main process have a CPU each, under a quota of 1.1 CPUs of the victim's own",
+            limited("--quota-pct 110 --period-ms 20", f"sh -c {shlex.quote(apart)}"),
+            CauseKind.THROTTLED,
+        ),
+    )
+
+
+def _harmless(place: Place) -> tuple[Scenario, ...]:
+    """Neighbours that cannot take anything worth 5 % from this victim."""
+    here, there, alone = place.here, place.there, on(place.here, victim())
+    spin, sleeper = neighbour("spin --processes 1"), neighbour("idle --processes 4")
+    return (
+        nothing("sleeper", "four processes that sleep", alone, on(here, sleeper)),
+        nothing("sleep", "sleep(1) beside a victim that is not pinned", victim(), "sleep 1000"),
+        nothing("elsewhere", "a busy loop on another CPU", alone, on(there, spin)),
+        nothing(
+            "switch-elsewhere", "a storm of switches on another CPU", alone, on(there, neighbour("switch"))
+        ),
+        nothing(
+            "fork-elsewhere",
+            "a storm of new processes on another CPU",
+            alone,
+            on(there, neighbour("fork --processes 1")),
+        ),
+        nothing(
+            "cgroup-idle",
+            "a busy loop whose cgroup has cpu.idle: 3/1027 of the CPU at most",
+            alone,
+            on(here, limited("--idle", spin)),
+        ),
+        nothing(
+            "low-weight",
+            "a busy loop whose cgroup has a thousandth of the usual weight",
+            alone,
+            on(here, limited("--weight-pct 0.2", spin)),
+        ),
+        nothing(
+            "crumb",
+            "busy for 1 of every 100 ms",
+            alone,
+            on(here, neighbour("bursty --processes 1 --duty-pct 1")),
+        ),
+        nothing(
+            "capped",
+            "a busy loop with a quota of 1 % of a CPU",
+            alone,
+            on(here, limited("--quota-pct 1 --period-ms 200", spin)),
+        ),
+    )
+
+
+def _own_habits(place: Place) -> tuple[Scenario, ...]:
+    """What slows the victim slows it with and without the neighbours: none of it is their doing."""
+    here, there = place.here, place.there
+    spin, sleeper = neighbour("spin --processes 1"), on(here, neighbour("idle --processes 2"))
+    quota = limited("--quota-pct 20 --period-ms 20", on(here, victim("--operations 120")))
+    crowd = on(here, victim("--operations 400 --processes 4"))
+    return (
+        nothing("quota-and-sleeper", "the victim is stopped by its own quota either way", quota, sleeper),
+        nothing(
+            "quota-and-elsewhere", "the same, and the neighbour is on another CPU", quota, on(there, spin)
+        ),
+        nothing(
+            "quota-and-spin",
+            "a quota of 20 % of the CPU leaves room for a neighbour that takes half of it",
+            quota,
+            on(here, spin),
+        ),
+        nothing("threads-and-sleeper", "four victim processes fight for one CPU either way", crowd, sleeper),
+        nothing(
+            "threads-and-elsewhere", "the same, and the neighbour is on another CPU", crowd, on(there, spin)
+        ),
+    )
