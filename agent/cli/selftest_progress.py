@@ -5,53 +5,30 @@ import sys
 from collections.abc import Iterator
 
 from agent.cli.output import say
-from agent.cli.progress import describe
-from agent.experiment.trial import TrialResult
+from agent.experiment.repeat import Observer
 from agent.selftest.records import Finding, Label
 from agent.selftest.run import SelftestObserver
 from agent.selftest.scenarios import Scenario
-from agent.statistics import Decision
-from agent.verdict import Arm
+from agent.statistics import Slowdown
 
 
-class _Within:
-    """Within an experiment only the looks are worth showing, and only on a bar."""
-
-    def __init__(self, bar: "_Bar | None" = None) -> None:
-        self._bar = bar
-
-    def trial_started(self, index: int, block: int, arm: Arm) -> None:
-        """Not shown."""
-
-    def trial_ended(self, result: TrialResult) -> None:
-        """Not shown."""
-
-    def trial_failed(self, index: int, why: str) -> None:
-        """Not shown: what matters of it is in the experiment's end."""
-
-    def looked(self, decision: Decision, planned_pairs: int) -> None:  # noqa: ARG002  the protocol's signature
-        """Show the interval so far."""
-        if self._bar is not None:
-            self._bar.describe(describe(decision))
-
-
-class _Lines:
+class _Lines(SelftestObserver):
     """For logs."""
 
     def __init__(self) -> None:
         self._position = ""
 
-    def experiment_started(self, number: int, planned: int, scenario: Scenario) -> _Within:
+    def experiment_started(self, number: int, planned: int, scenario: Scenario) -> Observer:
         """Remember where we are."""
         self._position = f"{number}/{planned} {scenario.name}"
-        return _Within()
+        return Observer()
 
     def experiment_ended(self, label: Label, finding: Finding) -> None:
         """One line each."""
         say(f"{self._position}: {in_words(label, finding)}")
 
 
-class _Bar:
+class _Bar(SelftestObserver, Observer):
     """For a person at a terminal."""
 
     def __init__(self) -> None:
@@ -64,27 +41,32 @@ class _Bar:
             TimeRemainingColumn(),
             TextColumn("{task.description}", markup=False),
         )
-        self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.progress = Progress(
+            *columns, console=Console(stderr=True), transient=True, speed_estimate_period=600
+        )
         self._task = self.progress.add_task("", total=None)
         self._name = ""
         self._wrong = 0
 
-    def experiment_started(self, number: int, planned: int, scenario: Scenario) -> _Within:
+    def experiment_started(self, number: int, planned: int, scenario: Scenario) -> Observer:
         """Show what runs."""
         self._name = scenario.name
         self.progress.update(self._task, total=planned, completed=number - 1)
-        self.describe("starts")
-        return _Within(self)
+        self._describe("starts")
+        return self
+
+    def narrowed(self, slowdown: Slowdown) -> None:
+        """Show the slowdown so far."""
+        self._describe(f"{slowdown.pct:+.1f} % after {slowdown.pairs}")
 
     def experiment_ended(self, label: Label, finding: Finding) -> None:
-        """Advance; say what went wrong, above the bar."""
+        """Advance; say what is not as labelled, above the bar."""
         self.progress.advance(self._task)
         if finding.verdict is not label.verdict:
             self._wrong += 1
             say(f"{label.scenario}: {in_words(label, finding)}")
 
-    def describe(self, state: str) -> None:
-        """Show how the present experiment comes along."""
+    def _describe(self, state: str) -> None:
         self.progress.update(self._task, description=f"{self._name}: {state} | {self._wrong} not as labelled")
 
 
@@ -93,10 +75,9 @@ def in_words(label: Label, finding: Finding) -> str:
     if finding.error is not None:
         return f"failed: {finding.error}"
     right = "as labelled" if finding.verdict is label.verdict else f"label {label.verdict}"
-    effect = (
-        "" if finding.slowdown_pct is None else f", {finding.slowdown_pct:+.1f} % in {finding.pairs} pairs"
-    )
-    return f"{finding.verdict} ({right}){effect}, {finding.duration_s:.0f} s"
+    size = "" if finding.slowdown_pct is None else f", {finding.slowdown_pct:+.1f} % in {finding.pairs} pairs"
+    blame = "" if finding.cause is None else f", {finding.cause} {finding.cause_share_pct:.0f} %"
+    return f"{finding.verdict} ({right}){size}{blame}, {finding.duration_s:.0f} s"
 
 
 @contextlib.contextmanager

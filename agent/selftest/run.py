@@ -12,7 +12,7 @@ from typing import Protocol
 
 from agent.experiment.conclude import conclude
 from agent.experiment.plan import Plan, neighbour_name
-from agent.experiment.runner import Observer
+from agent.experiment.repeat import Observer
 from agent.experiment.session import run_session
 from agent.host import describe_host
 from agent.interrupts import Interrupted, Interrupts

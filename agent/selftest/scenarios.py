@@ -252,7 +252,7 @@ def _own_habits(place: Place) -> tuple[Scenario, ...]:
     """What slows the victim slows it with and without the neighbours: none of it is their doing."""
     here, there = place.here, place.there
     spin, sleeper = neighbour("spin --processes 1"), on(here, neighbour("idle --processes 2"))
-    quota = limited("--quota-pct 20 --period-ms 20", on(here, victim("--operations 120")))
+    quota = limited("--quota-pct 30 --period-ms 20", on(here, victim("--operations 90")))
     crowd = on(here, victim("--operations 400 --processes 4"))
     return (
         nothing("quota-and-sleeper", "the victim is stopped by its own quota either way", quota, sleeper),
@@ -261,7 +261,7 @@ def _own_habits(place: Place) -> tuple[Scenario, ...]:
         ),
         nothing(
             "quota-and-spin",
-            "a quota of 20 % of the CPU leaves room for a neighbour that takes half of it",
+            "a quota of 30 % of the CPU leaves room for a neighbour that takes half of it",
             quota,
             on(here, spin),
         ),

@@ -1,0 +1,68 @@
+"""`jostle selftest` as its users run it."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from agent.selftest.records import Selftest
+from tests.cli.running import Ended, end, is_one_line, leaves_nothing, run, start
+
+
+def test_the_list_needs_no_privilege_and_runs_nothing() -> None:
+    ended = run("selftest", "--list", "--json")
+    document = json.loads(ended.out)
+    assert (ended.code, document["schema"]) == (0, "jostle.scenarios/1")
+    assert {"interference", "self-inflicted", "no-interference"} == {
+        each["verdict"] for each in document["scenarios"]
+    }
+    assert "sleeper" in run("selftest", "--list", "--scenario", "sleeper").out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--scenario", "nonsense"), "there is no scenario 'nonsense'"),
+        (("--repeat", "0"), "--repeat"),
+        (("--seed", "x"), "--seed"),
+    ],
+)
+def test_bad_usage(words: tuple[str, ...], told: str) -> None:
+    ended = run("selftest", *words)
+    assert ended.code == 2
+    assert told in ended.err
+    assert is_one_line(ended.err)
+
+
+@pytest.mark.kernel
+def test_a_scenario_end_to_end(tmp_path: Path) -> None:
+    file = tmp_path / "selftest.json"
+    words = ("--scenario", "own-service", "--repeat", "1", "--seed", "3")
+    process = start("selftest", *words, "--json", "-o", str(file))
+    out, err = process.communicate()  # up to 25 trials, which take their time on a busy machine
+    ended = Ended(process.pid, process.returncode, out, err)
+    assert ended.code == 0, err
+    assert file.read_text() == out
+    document = Selftest.from_document(json.loads(out))
+    assert (document.partial, document.planned, document.seed) == (False, 1, 3)
+    assert [(finding.scenario, finding.error) for finding in document.findings] == [("own-service", None)]
+    assert ended.err.startswith("1/1 own-service: ")
+    assert leaves_nothing(ended)
+
+
+@pytest.mark.kernel
+def test_interrupted_it_keeps_what_it_has(tmp_path: Path) -> None:
+    file = tmp_path / "selftest.json"
+    process = start("selftest", "--scenario", "spin", "--repeat", "50", "-o", str(file))
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    assert first.startswith("1/50 spin: ")
+    process.send_signal(signal.SIGINT)
+    ended = end(process)
+    assert ended.code == 130
+    assert "SELF-TEST (PARTIAL)" in ended.out
+    document = Selftest.from_document(json.loads(file.read_text()))
+    assert document.partial
+    assert 1 <= len(document.findings) < document.planned
+    assert leaves_nothing(ended)
