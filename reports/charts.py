@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from agent.verdict import Arm, Blame, Cause, Effect, Pair, SweepPoint, Trial, WaitHistograms
-from reports.escape import for_terminal
+from reports.escape import shortened
 from reports.figures import count, percent, quantity, time_ns
 from reports.svg import INK, MUTED, PAPER, RULE, WITH, WITHOUT, embeddable
 
 WIDTH_PT = 400
-LONGEST_NAME = 26
+LONGEST_NAME = 26  # on an axis
 MOST_LABELS = 14
 STYLE: dict[Any, Any] = {  # which keys there are, matplotlib says in its types only of late
     "svg.fonttype": "none",  # text stays text: it can be searched, and scaled by the reader
@@ -102,7 +102,9 @@ def blame_chart(blame: tuple[Blame, ...]) -> str:
             shown = quantity(entry.wait_ms_per_trial, "ms")
             axes.annotate(shown, (1.01, row), xycoords=("axes fraction", "data"), va="center")
         axes.set(
-            yticks=rows, yticklabels=[shortened(entry.name) for entry in blame], xlabel="wait per trial (ms)"
+            yticks=rows,
+            yticklabels=[shortened(entry.name, LONGEST_NAME) for entry in blame],
+            xlabel="wait per trial (ms)",
         )
         axes.invert_yaxis()
         axes.grid(axis="x")
@@ -155,7 +157,8 @@ def trial_chart(trials: tuple[Trial, ...], metric: str, unit: str) -> str:
                 (dots,) = axes.plot(places, values, marker, markeredgewidth=1.5, label=label)
                 dots.set(markerfacecolor=face, markeredgecolor=edge)
         axes.set(
-            xlabel="trial, in the order they ran", ylabel=shortened(f"{metric} ({unit})" if unit else metric)
+            xlabel="trial, in the order they ran",
+            ylabel=shortened(f"{metric} ({unit})" if unit else metric, LONGEST_NAME),
         )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
@@ -187,13 +190,6 @@ def sweep_chart(sweep: tuple[SweepPoint, ...]) -> str:
 
     title = "Slowdown by intensity of the neighbours"
     return _svg(draw, 250, "sweep", title, f"{len(sweep)} levels of intensity, with 95 % intervals.")
-
-
-def shortened(name: str) -> str:
-    """A name for an axis: printable, and cut in the middle when long; the table has it whole."""
-    shown = for_terminal(name)
-    half = LONGEST_NAME // 2 - 1
-    return shown if len(shown) <= LONGEST_NAME else f"{shown[:half]}…{shown[-half:]}"
 
 
 def occupied(histograms: WaitHistograms) -> range:

@@ -30,6 +30,15 @@ def for_terminal(text: str) -> str:
     return "".join(character if character.isprintable() else _visible(character) for character in text)
 
 
+def shortened(text: str, longest: int) -> str:
+    """Text for a terminal or an axis, cut in the middle where it is longer than `longest` (at least 1) characters."""
+    shown = for_terminal(text)
+    if len(shown) <= longest:
+        return shown
+    tail = (longest - 1) // 2
+    return f"{shown[: longest - 1 - tail]}…{shown[len(shown) - tail :]}"
+
+
 def for_html(text: str) -> str:
     """Text for an HTML or SVG element's content or a quoted attribute."""
     return html.escape(for_terminal(text), quote=True)

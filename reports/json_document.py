@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from agent.blame import BlameSummary
+from agent.live.rows import LiveTable
 from agent.selftest.records import Label, Selftest
 from agent.summary import RunSummary
 from agent.verdict import Verdict
@@ -29,6 +30,11 @@ def render_run(summary: RunSummary) -> str:
 def render_blame(blame: BlameSummary) -> str:
     """Who a cgroup waited for, rounded as in every other form."""
     return _dump(blame_sections.as_shown(blame).to_document())
+
+
+def render_top(table: LiveTable) -> str:
+    """One window of the live table, as measured."""
+    return _dump(table.to_document())
 
 
 def render_signals(signals: Sequence[Signal]) -> str:

@@ -18,7 +18,7 @@ from probes.errors import JostleError, UsageError
 EXIT_INTERRUPTED = 130
 
 # Each is a module of this package whose `register` adds the command of the same name.
-COMMANDS = ("doctor", "record", "blame", "experiment", "compare", "report", "selftest", "agent")
+COMMANDS = ("doctor", "record", "top", "blame", "experiment", "compare", "report", "selftest", "agent")
 
 # Set by the shell while it completes a command line.
 COMPLETION = "_JOSTLE_COMPLETE"

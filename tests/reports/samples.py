@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from agent.blame import BlameSummary, Charge, WaitPart
+from agent.live.rows import DID_NOT_RUN, DID_NOT_WAIT, NOT_PREEMPTED, LiveRow, LiveTable, Sort
 from agent.summary import WaitBy
 from agent.verdict import (
     Advice,
@@ -299,6 +300,44 @@ BLAMES = {
         parts=(WaitPart(Charge.CGROUP, EVIL, 5.0, 100.0, 2, f"/{EVIL}"),),
         partial=True,
         warnings=(EVIL,),
+    ),
+}
+
+API, BATCH = "/kubepods.slice/api", "/system.slice/batch.service"
+TOP = LiveTable(
+    hostname="node-7",
+    cpus=2,
+    duration_s=1.0012,
+    sort=Sort.WAIT,
+    cgroups=(
+        LiveRow("/starved", "/starved", None, 1_000_000_000, 0, None, None, 0.0, None, 1.0, None, 0.0),
+        LiveRow(
+            API, "prod/api-7f/app", 0.41, 251_000_000, 612_000_000, 12_500.0, 7_900_000.0, 83.5,
+            "batch.service", 0.21, None, 41_000_000.0,
+        ),
+        LiveRow(
+            BATCH, "batch.service", 0.0004, 500_000, 1_250_000_000, 910.0, 2_050_000.0, 3.2, "kernel",
+            0.0005, None, 0.0,
+        ),
+    ),
+    warnings=("3 cgroups found no slot and are counted together as 'other'",),
+    unavailable={
+        "wait_per_run": DID_NOT_RUN,
+        "wait_p50_ns": DID_NOT_WAIT,
+        "wait_p99_ns": DID_NOT_WAIT,
+        "preempted_by": NOT_PREEMPTED,
+        "ipc": "no hardware PMU",
+    },
+)  # fmt: skip
+TOPS = {
+    "top": TOP,
+    "top-idle": replace(TOP, cgroups=(), warnings=(), unavailable={}),
+    "top-hostile": replace(
+        TOP,
+        hostname=EVIL,
+        cgroups=tuple(replace(row, cgroup=EVIL, name=EVIL, preempted_by=EVIL) for row in TOP.cgroups),
+        warnings=(EVIL,),
+        unavailable={**TOP.unavailable, "ipc": EVIL},
     ),
 }
 

@@ -14,8 +14,9 @@ from reports.blame_sections import blame_report
 from reports.run_sections import run_report
 from reports.sections import Report
 from reports.signal_sections import doctor_report
+from reports.top_sections import top_report
 from reports.verdict_sections import capacity_report, full_report, verdict_report
-from tests.reports.samples import BLAMES, DOCTORS, RUNS, VERDICTS
+from tests.reports.samples import BLAMES, DOCTORS, RUNS, TOPS, VERDICTS
 
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE = os.environ.get("JOSTLE_UPDATE_GOLDEN") == "1"
@@ -40,6 +41,9 @@ def outputs() -> Iterator[tuple[str, str]]:
     for name, blame in BLAMES.items():
         blamed = blame_report(blame)
         yield from laid_out(name, blamed, blamed, json_document.render_blame(blame))
+    for name, table in TOPS.items():
+        listed = top_report(table)
+        yield from laid_out(name, listed, listed, json_document.render_top(table))
     yield "interference-colour.txt", text.render(verdict_report(VERDICTS["interference"]), colour=True)
     yield "interference-whole.txt", text.render(capacity_report(VERDICTS["interference"]))
     yield "interference-narrow.txt", text.render(verdict_report(VERDICTS["interference"]), width=60)

@@ -13,8 +13,8 @@ import pytest
 
 from agent.verdict import Aggressor, Blame, Cause, CauseKind, Pair, SweepPoint, Verdict, WaitHistograms
 from reports import html, text
-from reports.charts import shortened
-from reports.escape import for_terminal
+from reports.charts import LONGEST_NAME
+from reports.escape import for_terminal, shortened
 from reports.run_sections import run_report
 from reports.sections import Table
 from reports.svg import PALETTE
@@ -141,7 +141,7 @@ def test_hostile_names_show_as_they_are_and_do_nothing() -> None:
     assert all(character == "\n" or unicodedata.category(character)[0] != "C" for character in hostile)
     assert hostile.encode()
     assert for_terminal(EVIL) in page("hostile").text
-    assert shortened(EVIL) in page("hostile").text
+    assert shortened(EVIL, LONGEST_NAME) in page("hostile").text
 
 
 def test_a_name_that_no_font_has_is_drawn() -> None:

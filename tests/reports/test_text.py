@@ -13,8 +13,9 @@ from reports import json_document, markdown, text
 from reports.blame_sections import blame_report
 from reports.run_sections import run_report
 from reports.signal_sections import doctor_report
+from reports.top_sections import top_report
 from reports.verdict_sections import full_report, verdict_report
-from tests.reports.samples import BLAMES, DOCTORS, EVIL, HOSTILE, RUNS, VERDICTS, Sign
+from tests.reports.samples import BLAMES, DOCTORS, EVIL, HOSTILE, RUNS, TOPS, VERDICTS, Sign
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -73,6 +74,9 @@ def test_hostile_names_are_plain_text_everywhere() -> None:
         text.render(blame_report(BLAMES["blame-hostile"])),
         markdown.render(blame_report(BLAMES["blame-hostile"])),
         json_document.render_blame(BLAMES["blame-hostile"]),
+        text.render(top_report(TOPS["top-hostile"])),
+        markdown.render(top_report(TOPS["top-hostile"])),
+        json_document.render_top(TOPS["top-hostile"]),
     ]
     assert all(is_plain(report) for report in reports)
     assert all(report.encode() for report in reports)

@@ -1,0 +1,166 @@
+"""`jostle top`: a live table of who waits, or one printed after a single interval."""
+
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent import recorder
+from agent.budget import DEFAULT_BUDGET_PCT, Governor
+from agent.cli import output
+from agent.experiment.process import wait_for_first
+from agent.host import describe_host
+from agent.interrupts import Interrupts
+from agent.live.recent import LastMinute
+from agent.live.rows import LiveTable, Sort, live_table
+from agent.live.view import Mode, View, keys
+from collectors import counters
+from collectors.hierarchy import detect_layout
+from collectors.names import name_workload
+from collectors.readings import Missing
+from collectors.sched import SchedWindow
+from collectors.source import open_source
+from probes.loader import require_privilege
+
+if TYPE_CHECKING:  # rich is for those who sit at a terminal
+    from agent.cli.terminal import Terminal
+
+EPILOG = "Example: jostle top   or, in a script: jostle top --once --json -i 5"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("top", epilog=EPILOG)(top)
+
+
+def top(
+    interval: Annotated[
+        float, typer.Option("-i", "--interval", metavar="SECONDS", help="Length of a window.")
+    ] = 1.0,
+    sort: Annotated[Sort, typer.Option(help="Sort by this, the largest first.")] = Sort.WAIT,
+    cgroup: Annotated[
+        list[str] | None,
+        typer.Option("--cgroup", metavar="GLOB", help="Only these cgroups (may be repeated)."),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Print the table of one window and end.")] = False,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print it as one JSON document (includes --once).")
+    ] = False,
+) -> None:
+    """A live table of every cgroup, who suffers most on top; off a terminal the same as --once."""
+    from agent.cli.terminal import is_interactive
+
+    recorder.require_interval(interval)
+    require_privilege()
+    layout = detect_layout()
+    tables = _Tables(tuple(cgroup or ()), describe_host(layout).hostname, _why_no_ipc())
+    live = not once and not json_output and is_interactive()
+    with Interrupts() as interrupts, open_source(layout, "ebpf") as source:
+        governor = Governor(source, DEFAULT_BUDGET_PCT)
+        if live:
+            _live(governor, interval, tables, View(sort=sort), interrupts)
+            return
+        table = _first(governor, interval, tables, sort, interrupts)
+    _show(table, json_output=json_output)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """Makes tables of windows, with names and what is known of the host."""
+
+    globs: tuple[str, ...]
+    hostname: str
+    ipc: Missing
+
+    def of(self, window: SchedWindow, sort: Sort) -> LiveTable:
+        kept = recorder.matching(window, self.globs)
+        return live_table(self.hostname, kept, sort, _name, self.ipc)
+
+
+@lru_cache(maxsize=4096)
+def _name(path: str) -> str:
+    """Reading the runtimes' files once per cgroup is enough."""
+    return name_workload(path).name
+
+
+def _why_no_ipc() -> Missing:
+    signal = counters.signals()[0]
+    return Missing(signal.reason or "not counted here", signal.remedy)
+
+
+def _first(
+    governor: Governor, interval_s: float, tables: _Tables, sort: Sort, interrupts: Interrupts
+) -> LiveTable:
+    """The table of one window. Interrupted while it lasts, there is nothing to show."""
+
+    def ended(seconds: float) -> bool:
+        return wait_for_first([], seconds, interrupts) is not None
+
+    return tables.of(next(recorder.windows(governor, interval_s, interval_s, ended)), sort)
+
+
+def _show(table: LiveTable, *, json_output: bool) -> None:
+    from reports import json_document, text, top_sections
+
+    if json_output:
+        output.show(json_document.render_top(table))
+    else:
+        report = top_sections.top_report(table)
+        output.show(text.render(report, width=output.width(), colour=output.colour()))
+
+
+def _live(governor: Governor, interval_s: float, tables: _Tables, view: View, interrupts: Interrupts) -> None:
+    """Until `q`, or a signal, which is as good an end of a table that has none of its own."""
+    from agent.cli.terminal import Terminal
+
+    with Terminal(interrupts) as terminal:
+        screen = Screen(terminal, tables, view)
+        for window in recorder.windows(governor, interval_s, None, screen.wait, screen.draw):
+            screen.take(window)
+
+
+@dataclass(slots=True)
+class Screen:
+    """What is on the terminal, and what the person there makes of it."""
+
+    terminal: "Terminal"
+    tables: _Tables
+    view: View
+    minute: LastMinute = field(default_factory=LastMinute)
+    table: LiveTable | None = None
+
+    def take(self, window: SchedWindow) -> None:
+        """A new window; paused, only the last minute takes it in."""
+        self.minute.add(window)
+        if not self.view.paused:
+            self.table = self.tables.of(window, self.view.sort)
+            self.draw()
+
+    def wait(self, seconds: float) -> bool:
+        """Serve the keyboard for so long; whether the end is wanted."""
+        due_s = time.monotonic() + seconds
+        while (left_s := due_s - time.monotonic()) > 0:
+            typed = self.terminal.wait(left_s)
+            if typed is None:
+                return True
+            for key in keys(typed):
+                self.view = self.view.pressed(key, self.terminal.room().rows, self._shown())
+            if self.view.mode is Mode.QUIT:
+                return True
+            self.draw()
+        return False
+
+    def _shown(self) -> int:
+        return sum(map(self.view.shows, self.table.cgroups)) if self.table else 0
+
+    def draw(self) -> None:
+        """The screen as it should be now."""
+        from reports.live import live_screen, waiting_screen
+
+        if self.table is None:
+            self.terminal.show(waiting_screen())
+            return
+        table = self.table.sorted_by(self.view.sort)
+        self.terminal.show(live_screen(table, self.minute, self.view, self.terminal.room()))

@@ -1,0 +1,186 @@
+"""The live table on a terminal: as many columns and rows as there is room for, the most telling ones first."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.table import Table as Grid
+from rich.text import Text
+
+from agent.live.recent import LastMinute
+from agent.live.rows import LiveRow, LiveTable, Sort
+from agent.live.view import Mode, View
+from reports.escape import for_terminal, shortened
+from reports.figures import UNAVAILABLE, quantity, seconds, time_ns
+
+GAP = 1
+LEAST_NAME, LONGEST_NAME, LONGEST_HOSTNAME = 12, 48, 20
+AROUND = 3  # lines that are no rows: title, headings, keys
+LEVELS, ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.-:=+*#"
+# A sparkline reaches its top at the row's own largest mean, but not for less than this many waiting tasks.
+LEAST_TOP = 0.01
+BAD_WAIT_PER_RUN = 0.1  # said in bold as well as in colour
+HELP = "q quit  s sort  / filter  space pause"
+SORTED_BY = {
+    Sort.WAIT: "wait per second of run",
+    Sort.P99: "p99 of the waits",
+    Sort.PREEMPTED: "preemptions",
+    Sort.QUEUE: "queue length",
+    Sort.THROTTLED: "throttled time",
+    Sort.RUN: "run time",
+    Sort.NAME: "name",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The terminal: cells across and lines, and whether it shows more than ASCII."""
+
+    width: int
+    height: int
+    unicode: bool = True
+
+    @property
+    def rows(self) -> int:
+        """How many cgroups there is room for; at least one is shown."""
+        return max(1, self.height - AROUND)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    heading: str
+    width: int
+    cell: Callable[[LiveRow], str]
+    right: bool = True
+    sort: Sort | None = None
+
+
+def _compact(ns: float | None) -> str:
+    return time_ns(ns).replace(" ", "") if ns is not None else "-"
+
+
+def wait_per_run(row: LiveRow) -> str:
+    """Seconds waited per second of run, as a time; one that waited and did not run at all is starved."""
+    if row.wait_per_run is None:
+        return "starved" if row.wait_ns else "-"
+    return _compact(row.wait_per_run * 1e9)
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:,.0f}" if per_s >= 10 or per_s == 0 else f"{per_s:.1f}"
+
+
+WAIT = _Column("WAIT/s", 7, wait_per_run, sort=Sort.WAIT)
+P50 = _Column("p50", 6, lambda row: _compact(row.wait_p50_ns))
+P99 = _Column("p99", 6, lambda row: _compact(row.wait_p99_ns), sort=Sort.P99)
+PREEMPTED = _Column("PREE/s", 6, lambda row: _rate(row.preempted_per_s), sort=Sort.PREEMPTED)
+BY = _Column("BY", 10, lambda row: row.preempted_by or "-", right=False)
+QUEUE = _Column("QUEUE", 5, lambda row: quantity(round(row.mean_waiting, 2)), sort=Sort.QUEUE)
+IPC = _Column("IPC", 4, lambda row: "-" if row.ipc is None else f"{row.ipc:.2f}")
+THROTTLED = _Column(
+    "THRO/s", 6, lambda row: _compact(row.throttled_ns_per_s) if row.throttled_ns_per_s else "0"
+)
+MINUTE_WIDTH = 8
+# The first to be left out where there is no room comes last.
+BY_WORTH = (WAIT, P99, BY, PREEMPTED, QUEUE, THROTTLED, IPC, P50)
+IN_ORDER = (WAIT, P50, P99, PREEMPTED, BY, QUEUE, IPC, THROTTLED)
+
+
+def live_screen(table: LiveTable, minute: LastMinute, view: View, room: Room) -> RenderableType:
+    """The whole screen. `table` is in the view's order already."""
+    rows = [row for row in table.cgroups if view.shows(row)]
+    return Group(
+        _line(title(table, view, len(rows)), "bold"),
+        _grid(rows[view.first : view.first + room.rows], table, minute, view, room),
+        _line(footer(table, view), "dim"),
+    )
+
+
+def waiting_screen() -> RenderableType:
+    """Until the first window is over."""
+    return Text("jostle top: measuring the first window (q quits)", style="bold")
+
+
+def title(table: LiveTable, view: View, shown: int) -> str:
+    """One line: where, how many, in which order."""
+    parts = [
+        "jostle top  PAUSED" if view.paused else "jostle top",
+        shortened(table.hostname, LONGEST_HOSTNAME),
+        f"{table.cpus} CPUs",
+        f"every {seconds(table.duration_s)}",
+        f"{f'{shown} of ' if view.filter else ''}{len(table.cgroups)} cgroups by {SORTED_BY[view.sort]}",
+    ]
+    return "  ".join(parts)
+
+
+def footer(table: LiveTable, view: View) -> str:
+    """One line: the filter being typed, else the keys and what the table lacks."""
+    if view.mode is Mode.FILTER:
+        return f"filter: {view.filter}_  (Enter keeps it, Escape drops it)"
+    told = [HELP]
+    if view.filter:
+        told.append(f"filter: {view.filter}")
+    if "ipc" in table.unavailable:
+        told.append(f"IPC {UNAVAILABLE}: {table.unavailable['ipc']}")
+    return "  |  ".join([*told, *table.warnings])
+
+
+def sparkline(means: Sequence[float | None], levels: str = LEVELS) -> str:
+    """One character per mean, blank where nothing is known."""
+    top = max([LEAST_TOP, *(mean or 0.0 for mean in means)])
+    last = len(levels) - 1
+    return "".join(" " if mean is None else levels[round(mean / top * last)] for mean in means)
+
+
+def fitting(width: int, *, ipc: bool) -> tuple[list[_Column], int, int]:
+    """The columns there is room for, in their order; the cells left for the name, and for the sparkline (0: none)."""
+    left = width - LEAST_NAME
+    chosen = set()
+    for column in BY_WORTH:
+        if column is IPC and not ipc:
+            continue
+        if left < GAP + column.width:
+            break
+        left -= GAP + column.width
+        chosen.add(column)
+    minute = MINUTE_WIDTH if left >= GAP + MINUTE_WIDTH else 0
+    left -= GAP + minute if minute else 0
+    name = max(1, min(width, LEAST_NAME + min(left, LONGEST_NAME - LEAST_NAME)))
+    return [column for column in IN_ORDER if column in chosen], name, minute
+
+
+def _grid(rows: Sequence[LiveRow], table: LiveTable, minute: LastMinute, view: View, room: Room) -> Grid:
+    counted = any(row.ipc is not None for row in table.cgroups)
+    columns, name_width, minute_width = fitting(room.width, ipc=counted)
+    grid = Grid(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="reverse", expand=False)
+    grid.add_column("CGROUP", width=name_width, no_wrap=True)
+    for column in columns:
+        mark = "*" if column.sort is view.sort else ""
+        grid.add_column(
+            f"{column.heading}{mark}"[-column.width :],
+            width=column.width,
+            justify="right" if column.right else "left",
+            no_wrap=True,
+        )
+    if minute_width:
+        grid.add_column("1 MIN", width=minute_width, no_wrap=True)
+    for row in rows:
+        cells = [_cell(column, row) for column in columns]
+        if minute_width:
+            levels = LEVELS if room.unicode else ASCII_LEVELS
+            cells.append(Text(sparkline(minute.waiting(row.cgroup, minute_width), levels)))
+        grid.add_row(Text(shortened(row.name, name_width)), *cells, style=_style(row))
+    return grid
+
+
+def _cell(column: _Column, row: LiveRow) -> Text:
+    return Text(shortened(column.cell(row), column.width))
+
+
+def _style(row: LiveRow) -> str:
+    suffers = row.wait_per_run is None or row.wait_per_run >= BAD_WAIT_PER_RUN
+    return "bold" if suffers and row.wait_ns else ""
+
+
+def _line(text: str, style: str) -> Text:
+    return Text(for_terminal(text), style=style, no_wrap=True, overflow="crop")
