@@ -135,15 +135,14 @@ def sparkline(means: Sequence[float | None], levels: str = LEVELS) -> str:
 def fitting(width: int, *, ipc: bool) -> tuple[list[_Column], int, int]:
     """The columns there is room for, in their order; the cells left for the name, and for the sparkline (0: none)."""
     left = width - LEAST_NAME
+    wanted = [column for column in BY_WORTH if ipc or column is not IPC]
     chosen = set()
-    for column in BY_WORTH:
-        if column is IPC and not ipc:
-            continue
+    for column in wanted:
         if left < GAP + column.width:
             break
         left -= GAP + column.width
         chosen.add(column)
-    minute = MINUTE_WIDTH if left >= GAP + MINUTE_WIDTH else 0
+    minute = MINUTE_WIDTH if len(chosen) == len(wanted) and left >= GAP + MINUTE_WIDTH else 0
     left -= GAP + minute if minute else 0
     name = max(1, min(width, LEAST_NAME + min(left, LONGEST_NAME - LEAST_NAME)))
     return [column for column in IN_ORDER if column in chosen], name, minute
