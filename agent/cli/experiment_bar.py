@@ -15,7 +15,7 @@ from agent.experiment.trial import TrialResult
 from agent.statistics import Decision, Slowdown
 from reports.escape import for_terminal
 
-_NARROWEST_BAR = 12
+_BAR_WIDTH = 10  # what 80 columns leave beside the longest words
 
 
 class Bar(Observer):
@@ -24,24 +24,26 @@ class Bar(Observer):
     def __init__(self) -> None:
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=_NARROWEST_BAR),
+            BarColumn(bar_width=_BAR_WIDTH),
             _TimeLeft(),
             TextColumn("{task.fields[interval]}", markup=False),
         )
         self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self._task = self.progress.add_task("", total=None, interval="")
         self._phase = ""
+        self._counted = ""
         self._pace = Pace(time.monotonic())
 
     def phase_started(self, what: str, trials: int) -> None:
         """Begin again at 0."""
+        self._counted = "round" if self._phase else "pair"
         self._phase = what
         self._pace = Pace(time.monotonic())
         self.progress.reset(self._task, total=trials, description=what, interval="", pace=self._pace)
 
     def trial_started(self, index: int, block: int, setting: Setting) -> None:
         """Show what runs."""
-        what = f"pair {block + 1} {setting}" if index else self._phase
+        what = f"{self._counted} {block + 1} {setting}".replace(" the ", " ") if index else self._phase
         self.progress.update(self._task, description=for_terminal(what))
 
     def trial_ended(self, result: TrialResult) -> None:

@@ -1,16 +1,18 @@
 """`--confirm`: each suspect stopped alone, several times, in rounds with trials in which all of them run."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 from agent.experiment.existing import ExistingCgroup, Freezable, find_cgroup, freezable
 from agent.experiment.rounds import FEWEST_ROUNDS, Design, Rounds
 from agent.experiment.setting import BESIDE_ALL, Setting
+from agent.experiment.trial_cgroups import PREFIX
 from agent.statistics import Plan as Looks
 from agent.statistics import secondary_effects
 from agent.verdict import Aggressor, Arm, Confirmation
 from collectors.hierarchy import CgroupLayout
 from collectors.sched import is_within
-from probes.errors import JostleError
+from probes.errors import HostError, UsageError
 
 # Somebody who is charged with less is not worth being stopped.
 LEAST_SUSPECT_PCT = 5.0
@@ -25,16 +27,24 @@ def bystanders(
     """Those aggressors that are none of the neighbours, and may be frozen."""
     found: list[Freezable] = []
     for aggressor in aggressors:
-        path = aggressor.cgroup
-        related = any(is_within(path, other) or is_within(other, path) for other in neighbours)
-        # What is no cgroup (`kernel`, `other`) has no path.
-        if related or not path.startswith("/") or aggressor.share_pct < LEAST_SUSPECT_PCT:
+        if not _is_worth_stopping(aggressor, neighbours):
             continue
-        try:
-            found.append(freezable(find_cgroup(path, layout), victim, layout))
-        except JostleError:
-            continue  # what must not or cannot be frozen is left alone: nobody asked for this one
+        # What must not or cannot be frozen is left alone: nobody asked for this one.
+        with contextlib.suppress(UsageError, HostError):
+            found.append(freezable(find_cgroup(aggressor.cgroup, layout), victim, layout))
     return found
+
+
+def _is_worth_stopping(aggressor: Aggressor, neighbours: Sequence[str]) -> bool:
+    path = aggressor.cgroup
+    if any(is_within(path, other) or is_within(other, path) for other in neighbours):
+        return False
+    # What is no cgroup (`kernel`, `other`) has no path; and another jostle's trial is not to be disturbed.
+    return (
+        path.startswith("/")
+        and not path.startswith(f"/{PREFIX}")
+        and aggressor.share_pct >= LEAST_SUSPECT_PCT
+    )
 
 
 def confirmation(suspects: Sequence[str], pairs: int, seed: int) -> Design:

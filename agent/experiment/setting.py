@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agent.attribution import leaf
 from agent.verdict import Arm
 
 WHOLE_PCT = 100.0
@@ -35,7 +36,7 @@ class Setting:
 
     def __str__(self) -> str:
         if self.stopped is not None:
-            return f"with all but {self.stopped}"
+            return f"with all but {leaf(self.stopped)}"
         level = f" at {self.level_pct:g} %" if self.is_capped else ""
 
         return f"{self.arm} the neighbours{level}"

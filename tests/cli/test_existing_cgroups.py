@@ -103,8 +103,8 @@ def test_each_suspect_is_stopped_alone(tmp_path: Path, neighbour: Group) -> None
     document = json.loads(ended.out)
     confirmed = {entry["cgroup"]: entry for entry in document["confirmed"]}
     assert confirmed[neighbour.path]["slowdown_pct"] == pytest.approx(100)
-    assert len(confirmed) == 2
-    assert min(entry["slowdown_pct"] for entry in confirmed.values()) == pytest.approx(0)
+    started = next(entry for path, entry in confirmed.items() if path.endswith("/neighbour-1"))
+    assert started["slowdown_pct"] == pytest.approx(0)
     assert f"stopping {neighbour.path[1:]} alone confirms it" in document["reason"]
     report = (tmp_path / "out/report.md").read_text()
     assert "Each suspect stopped alone" in report

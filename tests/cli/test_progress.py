@@ -1,15 +1,18 @@
 """What is said on standard error while an experiment runs."""
 
+import io
 import os
 import pty
 import subprocess
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from agent.cli.experiment_bar import Bar, Pace, clock
 from agent.cli.progress import describe, progress
-from agent.experiment.setting import BESIDE_ALL
-from agent.statistics import Pair, decide, plan_looks
+from agent.experiment.setting import ALONE, BESIDE_ALL, Setting
+from agent.statistics import Pair, Slowdown, decide, plan_looks
 from agent.verdict import Arm
 from tests.agent.experiment.trials import trial
 from tests.cli.running import JOSTLE, ROOT
@@ -62,10 +65,59 @@ def test_on_a_terminal_there_is_a_bar_and_the_result_stays_clean(tmp_path: Path)
         shown = read_all(ours)
         out, _ = process.communicate()
     assert process.returncode == 0
-    assert b"with the neighbours" in shown
+    assert b"with neighbours" in shown
     assert b"\x1b[" in shown
     assert out.startswith(b"{")
     assert b"\x1b" not in out
+
+
+def test_the_time_left_is_that_of_the_mean_trial_and_runs_down() -> None:
+    pace = Pace(100.0)
+    assert pace.left_s(4, 101.0) is None
+    pace.trial_ended(102.0)
+    pace.trial_ended(104.0)
+    assert pace.left_s(4, 104.0) == 8
+    assert pace.left_s(4, 105.0) == 7
+    assert pace.left_s(1, 200.0) == 0
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (0.1, "0:01"), (65, "1:05"), (3600, "60:00")])
+def test_a_clock_shows_minutes_and_seconds(seconds: float, shown: str) -> None:
+    assert clock(seconds) == shown
+
+
+def test_the_bar_shows_what_runs_the_interval_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr("agent.cli.experiment_bar.time.monotonic", lambda: now_s[0])
+    bar = Bar()
+    bar.phase_started("warm-up", 9)
+    now_s[0] = 10.0
+    bar.trial_ended(trial(index=0))
+    bar.trial_started(1, 11, ALONE)
+    bar.narrowed(Slowdown(60.0, (-51.2, 164.0), 4))
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(bar.progress)
+    shown = console.export_text()
+    assert shown.startswith("pair 12 without neighbours ")
+    assert shown.endswith(" 1:20 left slowdown -51.2 to +164.0 %\n")
+    assert shown.count("\n") == 1
+    bar.phase_started("each suspect stopped alone", 8)
+    bar.trial_started(10, 0, Setting(Arm.WITH, stopped="/a/\x1b[2Jb"))
+    console.print(bar.progress)
+    assert console.export_text().startswith(r"round 1 with all but \x1b[2Jb")
+
+
+def test_void_trials_are_told_above_the_bar_and_do_not_advance_it(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = Bar()
+    bar.phase_started("warm-up", 9)
+    bar.trial_ended(trial(index=0, void="the warm-up counts for nothing"))
+    bar.trial_ended(trial(Arm.WITH, index=1, void="it died"))
+    bar.trial_failed(2, "it exited")
+    assert bar.progress.tasks[0].completed == 1
+    told = capsys.readouterr().err
+    assert "trial 1 is void and will be repeated: it died" in told
+    assert "trial 2 failed and will be repeated: it exited" in told
+    assert "warm-up counts" not in told
 
 
 def read_all(terminal: int) -> bytes:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.experiment.confirm import bystanders
 from agent.experiment.existing import find_cgroup, find_neighbours, find_victim
+from agent.verdict import Aggressor, CauseKind
 from collectors.hierarchy import CgroupLayout
 from probes.errors import HostError, JostleError, UsageError
 
@@ -23,6 +25,7 @@ TREE = {
     "cpu/docker/abc": [50],
     "freezer/docker/abc": [50],
     "cpu/nowhere": [60],
+    "unified/jostle-9-abc/victim": [70],
 }
 
 
@@ -126,3 +129,30 @@ def test_a_cgroup_that_went_is_told(layout: CgroupLayout) -> None:
         directory.rename(directory.parent / "elsewhere")
     with pytest.raises(JostleError, match="the cgroup /docker/abc is gone"):
         found.require()
+
+
+@pytest.mark.parametrize(
+    ("path", "share_pct", "frozen"),
+    [
+        ("/docker/abc", 30.0, True),
+        ("/docker/abc", 1.0, False),  # hardly blamed
+        ("/system.slice/batch.service", 30.0, False),  # a neighbour: stopped anyhow
+        ("/system.slice", 30.0, False),  # contains one
+        ("/system.slice/db.service/worker", 30.0, False),  # the victim's
+        ("/user.slice/session", 30.0, False),  # jostle itself
+        ("/system.slice/init.scope", 30.0, False),
+        ("/frozen", 30.0, False),
+        ("/nowhere", 30.0, False),
+        ("/gone", 30.0, False),
+        ("/jostle-9-abc/victim", 30.0, False),  # another jostle's
+        ("/", 30.0, False),
+        ("kernel", 30.0, False),
+    ],
+)
+def test_only_bystanders_that_may_be_frozen_are(
+    layout: CgroupLayout, path: str, share_pct: float, *, frozen: bool
+) -> None:
+    victim = find_victim("/system.slice/db.service", layout)
+    aggressor = Aggressor(path, "name", share_pct, CauseKind.CPU_WAIT)
+    found = bystanders([aggressor], ["/system.slice/batch.service"], victim, layout)
+    assert [each.path for each in found] == ([path] if frozen else [])

@@ -124,7 +124,7 @@ def test_suspects_whose_intervals_hold_0_are_not_confirmed() -> None:
 
 def test_a_suspect_is_stopped_beside_all_the_others() -> None:
     assert stopped("/a") != BESIDE_ALL
-    assert str(stopped("/a")) == "with all but /a"
+    assert str(stopped("/a/b")) == "with all but b"
     assert confirmation(["/a"], 1, 1).rounds == FEWEST_ROUNDS
 
 
