@@ -11,15 +11,28 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from agent.verdict import Arm, Blame, Cause, Effect, Pair, SweepPoint, Trial, WaitHistograms
+from agent.verdict import (
+    Arm,
+    Blame,
+    Cause,
+    Confirmation,
+    Effect,
+    Pair,
+    SweepPoint,
+    Trial,
+    WaitHistograms,
+    WaitMatrix,
+)
 from reports.escape import shortened
 from reports.figures import count, percent, quantity, time_ns
 from reports.svg import INK, MUTED, PAPER, RULE, WITH, WITHOUT, embeddable
 
 WIDTH_PT = 400
-LONGEST_NAME = 26  # on an axis
+LONGEST_NAME, LONGEST_COLUMN_NAME = 26, 18  # on an axis
+DEEPEST_SHADE = 0.5  # so that the figure on it keeps its contrast
 MOST_LABELS = 14
 STYLE: dict[Any, Any] = {  # which keys there are, matplotlib says in its types only of late
     "svg.fonttype": "none",  # text stays text: it can be searched, and scaled by the reader
@@ -113,6 +126,36 @@ def blame_chart(blame: tuple[Blame, ...]) -> str:
     return _svg(draw, 70 + 30 * len(blame), "blame", title, f"{len(blame)} cgroups, the longest wait first.")
 
 
+def matrix_chart(matrix: WaitMatrix) -> str:
+    """Who waited for whom as a heat map; every cell has its figure as well as its shade."""
+    longest = max((ms for row in matrix.wait_ms_per_trial for ms in row), default=0.0)
+
+    def draw(axes: Axes) -> None:
+        for row, waits in enumerate(matrix.wait_ms_per_trial):
+            for column, ms in enumerate(waits):
+                shade = DEEPEST_SHADE * ms / longest if longest else 0.0
+                axes.add_patch(Rectangle((column, row), 1, 1, facecolor=WITH, alpha=shade, linewidth=0))
+                axes.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor=RULE))
+                axes.text(column + 0.5, row + 0.5, quantity(ms), ha="center", va="center", fontsize=9)
+        axes.set(xlim=(0, len(matrix.waited_for)), ylim=(len(matrix.waiting), 0))
+        axes.set(xlabel="waited for", ylabel="waiting")
+        _name_ticks(axes, matrix)
+
+    title = "Who waited for whom"
+    height_pt = 130 + 26 * len(matrix.waiting)
+    return _svg(draw, height_pt, "matrix", title, "Milliseconds per trial; the darker, the longer.")
+
+
+def _name_ticks(axes: Axes, matrix: WaitMatrix) -> None:
+    columns, rows = range(len(matrix.waited_for)), range(len(matrix.waiting))
+    axes.set_xticks([place + 0.5 for place in columns])
+    names = [shortened(name, LONGEST_COLUMN_NAME) for name in matrix.waited_for]
+    axes.set_xticklabels(names, rotation=40, ha="right")
+    axes.set_yticks([place + 0.5 for place in rows])
+    axes.set_yticklabels([shortened(name, LONGEST_COLUMN_NAME) for name in matrix.waiting])
+    axes.tick_params(length=0)
+
+
 def histogram_chart(histograms: WaitHistograms) -> str:
     """How many waits were how long in both arms: dashed without, filled with the neighbours."""
     borders_ns = [0.0, *histograms.edges_ns]
@@ -167,6 +210,75 @@ def trial_chart(trials: tuple[Trial, ...], metric: str, unit: str) -> str:
     return _svg(
         draw, 240, "trials", "Every trial in order", f"{len(trials)} trials; the shape tells the arm."
     )
+
+
+def time_chart(trials: tuple[Trial, ...]) -> str:
+    """The victim's task time in each trial: running, waiting, on a quota; those with neighbours shaded."""
+
+    def draw(axes: Axes) -> None:
+        for number, trial in enumerate(t for t in trials if t.arm is Arm.WITH):
+            label = "with neighbours" if number == 0 else None
+            axes.axvspan(
+                trial.index - 0.5, trial.index + 0.5, color=RULE, alpha=0.6, linewidth=0, label=label
+            )
+        places = [trial.index for trial in trials]
+        floor = [0.0] * len(trials)
+        for label, hatch, face in (
+            ("running", "", PAPER),
+            ("waiting", "///", WITH),
+            ("throttled", "xxx", PAPER),
+        ):
+            spent_s = [_spent_ns(trial)[label] / 1e9 for trial in trials]
+            if label != "throttled" or any(spent_s):
+                axes.bar(
+                    places,
+                    spent_s,
+                    0.7,
+                    floor,
+                    label=label,
+                    hatch=hatch,
+                    facecolor=face,
+                    edgecolor=INK,
+                    linewidth=0.6,
+                )
+            floor = [low + height for low, height in zip(floor, spent_s, strict=True)]
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="trial, in the order they ran", ylabel="task time (s)")
+        _legend(axes, columns=4)
+
+    title = "What the victim did in each trial"
+    return _svg(draw, 240, "times", title, f"{len(trials)} trials: task time running, waiting and throttled.")
+
+
+def _spent_ns(trial: Trial) -> dict[str, float]:
+    throttled_ns = trial.throttled_ns or 0
+    waiting_ns = max(0, (trial.wait_ns or 0) - throttled_ns)
+    return {"running": trial.run_ns or 0, "waiting": waiting_ns, "throttled": throttled_ns}
+
+
+def confirmation_chart(confirmed: tuple[Confirmation, ...]) -> str:
+    """What stopping each suspect alone gave back, with its interval."""
+
+    def draw(axes: Axes) -> None:
+        rows = range(len(confirmed))
+        for row, entry in enumerate(confirmed):
+            low, high = entry.ci95_pct or (entry.slowdown_pct, entry.slowdown_pct)
+            axes.plot([low, high], [row, row], color=INK, linewidth=1.5, marker="|", markersize=8)
+            axes.plot([entry.slowdown_pct], [row], "o", color=WITH, markersize=6)
+            shown = percent(entry.slowdown_pct)
+            axes.annotate(shown, (1.01, row), xycoords=("axes fraction", "data"), va="center")
+        axes.axvline(0, color=MUTED, linewidth=0.8)
+        axes.set(
+            yticks=rows,
+            yticklabels=[shortened(entry.name, LONGEST_NAME) for entry in confirmed],
+            ylim=(len(confirmed) - 0.5, -0.5),
+            xlabel="slowdown that ends when it alone is stopped (%)",
+        )
+        axes.grid(axis="x")
+
+    title = "Each suspect stopped alone"
+    described = f"{len(confirmed)} suspects, each with its 95 % interval."
+    return _svg(draw, 80 + 30 * len(confirmed), "confirmed", title, described)
 
 
 def sweep_chart(sweep: tuple[SweepPoint, ...]) -> str:

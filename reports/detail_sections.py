@@ -2,9 +2,9 @@
 
 from itertools import pairwise
 
-from agent.verdict import Trial, Verdict, WaitHistograms
+from agent.verdict import Trial, Verdict, WaitHistograms, WaitMatrix
 from reports.figures import count, percent, quantity, seconds, time_ns
-from reports.sections import CGROUP, NAME, Column, Table, figure_columns
+from reports.sections import CGROUP, NAME, Column, Kind, Table, figure_columns
 
 
 def pair_table(verdict: Verdict) -> Table:
@@ -34,6 +34,20 @@ def blame_table(verdict: Verdict) -> Table:
             (quantity(entry.wait_ms_per_trial, "ms"), percent(entry.share_pct), entry.name, entry.cgroup)
             for entry in verdict.blame or ()
         ),
+    )
+
+
+def matrix_table(matrix: WaitMatrix) -> Table:
+    """Who waited for whom in a mean trial with the neighbours."""
+    return Table(
+        "Who waited for whom",
+        (Column("Waiting (ms)", Kind.NAME), *figure_columns(*matrix.waited_for)),
+        tuple(
+            (name, *map(quantity, row))
+            for name, row in zip(matrix.waiting, matrix.wait_ms_per_trial, strict=True)
+        ),
+        note="Milliseconds per mean trial with the neighbours: each row waited while the cgroup of the column "
+        "ran on its CPU; in its own column, while its own threads did.",
     )
 
 

@@ -8,6 +8,7 @@ A backslash itself is left alone: systemd's own unit names are full of them.
 
 import html
 import re
+from urllib.parse import quote
 
 # What is markup anywhere in a line of CommonMark or of GitHub's dialect, what makes an address a link there
 # without any markup, and what is markup at the start of a block. Addresses with `@` and `#` come next.
@@ -42,6 +43,12 @@ def shortened(text: str, longest: int) -> str:
 def for_html(text: str) -> str:
     """Text for an HTML or SVG element's content or a quoted attribute."""
     return html.escape(for_terminal(text), quote=True)
+
+
+def for_link(path: str) -> str | None:
+    """A file beside the report as the target of a link; None where it is not beside it or below."""
+    parts = path.split("/")
+    return None if {"", "..", "."} & set(parts) else "./" + quote(path, errors="surrogateescape")
 
 
 def for_markdown(text: str) -> str:

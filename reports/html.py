@@ -12,8 +12,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from agent.verdict import Verdict
-from reports.charts import blame_chart, cause_chart, histogram_chart, pair_chart, sweep_chart, trial_chart
-from reports.escape import for_html
+from reports.charts import (
+    blame_chart,
+    cause_chart,
+    confirmation_chart,
+    histogram_chart,
+    matrix_chart,
+    pair_chart,
+    sweep_chart,
+    time_chart,
+    trial_chart,
+)
+from reports.escape import for_html, for_link
 from reports.rounding import as_shown
 from reports.sections import Kind, Report
 from reports.verdict_sections import capacity_report
@@ -45,7 +55,7 @@ def render(report: Report, drawn: Mapping[str, str] | None = None) -> str:
     figures = {title: Markup(svg) for title, svg in (drawn or {}).items()}  # noqa: S704  from reports.svg
     style = Markup((TEMPLATES / "report.css").read_text())  # noqa: S704  a file of this package
     template = environment.get_template("report.html")
-    return template.render(report=report, charts=figures, style=style, Kind=Kind)
+    return template.render(report=report, charts=figures, style=style, Kind=Kind, link=for_link)
 
 
 def charts(verdict: Verdict) -> dict[str, str]:
@@ -53,16 +63,21 @@ def charts(verdict: Verdict) -> dict[str, str]:
     drawn = {}
     if verdict.causes:
         drawn["Where the additional time went"] = cause_chart(verdict.causes)
+    if verdict.confirmed:
+        drawn["Each suspect stopped alone"] = confirmation_chart(verdict.confirmed)
     if verdict.sweep:
         drawn["Slowdown by intensity of the neighbours"] = sweep_chart(verdict.sweep)
     if verdict.pairs and verdict.effect is not None:
         drawn["Pairs of trials"] = pair_chart(verdict.pairs, verdict.effect)
     if verdict.blame:
         drawn["Whom the victim waited for"] = blame_chart(verdict.blame)
+    if verdict.matrix is not None and verdict.matrix.waited_for:
+        drawn["Who waited for whom"] = matrix_chart(verdict.matrix)
     if verdict.histograms is not None:
         drawn["Waits for a CPU, by length"] = histogram_chart(verdict.histograms)
     if verdict.trials and verdict.effect is not None:
-        drawn["Trials"] = trial_chart(verdict.trials, verdict.effect.metric, verdict.effect.unit)
+        values = trial_chart(verdict.trials, verdict.effect.metric, verdict.effect.unit)
+        drawn["Trials"] = f"{values}\n{time_chart(verdict.trials)}"
     return drawn
 
 

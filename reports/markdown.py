@@ -40,7 +40,7 @@ def _table(table: Table) -> str:
 
 
 def _cell(column: Column, cell: str) -> str:
-    return for_markdown_code(cell) if column.kind is Kind.NAME else for_markdown(cell)
+    return for_markdown_code(cell) if column.kind in {Kind.NAME, Kind.FILE} else for_markdown(cell)
 
 
 def _row(cells: Sequence[str]) -> str:

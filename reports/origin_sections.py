@@ -53,7 +53,7 @@ def file_table(files: tuple[DataFile, ...]) -> Table:
     """The files beside the report."""
     return Table(
         "Files",
-        (Column("File", Kind.NAME), Column("Content")),
+        (Column("File", Kind.FILE), Column("Content")),
         tuple((entry.path, entry.content) for entry in files),
     )
 

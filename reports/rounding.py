@@ -18,6 +18,7 @@ from agent.verdict import (
     SelfCost,
     SweepPoint,
     Verdict,
+    WaitMatrix,
 )
 from reports.figures import rounded, rounded_coarse, rounded_pct
 
@@ -35,6 +36,7 @@ def as_shown(verdict: Verdict) -> Verdict:
         self_cost=None if verdict.self_cost is None else _self_cost(verdict.self_cost),
         metrics=_each(_metric, verdict.metrics),
         blame=_each(_blame, verdict.blame),
+        matrix=None if verdict.matrix is None else _matrix(verdict.matrix),
         sweep=_each(_sweep_point, verdict.sweep),
         confirmed=_each(_confirmation, verdict.confirmed),
     )
@@ -78,6 +80,12 @@ def _aggressor(entry: Aggressor) -> Aggressor:
 def _blame(entry: Blame) -> Blame:
     return replace(
         entry, wait_ms_per_trial=rounded(entry.wait_ms_per_trial), share_pct=rounded_pct(entry.share_pct)
+    )
+
+
+def _matrix(matrix: WaitMatrix) -> WaitMatrix:
+    return replace(
+        matrix, wait_ms_per_trial=tuple(tuple(map(rounded, row)) for row in matrix.wait_ms_per_trial)
     )
 
 

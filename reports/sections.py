@@ -14,6 +14,7 @@ class Kind(Enum):
 
     TEXT = auto()
     NAME = auto()  # chosen by a tenant: set as code where the format has it
+    FILE = auto()  # beside the report: a link where the format has it
     FIGURE = auto()  # to the right
 
 

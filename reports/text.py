@@ -72,7 +72,7 @@ def _table(table: Table, width: int) -> RenderableType:
     )
     for column in table.columns:
         grid.add_column(
-            column.heading,
+            for_terminal(column.heading),
             justify="right" if column.kind is Kind.FIGURE else "left",
             overflow="fold",
         )
@@ -89,7 +89,7 @@ def _room_for_bars(table: Table, width: int) -> int:
     """Cells for a bar beside the table: what the columns leave, within limits; 0 for none."""
     if not table.bars_pct or width < BAR_ROOM:
         return 0
-    cells = [[column.heading, *column_cells] for column, column_cells in _columns(table)]
+    cells = [[for_terminal(column.heading), *column_cells] for column, column_cells in _columns(table)]
     taken = sum(max(map(cell_len, column)) + 1 + GAP for column in cells)
     return min(BAR_WIDTH, max(LEAST_BAR_WIDTH, width - taken))
 

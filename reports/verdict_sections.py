@@ -12,7 +12,7 @@ from reports.conclusion_sections import (
     suspect_table,
     sweep_table,
 )
-from reports.detail_sections import blame_table, histogram_table, pair_table, trial_table
+from reports.detail_sections import blame_table, histogram_table, matrix_table, pair_table, trial_table
 from reports.origin_sections import (
     COST_WORDS,
     experiment_facts,
@@ -122,6 +122,8 @@ def evidence(verdict: Verdict) -> Iterator[Section]:
         yield pair_table(verdict)
     if verdict.blame:
         yield blame_table(verdict)
+    if verdict.matrix is not None and verdict.matrix.waited_for:
+        yield matrix_table(verdict.matrix)
     if verdict.histograms is not None:
         yield histogram_table(verdict.histograms)
 

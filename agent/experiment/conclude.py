@@ -7,6 +7,7 @@ from agent.attribution import document_effect, leaf
 from agent.experiment import confirm
 from agent.experiment.decomposition import blame_residual_pct, extra_waits_s
 from agent.experiment.findings import find
+from agent.experiment.matrix import wait_matrix
 from agent.experiment.plan import Plan
 from agent.experiment.runner import valid_blocks
 from agent.experiment.session import Session
@@ -76,6 +77,7 @@ def conclude(
         pairs=_pairs(blocks),
         trials=tuple(_trial(trial) for trial in session.outcome.trials),
         blame=_blame(blocks, session.neighbours),
+        matrix=wait_matrix([with_ for _, with_ in blocks], session.neighbours),
         histograms=_histograms(blocks),
         sweep=session.sweep.points if session.sweep else None,
         confirmed=session.confirmed or None,

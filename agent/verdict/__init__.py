@@ -15,6 +15,7 @@ from agent.verdict.context import (
     SweepPoint,
     Trial,
     WaitHistograms,
+    WaitMatrix,
 )
 from agent.verdict.records import (
     SCHEMA,
@@ -52,5 +53,6 @@ __all__ = [
     "Trial",
     "Verdict",
     "WaitHistograms",
+    "WaitMatrix",
     "advise",
 ]

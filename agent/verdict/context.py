@@ -101,6 +101,25 @@ class Blame:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitMatrix:
+    """Who waited for whom in a mean trial with the neighbours: a row for each that waited, by display name.
+
+    What a cgroup waited for its own threads stands where its row meets its column.
+    """
+
+    waiting: tuple[str, ...]
+    waited_for: tuple[str, ...]
+    wait_ms_per_trial: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        lengths = {len(row) for row in self.wait_ms_per_trial}
+        if len(self.wait_ms_per_trial) != len(self.waiting) or lengths - {len(self.waited_for)}:
+            raise ValueError(
+                "wait_ms_per_trial must have a row for each that waited, and a cell for each cause"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class WaitHistograms:
     """The victim's run-queue waits in both arms, on the same buckets.
 

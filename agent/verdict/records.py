@@ -24,6 +24,7 @@ from agent.verdict.context import (
     SweepPoint,
     Trial,
     WaitHistograms,
+    WaitMatrix,
 )
 
 SCHEMA = "jostle.verdict/1"
@@ -149,6 +150,7 @@ class Verdict:
     pairs: tuple[Pair, ...] | None = None
     trials: tuple[Trial, ...] | None = None
     blame: tuple[Blame, ...] | None = None
+    matrix: WaitMatrix | None = None
     histograms: WaitHistograms | None = None
     sweep: tuple[SweepPoint, ...] | None = None
     confirmed: tuple[Confirmation, ...] | None = None

@@ -27,6 +27,7 @@ from agent.verdict import (
     Trial,
     Verdict,
     WaitHistograms,
+    WaitMatrix,
 )
 from tests.agent.summaries import HOST, SUMMARY
 
@@ -140,6 +141,15 @@ INTERFERENCE = Verdict(
         Blame("kernel", "kernel", 13.3, 2.4),
         Blame("", "unattributed", 2.0, 0.36),
     ),
+    matrix=WaitMatrix(
+        waiting=("victim", NAME, "cron.service"),
+        waited_for=("victim", NAME, "cron.service", "kernel", "everyone else"),
+        wait_ms_per_trial=(
+            (12.04, 505.21, 34.4, 13.3, 0.0),
+            (481.987, 210.5, 1.2, 2.0, 0.25),
+            (3.1, 18.2, 0.0, 0.0, 0.0),
+        ),
+    ),
     histograms=WaitHistograms(
         (*EDGES_NS, None), (5210, 3120, 640, 88, 31, 12, 3, 0, 0, 0),
         (4100, 2200, 910, 402, 390, 811, 1204, 77, 9, 1),
@@ -171,6 +181,7 @@ NO_INTERFERENCE = replace(
     pairs=None,
     trials=None,
     blame=None,
+    matrix=None,
     histograms=None,
     sweep=None,
     confirmed=None,
@@ -235,6 +246,7 @@ HOSTILE = replace(
     reason=f"{EVIL} slows {EVIL}.",
     aggressors=(Aggressor(f"/{EVIL}", EVIL, 91.0, CauseKind.CPU_WAIT),),
     blame=(Blame(f"/{EVIL}", EVIL, 505.21, 91.04),),
+    matrix=WaitMatrix((EVIL,), (EVIL, "kernel"), ((1.0, 2.0),)),
     confirmed=(Confirmation(f"/{EVIL}", EVIL, 52.3, (47.2, 57.9), 6),),
     quality=replace(INTERFERENCE.quality, tier=EVIL, pmu=EVIL, warnings=(EVIL,)),
     metrics=(SecondaryMetric(EVIL, EVIL, Better.LOWER, 1.0, 2.0, 100.0, None, None),),

@@ -11,7 +11,19 @@ from typing import Any
 
 import pytest
 
-from agent.verdict import Aggressor, Blame, Cause, CauseKind, Pair, SweepPoint, Verdict, WaitHistograms
+from agent.verdict import (
+    Aggressor,
+    Blame,
+    Cause,
+    CauseKind,
+    Confirmation,
+    DataFile,
+    Pair,
+    SweepPoint,
+    Verdict,
+    WaitHistograms,
+    WaitMatrix,
+)
 from reports import html, text
 from reports.charts import LONGEST_NAME
 from reports.escape import for_terminal, shortened
@@ -23,7 +35,7 @@ from tests.reports.samples import EVIL, HOSTILE, INTERFERENCE, PARTIAL, RUNS, VE
 from tests.reports.test_same_figures import numbers_in
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
-ACTIVE = {"script", "iframe", "object", "embed", "link", "img", "form", "base", "a", "image", "foreignobject"}
+ACTIVE = {"script", "iframe", "object", "embed", "link", "img", "form", "base", "image", "foreignobject"}
 STYLE = (Path(html.__file__).parent / "templates" / "report.css").read_text()
 SVG = re.compile(r"<svg.*?</svg>", re.DOTALL)
 
@@ -74,7 +86,8 @@ def test_nothing_is_active_and_nothing_is_fetched(name: str) -> None:
     assert {tag for tag, _ in page(name).elements}.isdisjoint(ACTIVE)
     attributes = [pair for _, attributes in page(name).elements for pair in attributes.items()]
     assert not [key for key, _ in attributes if key.startswith("on") or key in ("src", "srcdoc", "action")]
-    assert all(value.startswith("#") for key, value in attributes if key.endswith("href"))
+    links = [value for key, value in attributes if key.endswith("href")]
+    assert all(re.fullmatch(r"#[\w-]+|\./[\w./%~-]+", value) for value in links), links
     assert "url(" not in STYLE
     assert "@import" not in STYLE
 
@@ -118,8 +131,13 @@ def test_every_image_has_a_name_and_a_table(name: str) -> None:
 
 
 def test_there_is_a_chart_of_everything() -> None:
-    assert len(SVG.findall(source("interference"))) == 6
+    assert len(SVG.findall(source("interference"))) == 9
     assert SVG.findall(source("partial")) == []
+
+
+def test_where_nobody_waited_there_is_no_matrix() -> None:
+    nobody = WaitMatrix(("victim",), (), ((),))
+    assert "Who waited for whom" not in html.render_verdict(replace(INTERFERENCE, matrix=nobody))
 
 
 def test_charts_are_drawn_in_the_colours_of_the_page() -> None:
@@ -133,6 +151,17 @@ def test_text_in_charts_is_text() -> None:
     drawings = "".join(SVG.findall(source("interference")))
     assert ">cpu-wait</text>" in drawings
     assert ">neighbour-1 stress-ng</text>" in drawings
+
+
+def test_the_raw_data_beside_it_are_linked() -> None:
+    links = {attributes["href"] for tag, attributes in page("interference").elements if tag == "a"}
+    assert links == {f"./{file.path}" for file in INTERFERENCE.files or ()}
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../secret", "a/../../b", ""])
+def test_what_is_not_beside_it_is_not_linked(path: str) -> None:
+    elements = Page(html.render_verdict(replace(INTERFERENCE, files=(DataFile(path, "x"),)))).elements
+    assert not [tag for tag, _ in elements if tag == "a"]
 
 
 def test_hostile_names_show_as_they_are_and_do_nothing() -> None:
@@ -165,13 +194,16 @@ def test_a_name_that_no_font_has_is_drawn() -> None:
         {"blame": tuple(Blame(f"/{n}", "long " * 40, 0.0, 0.0) for n in range(25))},
         {"histograms": WaitHistograms((None,), (0,), (0,))},
         {"histograms": WaitHistograms((*(2.0**n for n in range(35)), None), (0,) * 36, (10**9,) * 36)},
+        {"matrix": WaitMatrix(("a",), ("a",), ((0.0,),))},
+        {"matrix": WaitMatrix(("long " * 40,) * 9, ("x",) * 11, ((1e9,) * 11,) * 9)},
+        {"confirmed": tuple(Confirmation(f"/{n}", "long " * 40, -3.0, None, 1) for n in range(9))},
         {"sweep": (SweepPoint(50.0, 3.0, None),)},
         {"effect": INTERFERENCE.effect and replace(INTERFERENCE.effect, unit="", metric="$m_x")},
     ],
 )
 def test_unusual_figures_can_be_drawn(changes: dict[str, Any]) -> None:
     drawn = Page(html.render_verdict(replace(INTERFERENCE, **changes)))
-    assert [tag for tag, _ in drawn.elements].count("svg") == 6
+    assert [tag for tag, _ in drawn.elements].count("svg") == 9
 
 
 def test_the_same_verdict_gives_the_same_file() -> None:
