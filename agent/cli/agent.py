@@ -29,6 +29,7 @@ from agent.runfile import pack
 from collectors.hierarchy import CgroupLayout, detect_layout
 from collectors.source import Tier, open_source
 from probes.loader import require_privilege
+from reports.escape import for_terminal
 
 EPILOG = "Example: jostle agent --config /etc/jostle/jostle.toml"
 # What all sinks together may take to write what they have when the agent ends.
@@ -85,3 +86,7 @@ def _sinks(config: Config, layout: CgroupLayout) -> Iterator[Sink]:
     if config.detection.enabled:
         yield Detection(config.detection, partial(binding_quota, layout))
         yield Journal(sys.stdout)
+    if config.metrics.enabled:
+        from agent.daemon.metrics import Metrics  # 7 MB that only who is scraped needs
+
+        yield Metrics(config.metrics, for_terminal)

@@ -74,8 +74,8 @@ class MetricsConfig:
     listen: str = setting(
         "127.0.0.1:9756", matching("HOST:PORT or unix:/PATH", lambda text: ":" in text), fixed=True
     )
-    max_cgroups: int = setting(200, between(1, 10_000, "cgroups"))
-    max_pairs: int = setting(100, between(0, 10_000, "pairs"))
+    max_cgroups: int = setting(100, between(1, 10_000, "cgroups"))
+    max_pairs: int = setting(50, between(0, 10_000, "pairs"))
 
 
 @dataclass(frozen=True, slots=True)
