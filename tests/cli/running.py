@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.slowness import SLOWNESS
+
 JOSTLE = (sys.executable, "-c", "from agent.cli import main; main()")
 ROOT = Path(__file__).parent.parent.parent
-LONG_S = 60  # to give up after, never to wait for
+LONG_S = 60 * SLOWNESS  # to give up after, never to wait for
 
 
 @dataclass(frozen=True)

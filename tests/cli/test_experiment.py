@@ -11,10 +11,13 @@ from agent.runfile import read_run
 from agent.verdict import Verdict
 from collectors.hierarchy import detect_layout
 from tests.cli.running import Ended, is_one_line, is_running, leaves_nothing, marked_sleep, run
+from tests.slowness import SLOWNESS
 
 pytestmark = pytest.mark.kernel
 ONE_PAIR = ("--pairs", "1", "--max-pairs", "1")
-BUSY = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"  # a fixed piece of work on the CPU
+BUSY = (
+    f"i=0; while [ $i -lt {300_000 / SLOWNESS:.0f} ]; do i=$((i+1)); done"  # a fixed piece of work on the CPU
+)
 
 
 def experiment(directory: Path, victim: str, neighbour: str, *more: str) -> Ended:
@@ -27,6 +30,7 @@ def verdict_in(directory: Path) -> Verdict:
     return Verdict.from_document(json.loads((directory / "out/verdict.json").read_text()))
 
 
+@pytest.mark.known_answer
 def test_a_busy_victim_beside_a_busy_neighbour_is_interference(tmp_path: Path) -> None:
     cpu = str(max(os.sched_getaffinity(0)))
     ended = experiment(tmp_path, BUSY, "stress-ng --cpu 2 -q", "--cpus", cpu, "--json")
@@ -41,6 +45,7 @@ def test_a_busy_victim_beside_a_busy_neighbour_is_interference(tmp_path: Path) -
     assert leaves_nothing(ended, "stress-ng --cpu 2 -q")
 
 
+@pytest.mark.known_answer
 def test_an_idle_neighbour_is_never_interference(tmp_path: Path) -> None:
     ended = experiment(tmp_path, BUSY, "sleep 1000", "--pairs", "4", "--max-pairs", "4", "--json")
     assert ended.code == 0

@@ -17,8 +17,9 @@ from types import TracebackType
 
 from collectors.hierarchy import CgroupLayout, detect_layout
 from probes.layout import KEY_V1
+from tests.slowness import SLOWNESS
 
-_PATIENCE_S = 60
+_PATIENCE_S = 60 * SLOWNESS
 _POLL_S = 0.005
 _names = itertools.count()
 
@@ -88,6 +89,11 @@ class Group:
             (self.directory / "cpu.cfs_quota_us").write_text(str(quota_us))
         else:
             (self.directory / "cpu.max").write_text(f"{quota_us} {period_us}")
+
+    def weigh(self, weight: int) -> None:
+        """Its weight among its siblings, where the cpu controller gives cgroups one; 100 is usual."""
+        if (self.directory / "cpu.weight").exists():
+            (self.directory / "cpu.weight").write_text(str(weight))
 
     @property
     def throttled_ns(self) -> int:
