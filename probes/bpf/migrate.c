@@ -10,7 +10,7 @@
 int on_migrate(u64 *ctx)
 {
 	u64 task = ctx[0];
-	if (load32(task, OFF_task_struct_on_rq) != TASK_ON_RQ_MIGRATING)
+	if (load8(task, OFF_task_struct_on_rq) != TASK_ON_RQ_MIGRATING) /* an int, a byte on 7.3; 0 to 2 in both */
 		return 0;
 	u64 rq = load64(load64(task, OFF_task_struct_cfs_rq), OFF_cfs_rq_rq);
 	u64 now = load64(rq, OFF_rq_clock);
