@@ -1,6 +1,6 @@
 # jostle: `make demo` shows the main job, `make test` runs every test this machine can run.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-runtime demo test lint bench install clean
+.PHONY: help setup setup-runtime demo test lint bench install test-systemd test-kernels clean
 
 PYTHON := .venv/bin/python
 
@@ -31,6 +31,15 @@ bench:  ## what watching costs, beside runqlat, bpftrace and perf sched (10 minu
 
 install: setup-runtime  ## install for the whole machine, or below DESTDIR (packaging/install.sh says where)
 	@DESTDIR='$(DESTDIR)' packaging/install.sh
+
+test-systemd: setup  ## the unit under a real systemd, in a container (2 minutes, 1 more the first time)
+	@packaging/setup.sh vm
+	@timeout --kill-after=10 900 $(PYTHON) -m pytest -q -m systemd tests/vm || \
+		{ echo "test-systemd: failed; logs: $(CURDIR)/.cache/vm/runs/systemd" >&2; exit 1; }
+
+test-kernels: setup  ## known answers on other kernels, emulated: all of tests/vm/kernels.py, or KERNELS="6.1 7.3" (5 minutes each)
+	@packaging/setup.sh vm
+	@$(PYTHON) -m tests.vm.run_kernels $(KERNELS)
 
 clean:  ## remove what was built and installed in this checkout
 	rm -rf .venv build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

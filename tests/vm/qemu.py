@@ -1,0 +1,138 @@
+"""Runs a command in an emulated guest that sees the checkout at its own path, and is judged by its marker line."""
+
+import contextlib
+import secrets
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.vm import cache, verdict
+from tests.vm.errors import VmError
+
+_VIRTIOFSD = "/usr/lib/qemu/virtiofsd"  # in qemu-system-common
+# Ends with its parent, however that ends.
+_TIED = ("setpriv", "--pdeathsig=KILL", "--")
+_MEMORY_MB = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A machine and what it boots.
+
+    Attributes:
+        name: As printed, and of its directory of logs.
+        machine: QEMU's program and the options that make the machine.
+        console: The kernel's name of its serial port.
+    """
+
+    name: str
+    machine: tuple[str, ...]
+    console: str
+    kernel: Path
+    initrd: Path
+    image: Path
+
+
+def x86_64(cpus: int) -> tuple[str, ...]:
+    """QEMU's words for an x86-64 machine. Five-level page tables cost the emulation time."""
+    accel = ("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-la57", "-smp", str(cpus))
+    return ("qemu-system-x86_64", "-M", "q35,memory-backend=mem", *accel)
+
+
+def arm64(icount_shift: int) -> tuple[str, ...]:
+    """QEMU's words for an arm64 machine whose every instruction takes 2^shift nanoseconds, and so many cycles."""
+    accel = ("-accel", "tcg,thread=single", "-icount", f"shift={icount_shift}", "-cpu", "max", "-smp", "1")
+    return ("qemu-system-aarch64", "-M", "virt,memory-backend=mem", *accel)
+
+
+def directory_of(guest: Guest) -> Path:
+    """Where its log is, and what its command leaves."""
+    return cache.CACHE / "runs" / guest.name
+
+
+def run(guest: Guest, command: str, *, limit_s: float) -> Path:
+    """Run a shell command, as root in the checkout, in a fresh copy of the guest. Returns the run's directory.
+
+    The console's log is `console.log` in there; the command may leave files beside it.
+
+    Raises:
+        VmError: It did not end well within the time.
+    """
+    directory, nonce = directory_of(guest), secrets.token_hex(8)
+    directory.mkdir(parents=True, exist_ok=True)
+    for old in directory.iterdir():
+        old.unlink()
+    (directory / "command").write_text(command)
+    words = {
+        "console": guest.console,
+        "panic": "-1",
+        "jostle.checkout": cache.CHECKOUT,
+        "jostle.run": directory,
+        "jostle.nonce": nonce,
+    }
+    append = " ".join(("quiet", *(f"{name}={value}" for name, value in words.items())))
+    log = directory / "console.log"
+    with _shared_checkout(directory / "virtiofsd.log") as sock, log.open("wb") as out:
+        in_time = _to_its_end(
+            [*_TIED, *guest.machine, *_devices(guest, sock), "-append", append], out, limit_s
+        )
+    verdict.judge(guest.name, log, nonce, timed_out_after_s=None if in_time else limit_s)
+    return directory
+
+
+def _devices(guest: Guest, sock: Path) -> Sequence[str]:
+    return (
+        *("-object", f"memory-backend-memfd,id=mem,size={_MEMORY_MB}M,share=on", "-m", str(_MEMORY_MB)),
+        *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-net", "none"),
+        *("-kernel", str(guest.kernel), "-initrd", str(guest.initrd)),
+        *(
+            "-drive",
+            f"file={guest.image},format=raw,if=none,id=d0,snapshot=on",
+            "-device",
+            "virtio-blk-pci,drive=d0",
+        ),
+        *("-chardev", f"socket,id=v,path={sock}", "-device", "vhost-user-fs-pci,chardev=v,tag=checkout"),
+    )
+
+
+@contextlib.contextmanager
+def _shared_checkout(log: Path) -> Iterator[Path]:
+    """A virtiofsd for one guest; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="jostle-vm-") as directory, log.open("wb") as out:
+        sock = Path(directory) / "s"
+        options = ("-o", f"source={cache.CHECKOUT}", "-o", "cache=auto", "-o", "sandbox=chroot")
+        server = subprocess.Popen(
+            [*_TIED, _VIRTIOFSD, f"--socket-path={sock}", *options, "--rlimit-nofile=0"],
+            stdout=out,
+            stderr=out,
+        )
+        try:
+            _await(sock, server, log)
+            yield sock
+        finally:
+            server.kill()
+            server.wait()
+
+
+def _await(sock: Path, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    end = time.monotonic() + 30
+    while not sock.exists():
+        if server.poll() is not None or time.monotonic() > end:
+            raise VmError("the checkout could not be shared with the guest", log)
+        time.sleep(0.02)
+
+
+def _to_its_end(command: Sequence[str], out: object, limit_s: float) -> bool:
+    """Whether it ended in time; it has ended in any case."""
+    try:
+        subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=limit_s, check=False
+        )  # type: ignore[call-overload]
+    except subprocess.TimeoutExpired:
+        return False
+    except FileNotFoundError as error:
+        raise VmError("QEMU is not installed: run packaging/setup.sh vm") from error
+    return True

@@ -1,0 +1,121 @@
+"""What judges, builds and chooses, without a guest."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.vm import cache, qemu
+from tests.vm.errors import VmError
+from tests.vm.image import load_order
+from tests.vm.kernels import KERNELS, chosen
+from tests.vm.run_kernels import main, summary
+from tests.vm.verdict import judge
+
+
+def log_of(directory: Path, text: str) -> Path:
+    log = directory / "console.log"
+    log.write_text(text)
+    return log
+
+
+def test_the_marker_line_alone_says_that_a_guest_passed(tmp_path: Path) -> None:
+    judge("6.1", log_of(tmp_path, "noise\r\njostle-vm abc exit 0\r\nreboot: Power down"), "abc")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("5 passed\njostle-vm abc exit 1\n", "failed with code 1"),
+        ("[ 2.1] Kernel panic - not syncing: no init\n[ 2.2] more\n", "Kernel panic - not syncing: no init"),
+        ("init: no root\n", "init: no root"),
+        ("one\njostle-vm other exit 0\n", "its last words were 'jostle-vm other exit 0'"),
+        ("command: echo jostle-vm abc exit 0\n", "its last words were"),
+        ("", "it said nothing"),
+    ],
+)
+def test_anything_else_is_told_in_one_line_with_the_log(tmp_path: Path, text: str, told: str) -> None:
+    log = log_of(tmp_path, text)
+    with pytest.raises(VmError) as failed:
+        judge("6.1", log, "abc")
+    assert told in str(failed.value)
+    assert str(log) in str(failed.value)
+    assert "\n" not in str(failed.value)
+
+
+def test_one_that_hangs_is_ended_and_told(tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    with log.open("wb") as out:
+        in_time = qemu._to_its_end([sys.executable, "-c", "import time; time.sleep(600)"], out, 0.5)
+    assert not in_time
+    with pytest.raises(VmError, match=r"not at its end after 0\.5 s"):
+        judge("6.1", log, "abc", timed_out_after_s=0.5)
+
+
+def test_a_kernel_that_is_not_in_the_table_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["4.19"]) == 2
+    assert "no kernel 4.19 in the table; known: 5.10, 6.1" in capsys.readouterr().err
+    assert chosen([]) == list(KERNELS)
+    assert [kernel.name for kernel in chosen(["7.3", "5.10"])] == ["7.3", "5.10"]
+
+
+def test_modules_are_loaded_after_what_they_need() -> None:
+    dep = "fs/ext4.ko.xz: lib/crc16.ko.xz fs/mbcache.ko.xz\nfs/mbcache.ko.xz:\nlib/crc16.ko.xz:\nfs/fuse.ko.xz:\n"
+    order = ["fs/fuse.ko.xz", "fs/mbcache.ko.xz", "lib/crc16.ko.xz", "fs/ext4.ko.xz"]
+    assert load_order(dep, ("fuse", "built_in", "ext4")) == order
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ('tests="3" failures="0" errors="0" skipped="1"', "2 passed, 1 skipped"),
+        ('tests="3" failures="0" errors="0" skipped="0"', "3 passed"),
+    ],
+)
+def test_how_many_tests_passed(tmp_path: Path, counts: str, told: str) -> None:
+    results = log_of(tmp_path, f"<testsuites><testsuite {counts}/></testsuites>")
+    assert summary(results) == told
+
+
+@pytest.mark.parametrize(
+    "counts",
+    ['tests="3" failures="1" errors="0" skipped="0"', 'tests="2" failures="0" errors="0" skipped="2"'],
+)
+def test_a_run_in_which_nothing_passed_is_no_success(tmp_path: Path, counts: str) -> None:
+    results = log_of(tmp_path, f"<testsuites><testsuite {counts}/></testsuites>")
+    with pytest.raises(VmError):
+        summary(results)
+
+
+def test_what_is_made_is_kept_until_its_recipe_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "CACHE", tmp_path)
+    monkeypatch.setattr(cache, "_FREE_BYTES", 0)
+    places = [cache.made("thing", recipe, lambda place: (place / recipe).touch()) for recipe in "aab"]  # noqa: B023
+    assert set(places) == {tmp_path / "thing"}
+    assert [path.name for path in (tmp_path / "thing").iterdir()] == ["b"]
+
+
+def test_what_was_not_made_whole_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "CACHE", tmp_path)
+    monkeypatch.setattr(cache, "_FREE_BYTES", 0)
+
+    def fail(place: Path) -> None:
+        (place / "half").touch()
+        cache.run(["sh", "-c", "echo no such package >&2; exit 100"], tmp_path / "build.log")
+
+    with pytest.raises(VmError, match=rf"sh failed with code 100; log: {tmp_path}/build.log"):
+        cache.made("thing", "a", fail)
+    assert not (tmp_path / "thing").exists()
+    assert (tmp_path / "build.log").read_text() == "no such package\n"
+
+
+def test_no_room_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+    with pytest.raises(VmError, match=r"MB are needed: make room there"):
+        cache.require_room(tmp_path / "cache", 1 << 60)
+
+
+def test_a_program_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(VmError, match="no-such-program is not installed"):
+        cache.run(["no-such-program"], tmp_path / "build.log")
