@@ -11,14 +11,20 @@ if TYPE_CHECKING:  # the statistics are not for a recording, which uses this mod
 
 # The victim's own doing decides the verdict when it is the greater half of the loss.
 SELF_INFLICTED_PCT = 50.0
-OWN_DOING = frozenset({CauseKind.SELF, CauseKind.THROTTLED})
 
 
 def attribute(
-    judged: Literal["interference", "no-interference", "inconclusive"], causes: Sequence[Cause]
+    judged: Literal["interference", "no-interference", "inconclusive"],
+    causes: Sequence[Cause],
+    throttled_own_ratio: float = 1.0,
 ) -> Conclusion:
-    """The statistics' verdict, unless the slowdown is the victim's own doing."""
-    own_pct = sum(cause.share_pct for cause in causes if cause.cause in OWN_DOING)
+    """The statistics' verdict, unless the slowdown is the victim's own doing.
+
+    `throttled_own_ratio` is how much of the throttling was by the victim's own quota. An ancestor's is one that it
+    shares with neighbours.
+    """
+    own = {CauseKind.SELF: 1.0, CauseKind.THROTTLED: throttled_own_ratio}
+    own_pct = sum(cause.share_pct * own.get(cause.cause, 0.0) for cause in causes)
     if judged == "interference" and own_pct > SELF_INFLICTED_PCT:
         return Conclusion.SELF_INFLICTED
     return Conclusion(judged)

@@ -8,14 +8,12 @@ for is `unexplained`. See docs/method.md.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.experiment.terms import NS_PER_S, Terms, terms_of
 from agent.experiment.trial import TrialResult
-from agent.metrics import STRETCH
 from agent.statistics import CauseShare, shares
 from agent.verdict import CauseKind
 
 Blocks = Sequence[tuple[TrialResult, TrialResult]]
-NS_PER_S = 1e9
-
 
 # Where less of the loss than this is charged to anyone, nobody is called a culprit.
 LEAST_CHARGED_PCT = 5.0
@@ -30,57 +28,91 @@ class AggressorShare:
     cause: CauseKind
 
 
-def work_of(trial: TrialResult) -> float:
-    """Units of work a trial did: rate × time for a rate, the time on a CPU for the stretch, else 1.
+def cause_shares(blocks: Blocks) -> list[CauseShare]:
+    """Each cause's share of the extra wall time per unit of work; empty when no time was lost.
 
-    The victim does the same in each trial where its metric is a duration or a latency.
+    A cause that took nothing in any trial, or that this host cannot measure, is left out.
     """
-    primary = trial.samples[0]
-    if primary.metric == STRETCH:
-        return max(1, trial.victim.run_ns) / NS_PER_S
-    return primary.value * trial.duration_s if primary.metric.better == "higher" else 1.0
+    terms = [(terms_of(without), terms_of(with_)) for without, with_ in blocks]
+    clocks = [_clock_ratio(without, with_) for without, with_ in blocks]
+    rows = [extra_s(*pair, clock) for pair, clock in zip(terms, clocks, strict=True)]
+    extra: dict[str, list[float]] = {
+        cause: [row[cause] for row in rows] for cause in rows[0] if any(row[cause] for row in rows)
+    }
+    return shares(
+        extra, [with_.spent - without.spent for without, with_ in terms], remainder=CauseKind.UNEXPLAINED
+    )
 
 
-def spent_s(trial: TrialResult) -> float:
-    """What the work took: the clock's time, or the tasks' time, running and waiting, where that is the metric."""
-    victim = trial.victim
-    in_tasks = trial.samples[0].metric == STRETCH
-    return (victim.run_ns + victim.wait_ns) / NS_PER_S if in_tasks else trial.duration_s
+def extra_s(without: Terms, with_: Terms, clock_ratio: float | None = None) -> dict[CauseKind, float]:
+    """What each cause added to the wall time of a unit of work; `clock_ratio` is the frequency with over without.
 
-
-def terms_s(trial: TrialResult) -> dict[CauseKind, float]:
-    """Where a trial's task time went, in task seconds, by the cause that would have lengthened it."""
-    victim = trial.victim
-    others_ns = sum(wait.wait_ns for wait in victim.waited_for.values())
+    Tasks' time becomes the clock's by the mean number of tasks, over both trials, that ran or waited.
+    """
+    tasks = mean_concurrency(without, with_)
+    waits = {cause: (after - without.waits[cause]) / tasks for cause, after in with_.waits.items()}
+    taken = {cause: (after - without.taken[cause]) / tasks for cause, after in with_.taken.items()}
+    stalls = {cause: after - without.stalls[cause] for cause, after in with_.stalls.items()}
+    # A run at a lower frequency takes longer by as much.
+    frequency = with_.run / tasks * max(0.0, 1 - clock_ratio) if clock_ratio else 0.0
+    longer = longer_run_s(without, with_) - sum(taken.values()) - frequency
+    # More time on the CPU for the same work: caches, memory bandwidth, SMT siblings.
     return {
-        CauseKind.CPU_WAIT: (others_ns + victim.unattributed_ns) / NS_PER_S,
-        CauseKind.SELF: victim.self_ns / NS_PER_S,
-        CauseKind.THROTTLED: victim.throttled_ns / NS_PER_S,
-        # More time on the CPU for the same work: caches, bandwidth, SMT, frequency.
-        CauseKind.MICROARCHITECTURE: max(0, victim.run_ns - victim.stolen_ns) / NS_PER_S,
-        CauseKind.STEAL: victim.stolen_ns / NS_PER_S,
+        **waits,
+        **taken,
+        **stalls,
+        CauseKind.FREQUENCY: frequency,
+        CauseKind.MICROARCHITECTURE: longer,
     }
 
 
-def concurrency(block: tuple[TrialResult, TrialResult]) -> float:
-    """Mean number of the victim's tasks that ran or waited, at least 1: what turns task time into wall time."""
-    busy_s = sum(trial.victim.run_ns + trial.victim.wait_ns for trial in block) / NS_PER_S
-    return max(1.0, busy_s / sum(spent_s(trial) for trial in block))
+def mean_concurrency(without: Terms, with_: Terms) -> float:
+    """Mean number of the victim's tasks that ran or waited in two trials, at least 1."""
+    busy = sum(terms.concurrency * terms.spent for terms in (without, with_))
+    spent = without.spent + with_.spent
+    return busy / spent if spent > 0 else 1.0
 
 
-def cause_shares(blocks: Blocks) -> list[CauseShare]:
-    """Each cause's share of the extra wall time per unit of work; empty when no time was lost."""
-    total = [
-        spent_s(with_) / work_of(with_) - spent_s(without) / work_of(without) for without, with_ in blocks
-    ]
-    extra: dict[str, list[float]] = {}
-    for block in blocks:
-        without, with_ = block
-        before, after = terms_s(without), terms_s(with_)
-        for cause in before:
-            difference = after[cause] / work_of(with_) - before[cause] / work_of(without)
-            extra.setdefault(cause, []).append(difference / concurrency(block))
-    return shares(extra, total, remainder=CauseKind.UNEXPLAINED)
+def longer_run_s(without: Terms, with_: Terms) -> float:
+    """By how much the time on the CPU grew on the clock.
+
+    A victim that did other things beside its work, in threads of their own, ran longer in all while the work itself
+    did not: then its concurrency grew as well. Each trial by its own concurrency shows that, but takes a loss of
+    concurrency, as when one of two processes waits, for a longer run. So it is the lesser of the two.
+    """
+    together = (with_.run - without.run) / mean_concurrency(without, with_)
+    each = with_.run / with_.concurrency - without.run / without.concurrency
+    return min(together, each)
+
+
+def _clock_ratio(without: TrialResult, with_: TrialResult) -> float | None:
+    before, after = (
+        trial.hindrances.frequency_khz if trial.hindrances else None for trial in (without, with_)
+    )
+    return after / before if before and after else None
+
+
+def throttled_own_ratio(blocks: Blocks) -> float:
+    """How much of the additional throttling was by the victim's own quota, the rest by its ancestors'; 0 to 1.
+
+    1 where the kernel does not tell them apart.
+    """
+    own_ns = _growth(blocks, "throttled_own_ns")
+    ancestors_ns = _growth(blocks, "throttled_ancestors_ns")
+    if own_ns is None or ancestors_ns is None or own_ns + ancestors_ns <= 0:
+        return 1.0
+    return own_ns / (own_ns + ancestors_ns)
+
+
+def _growth(blocks: Blocks, name: str) -> int | None:
+    """How much more of it there was with the neighbours in all, at least 0; None where it was not measured."""
+    grown = 0
+    for without, with_ in blocks:
+        before, after = (getattr(trial.hindrances, name, None) for trial in (without, with_))
+        if before is None or after is None:
+            return None
+        grown += after - before
+    return max(0, grown)
 
 
 def extra_waits_s(blocks: Blocks) -> dict[str, float]:
@@ -95,13 +127,20 @@ def aggressor_shares(
     """Who the loss is charged to, the largest first; shares sum to 100 unless hardly anything is charged.
 
     Waiting is charged by overlap in time. A loss on the CPU itself (microarchitecture) has no such witness: it is
-    shared out among the neighbours by how long each ran.
+    shared out among the neighbours by how long each ran; I/O by how much each did; an ancestor's quota, of which
+    `throttled_own_ratio` is not the victim's own, by how long each ran below that ancestor.
     """
     waits = {name: max(0.0, wait_s) for name, wait_s in extra_waits_s(blocks).items()}
     ran = {path: _mean_extra_run_s(blocks, path) for path in neighbours}
+    victim = blocks[0][0].victim.path
+    beside = {path: run_s for path, run_s in ran.items() if share_ancestor(victim, path)}
+    throttled_pct = causes.get(CauseKind.THROTTLED, 0.0) * (1 - throttled_own_ratio(blocks))
     by_cause = {
         CauseKind.CPU_WAIT: _scaled(waits, causes.get(CauseKind.CPU_WAIT, 0.0)),
+        CauseKind.PREEMPTION: _scaled(waits, causes.get(CauseKind.PREEMPTION, 0.0)),
         CauseKind.MICROARCHITECTURE: _scaled(ran, causes.get(CauseKind.MICROARCHITECTURE, 0.0)),
+        CauseKind.THROTTLED: _scaled(beside, throttled_pct),
+        CauseKind.IO: _scaled(_extra_io_bytes(blocks), causes.get(CauseKind.IO, 0.0)),
     }
     names = {name for charged in by_cause.values() for name in charged}
     charged_pct = {name: sum(charged.get(name, 0.0) for charged in by_cause.values()) for name in names}
@@ -118,6 +157,11 @@ def aggressor_shares(
         if pct > 0
     ]
     return sorted(found, key=lambda aggressor: -aggressor.share_pct)
+
+
+def share_ancestor(one: str, other: str) -> bool:
+    """Whether two cgroups have an ancestor in common that can have a quota: any but the root."""
+    return one.split("/")[1] == other.split("/")[1]
 
 
 def blame_residual_pct(blocks: Blocks) -> float | None:
@@ -138,6 +182,15 @@ def _mean_extra_wait_s(blocks: Blocks, name: str) -> float:
 def _mean_extra_run_s(blocks: Blocks, path: str) -> float:
     extra = (w.others_run_ns.get(path, 0) - wo.others_run_ns.get(path, 0) for wo, w in blocks)
     return max(0.0, sum(extra) / len(blocks) / NS_PER_S)
+
+
+def _extra_io_bytes(blocks: Blocks) -> dict[str, float]:
+    totals: dict[str, float] = {}
+    for block in blocks:
+        for sign, trial in zip((-1, 1), block, strict=True):
+            for path, count in trial.hindrances.io_bytes.items() if trial.hindrances else ():
+                totals[path] = totals.get(path, 0.0) + sign * count
+    return {path: max(0.0, total) for path, total in totals.items()}
 
 
 def _scaled(amounts: Mapping[str, float], whole: float) -> dict[str, float]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.attribution import attribute, leaf
-from agent.experiment.decomposition import aggressor_shares, cause_shares
+from agent.experiment.decomposition import aggressor_shares, cause_shares, throttled_own_ratio
 from agent.experiment.trial import TrialResult
 from agent.statistics import Decision
 from agent.verdict import Aggressor, Cause, CauseKind, Conclusion
@@ -27,7 +27,7 @@ def find(blocks: Blocks, decision: Decision, neighbours: Mapping[str, str]) -> F
     shares = cause_shares(blocks) if slowed else []
     causes = tuple(Cause(CauseKind(share.cause), share.share_pct, share.ci95_pct) for share in shares)
     return Findings(
-        conclusion=attribute(decision.verdict, causes),
+        conclusion=attribute(decision.verdict, causes, throttled_own_ratio(blocks)),
         causes=causes,
         aggressors=_aggressors(blocks, causes, neighbours) if slowed else (),
     )

@@ -27,6 +27,7 @@ from agent.runfile import RunWriter, pack
 from agent.self_cost import CostMeter, measure, self_cost
 from agent.verdict import Conclusion, Confirmation, Host, SelfCost
 from collectors.hierarchy import CgroupLayout, detect_layout
+from collectors.signal_reader import SignalReader
 from collectors.source import Source, open_source
 
 RUN_SUFFIX = ".run"
@@ -78,13 +79,16 @@ def run_session(plan: Plan, raw: Path, observer: Observer, interrupts: Interrupt
     existing = find_neighbours(plan.neighbour_cgroups, watched, layout)
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_source(layout, plan.tier))
+        signals = stack.enter_context(SignalReader(layout))
         workspace = Workspace(layout)
         janitor = stack.enter_context(Janitor(workspace.directories))
         stack.enter_context(workspace)
         victim = watched or workspace.make("victim")
         outputs = Outputs(raw)
         neighbours = Neighbours(plan, existing, workspace, janitor, outputs)
-        trials = TrialRunner(plan, source, victim, neighbours, outputs=outputs, interrupts=interrupts)
+        trials = TrialRunner(
+            plan, source, signals, victim, neighbours, outputs=outputs, interrupts=interrupts
+        )
         measured = _Measured(trials.run, source, raw, {"host": pack(host), "tier": plan.tier}, interrupts)
         outcome = run_experiment(plan, measured.run, observer)
         further = _Further(plan, measured, observer, neighbours)

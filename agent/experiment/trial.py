@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from agent.experiment.existing import ExistingCgroup
+from agent.experiment.hindrances import Hindrances, counts_frequency, hindrances
 from agent.experiment.machine import machine_state
 from agent.experiment.neighbours import Neighbours, Outputs
 from agent.experiment.plan import Plan
@@ -18,6 +19,8 @@ from agent.metrics import Sample
 from agent.verdict import Arm
 from collectors import sched
 from collectors.sched import CgroupWindow, SchedWindow
+from collectors.signal_reader import SignalReader, signals_within
+from collectors.signal_window import SignalWindow
 from collectors.source import Source
 from probes.errors import JostleError
 
@@ -42,6 +45,7 @@ class TrialResult:
         others_run_ns: On-CPU time of every other cgroup, a neighbour's with all below it.
         window: The whole host's window.
         void: Why the trial does not count, or None.
+        hindrances: What else held the victim up; None where it was not read.
     """
 
     index: int
@@ -53,6 +57,7 @@ class TrialResult:
     others_run_ns: Mapping[str, int]
     window: SchedWindow
     void: str | None
+    hindrances: Hindrances | None = None
 
 
 class VictimFailedError(JostleError):
@@ -70,6 +75,7 @@ class _Measured:
     window: SchedWindow
     duration_s: float
     command: Command | None
+    signals: SignalWindow | None = None
 
 
 class TrialRunner:
@@ -79,6 +85,7 @@ class TrialRunner:
         self,
         plan: Plan,
         source: Source,
+        signals: SignalReader,
         victim: Group | ExistingCgroup,
         neighbours: Neighbours,
         *,
@@ -87,6 +94,8 @@ class TrialRunner:
     ) -> None:
         self._plan = plan
         self._source = source
+        self._signals = signals
+        self._counts_frequency = counts_frequency()
         self._victim = victim
         self._neighbours = neighbours
         self._outputs = outputs
@@ -129,6 +138,11 @@ class TrialRunner:
             others_run_ns=others_run_ns,
             window=measured.window,
             void=void,
+            hindrances=hindrances(
+                measured.signals, self._victim.path, names, frequency=self._counts_frequency
+            )
+            if measured.signals
+            else None,
         )
 
     def _measure(self, stem: str, setting: Setting, commands: list[Command]) -> _Measured:
@@ -137,17 +151,22 @@ class TrialRunner:
         if setting.arm is Arm.WITH and self._wait(commands, SETTLE_S) is not None:
             return _Measured(sched.window(before, self._source.read()), monotonic() - start_s, None)
         with self._victim_started(stem) as command:
+            signals = self._signals.read(self._paths())
             before = self._source.read()
             start_s = command.release() if command else monotonic()
             over = self._wait(commands, self._plan.timeout_s if command else self._plan.trial_s, command)
             duration_s = monotonic() - start_s
             window = sched.window(before, self._source.read())
+            signalled = signals_within(signals, self._signals.read(self._paths()))
         if over is None and command:
             raise VictimTimeoutError(
                 f"the victim {command.text!r} did not end within {self._plan.timeout_s:g} s",
                 "give it less work, or raise --timeout",
             )
-        return _Measured(window, duration_s, command)
+        return _Measured(window, duration_s, command, signalled)
+
+    def _paths(self) -> list[str]:
+        return [self._victim.path, *self._neighbours.names()]
 
     def _wait(
         self, neighbours: Sequence[Command], timeout_s: float, victim: Command | None = None

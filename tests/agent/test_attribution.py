@@ -27,3 +27,13 @@ def test_without_a_slowdown_there_is_nothing_to_inflict(judged: str) -> None:
 )
 def test_a_name_is_the_last_part_of_a_path(path: str, name: str) -> None:
     assert leaf(path) == name
+
+
+@pytest.mark.parametrize(
+    ("own_ratio", "conclusion"), [(1.0, Conclusion.SELF_INFLICTED), (0.4, Conclusion.INTERFERENCE)]
+)
+def test_a_quota_that_it_shares_with_neighbours_is_not_its_own(
+    own_ratio: float, conclusion: Conclusion
+) -> None:
+    causes = (Cause(CauseKind.THROTTLED, 90.0), Cause(CauseKind.UNEXPLAINED, 10.0))
+    assert attribute("interference", causes, own_ratio) is conclusion

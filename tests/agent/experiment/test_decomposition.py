@@ -1,5 +1,7 @@
 """Where the time went, in trials whose answer is known by construction."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,15 +10,18 @@ from agent.experiment.decomposition import (
     aggressor_shares,
     blame_residual_pct,
     cause_shares,
-    concurrency,
     extra_waits_s,
-    work_of,
+    mean_concurrency,
+    share_ancestor,
+    throttled_own_ratio,
 )
+from agent.experiment.hindrances import Hindrances
+from agent.experiment.terms import preempted_by_others_ns, terms_of, work_of
 from agent.experiment.trial import TrialResult
 from agent.metrics import Metric
 from agent.verdict import Arm, CauseKind
-from collectors.sched import CgroupWindow
-from tests.agent.experiment.trials import NEIGHBOUR, OTHER, block, cgroup, trial
+from collectors.sched import CgroupWindow, CpuWindow
+from tests.agent.experiment.trials import NEIGHBOUR, NS, OTHER, block, cgroup, trial
 
 RATE = Metric("requests", "1/s", "higher")
 Blocks = list[tuple[TrialResult, TrialResult]]
@@ -32,6 +37,10 @@ def alone(duration_s: float = 1.0, run_s: float = 1.0) -> TrialResult:
 
 def beside(duration_s: float, victim: CgroupWindow) -> TrialResult:
     return trial(Arm.WITH, duration_s, victim=victim)
+
+
+def hindered(duration_s: float, victim: CgroupWindow, by: Hindrances) -> TrialResult:
+    return replace(beside(duration_s, victim), hindrances=by)
 
 
 def test_waiting_for_a_neighbour_is_cpu_wait() -> None:
@@ -70,17 +79,111 @@ def test_no_causes_when_no_time_was_lost() -> None:
 def test_task_time_of_several_threads_counts_once_on_the_clock() -> None:
     # Four threads that ran 1 s and waited 1 s each: 8 s of task time on 2 s of the clock.
     blocks = block(alone(run_s=4.0), beside(2.0, cgroup(4.0, {NEIGHBOUR: 4.0})))
-    assert concurrency(blocks[0]) == pytest.approx(4.0)
+    assert mean_concurrency(*map(terms_of, blocks[0])) == pytest.approx(4.0)
     assert shares_of(blocks)[CauseKind.CPU_WAIT] == pytest.approx(100)
 
 
 def test_a_mostly_sleeping_victim_is_not_scaled_up() -> None:
-    assert concurrency((alone(10.0), beside(10.0, cgroup(1.0)))) == 1.0
+    assert mean_concurrency(terms_of(alone(10.0)), terms_of(beside(10.0, cgroup(1.0)))) == 1.0
 
 
 def test_the_work_of_a_rate_is_rate_times_time() -> None:
     assert work_of(trial(duration_s=2.0, value=50.0, metric=RATE)) == 100.0
     assert work_of(trial(duration_s=2.0)) == 1.0
+
+
+def test_other_work_in_threads_of_its_own_is_no_longer_run() -> None:
+    # Alone one thread runs for 1 s. Beside a client another one answers it, on the same CPU, all the time.
+    shares = shares_of(block(alone(), beside(2.0, cgroup(2.0, self_s=2.0))))
+    assert shares[CauseKind.SELF] == pytest.approx(100)
+
+
+def test_other_work_on_an_own_cpu_is_no_longer_run_either() -> None:
+    shares = shares_of(block(alone(), beside(2.0, cgroup(2.0, throttled_s=2.0))))
+    assert shares[CauseKind.THROTTLED] == pytest.approx(100)
+
+
+def test_a_loss_of_concurrency_is_no_longer_run() -> None:
+    # Two processes on a CPU each; one of them has to share its CPU, so that it ends a second later.
+    without = trial(Arm.WITHOUT, 1.0, victim=cgroup(2.0))
+    shares = shares_of(block(without, beside(2.0, cgroup(2.0, {NEIGHBOUR: 1.0}))))
+    assert shares.get(CauseKind.MICROARCHITECTURE, 0.0) == pytest.approx(0)
+    assert max(shares, key=lambda cause: shares[cause]) == CauseKind.CPU_WAIT
+
+
+@pytest.mark.parametrize(("running", "cause"), [(0.7, CauseKind.PREEMPTION), (1.0, CauseKind.CPU_WAIT)])
+def test_preemptions_are_told_apart_where_no_cpu_is_full(running: float, cause: CauseKind) -> None:
+    with_ = beside(2.0, replace(cgroup(1.0, {NEIGHBOUR: 1.0}), preempt_wait_ns=NS))
+    cpus = (CpuWindow(running, 0.5, 1000),)
+    blocks = block(alone(), replace(with_, window=replace(with_.window, cpus=cpus)))
+    assert shares_of(blocks)[cause] == pytest.approx(100)
+    (found,) = aggressor_shares(blocks, {cause: 100.0}, [NEIGHBOUR])
+    assert (found.cgroup, found.cause) == (NEIGHBOUR, cause)
+
+
+def test_own_preemptions_are_not_charged_to_others() -> None:
+    victim = replace(cgroup(1.0, {NEIGHBOUR: 0.5}, self_s=0.5), preempt_wait_ns=NS // 2)
+    assert preempted_by_others_ns(beside(2.0, victim), NS // 2) == 0
+
+
+def test_stolen_time_beyond_the_hypervisors_is_interrupts() -> None:
+    with_ = hindered(3.0, cgroup(3.0, stolen_s=2.0), Hindrances(steal_ns=NS // 2))
+    shares = shares_of(block(alone(), with_))
+    assert (shares[CauseKind.STEAL], shares[CauseKind.INTERRUPTS]) == pytest.approx((25, 75))
+
+
+def test_stalls_count_as_far_as_the_victim_was_blocked() -> None:
+    stalled = Hindrances(memory_stalled_ns=NS, io_stalled_ns=9 * NS)
+    shares = shares_of(block(alone(), hindered(4.0, cgroup(1.0), stalled)))
+    assert shares[CauseKind.MEMORY_PRESSURE] == pytest.approx(100 / 3)
+    assert shares[CauseKind.IO] == pytest.approx(200 / 3)
+
+
+def test_a_lower_frequency_explains_as_much_of_a_longer_run() -> None:
+    fast = replace(alone(), hindrances=Hindrances(frequency_khz=3e6))
+    shares = shares_of(block(fast, hindered(2.0, cgroup(2.0), Hindrances(frequency_khz=2e6))))
+    # At 3 GHz the run of 2 s would have taken a third less.
+    assert shares[CauseKind.FREQUENCY] == pytest.approx(100 * 2 / 3)
+    assert shares[CauseKind.MICROARCHITECTURE] == pytest.approx(100 / 3)
+
+
+def throttled(own_s: float, ancestors_s: float) -> Blocks:
+    none = replace(alone(), hindrances=Hindrances(throttled_own_ns=0, throttled_ancestors_ns=0))
+    some = Hindrances(throttled_own_ns=round(own_s * NS), throttled_ancestors_ns=round(ancestors_s * NS))
+    with_ = hindered(2.0, cgroup(1.0, throttled_s=1.0), some)
+    return block(none, replace(with_, others_run_ns={NEIGHBOUR: NS, "/elsewhere/other": NS}))
+
+
+@pytest.mark.parametrize(
+    ("own_s", "ancestors_s", "ratio"), [(1, 0, 1.0), (1, 3, 0.25), (0, 2, 0.0), (0, 0, 1.0)]
+)
+def test_whose_quota_it_was(own_s: float, ancestors_s: float, ratio: float) -> None:
+    assert throttled_own_ratio(throttled(own_s, ancestors_s)) == ratio
+
+
+def test_a_quota_of_unknown_owner_is_the_victims() -> None:
+    assert throttled_own_ratio(block(alone(), beside(2.0, cgroup(1.0, throttled_s=1.0)))) == 1.0
+
+
+def test_an_ancestors_quota_is_charged_to_the_neighbours_below_it() -> None:
+    causes = {CauseKind.THROTTLED: 100.0}
+    assert aggressor_shares(throttled(1, 0), causes, [NEIGHBOUR, "/elsewhere/other"]) == []
+    (found,) = aggressor_shares(throttled(0, 1), causes, [NEIGHBOUR, "/elsewhere/other"])
+    assert (found.cgroup, found.share_pct, found.cause) == (NEIGHBOUR, 100.0, CauseKind.THROTTLED)
+
+
+def test_io_is_charged_by_the_bytes_moved() -> None:
+    second = "/jostle-1/neighbour-2"
+    moved = Hindrances(io_bytes={NEIGHBOUR: 300, second: 100})
+    found = aggressor_shares(
+        block(alone(), hindered(2.0, cgroup(1.0), moved)), {CauseKind.IO: 50.0}, [NEIGHBOUR, second]
+    )
+    assert [(share.cgroup, share.share_pct) for share in found] == [(NEIGHBOUR, 75.0), (second, 25.0)]
+
+
+def test_only_the_root_is_no_common_ancestor() -> None:
+    assert share_ancestor("/kubepods/a", "/kubepods/b/c")
+    assert not share_ancestor("/system.slice/a", "/user.slice/b")
 
 
 def test_of_a_rate_the_loss_is_per_unit_of_work() -> None:
