@@ -2,8 +2,8 @@
 
     python -m benchmarks.soak [--minutes N] [--cgroups N] [--lifetime SECONDS] [--json]
 
-Every cgroup holds one process that wakes ten times a second and works for a fifth of a millisecond; it lives for a
-minute, and a new one of another name takes its place. Prints the figures and whether they keep the goals of
+Every cgroup holds one process that wakes once a second and works for a millisecond, together 30 % of a CPU; it lives
+for a minute, and a new one of another name takes its place. Prints the figures and whether they keep the goals of
 docs/operating.md; exits with 1 when one is missed.
 """
 
@@ -121,10 +121,12 @@ def _arguments() -> argparse.Namespace:
 
 def _soak(options: argparse.Namespace, scratch: Path) -> Figures:
     history, config = scratch / "history.db", scratch / "jostle.toml"
-    config.write_text(
-        f'[agent]\nwindow_s = {options.window}\n[history]\npath = "{history}"\n[metrics]\nlisten = "unix:{scratch}/m"\n',
-        encoding="utf-8",
-    )
+    lines = [
+        f"agent.window_s = {options.window}",
+        f'history.path = "{history}"',
+        f'metrics.listen = "unix:{scratch}/metrics.sock"',
+    ]
+    config.write_text("\n".join(lines), encoding="utf-8")
     workspace = Workspace(detect_layout())
     with Janitor(workspace.directories), workspace:
         crowd = _Crowd(workspace, options.lifetime / options.cgroups)

@@ -9,10 +9,13 @@ from agent import recorder
 from agent.blame import BlameSummary, blame, path_name
 from agent.budget import DEFAULT_BUDGET_PCT, Governor
 from agent.cgroup_lookup import find_cgroup
+from agent.cli import history as from_history
 from agent.cli import output
+from agent.cli.history import HistoryFile
 from agent.experiment.process import wait_for_first
 from agent.host import describe_host
 from agent.interrupts import Interrupted, Interrupts
+from agent.past import DEFAULT_HISTORY
 from agent.runfile import Run, pack, read_run
 from collectors.hierarchy import CgroupLayout, detect_layout
 from collectors.names import name_workload
@@ -22,6 +25,7 @@ from probes.errors import UsageError
 from probes.loader import require_privilege
 
 DEFAULT_DURATION_S, INTERVAL_S = 5.0, 1.0
+DEFAULT_AROUND_S = 60.0
 EPILOG = "Example: jostle blame /system.slice/api.service -d 10"
 
 
@@ -51,9 +55,30 @@ def blame_cgroup(
     run: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Ask a recording instead of watching now.")
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Ask the history about 03:12, 2026-03-01T03:12 or 30m (ago).",
+            show_default=False,
+        ),
+    ] = None,
+    history_file: HistoryFile = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Who this cgroup waited for, in milliseconds and in shares that add up to its whole wait."""
+    """Who this cgroup waited for, in milliseconds and in shares that add up to its whole wait.
+
+    With --at it is the agent's history that is asked, for a minute around that time, or as long as -d says.
+    """
+    if at is not None and run is not None:
+        raise UsageError("--at is a time of the history, and --run a recording", "leave out one of them")
+    if history_file is not None and at is None:
+        raise UsageError("--history-file needs to know which time of it", "give --at")
+    if at is not None:
+        around_s = recorder.require_duration(DEFAULT_AROUND_S if duration is None else duration)
+        past = from_history.load(history_file or DEFAULT_HISTORY, from_history.around(at, around_s))
+        _show(_recorded(past, cgroup), json_output=json_output)
+        return
     if run is not None and duration is not None:
         raise UsageError("-d says how long to watch, and a recording is over", "leave out -d or --run")
     if run is not None:

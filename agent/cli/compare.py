@@ -5,11 +5,16 @@ from typing import Annotated
 
 import typer
 
+from agent.cli import history as from_history
 from agent.cli import output
+from agent.cli.history import HistoryFile, HistoryFlag
 from agent.files import write_whole
 from agent.runfile import read_run
 
-EPILOG = "Example: jostle compare quiet.run busy.run --cgroup /system.slice/api.service"
+EPILOG = (
+    "Example: jostle compare quiet.run busy.run --cgroup /system.slice/api.service   or   "
+    "jostle compare --history 02:00..02:30 03:00..03:30 --cgroup /system.slice/api.service"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -18,8 +23,11 @@ def register(app: typer.Typer) -> None:
 
 
 def compare_runs(
-    without: Annotated[Path, typer.Argument(help="The run file without the neighbours.", show_default=False)],
-    with_: Annotated[Path, typer.Argument(metavar="WITH", help="The one with them.", show_default=False)],
+    without: Annotated[
+        str,
+        typer.Argument(help="The run file, or the period, without the neighbours.", show_default=False),
+    ],
+    with_: Annotated[str, typer.Argument(metavar="WITH", help="The one with them.", show_default=False)],
     cgroup: Annotated[
         str | None, typer.Option(metavar="PATH", help="The victim (default: the command that both recorded).")
     ] = None,
@@ -30,12 +38,22 @@ def compare_runs(
         Path | None, typer.Option("-o", metavar="FILE", help="Also write the verdict document.")
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the verdict document alone.")] = False,
+    history: HistoryFlag = False,
+    history_file: HistoryFile = None,
 ) -> None:
-    """A verdict from two recordings made earlier; weaker than an experiment, as nothing was interleaved."""
+    """A verdict from two recordings made earlier; weaker than an experiment, as nothing was interleaved.
+
+    With --history they are two periods of the agent's history, each as SINCE..UNTIL.
+    """
     from agent.comparison import compare
     from reports import json_document, text, verdict_sections
 
-    verdict = compare(read_run(without), read_run(with_), cgroup, threshold)
+    asked = from_history.asked(history, history_file)
+    first, second = (
+        read_run(Path(each)) if asked is None else from_history.load(asked, from_history.period(each))
+        for each in (without, with_)
+    )
+    verdict = compare(first, second, cgroup, threshold)
     document = json_document.render_verdict(verdict)
     if file is not None:
         write_whole(file, document)

@@ -3,12 +3,14 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
+from agent.cli import history as from_history
 from agent.cli import output
 from agent.cli.experiment import VERDICT_FILE
+from agent.cli.history import HistoryFile, HistoryFlag
 from agent.files import write_whole
 from agent.runfile import read_run
 from agent.summarise import summarise
@@ -16,7 +18,10 @@ from agent.summary import RunSummary
 from agent.verdict import Verdict
 from probes.errors import UsageError
 
-EPILOG = "Example: jostle report jostle-20260301T031200Z/ -f md -o review.md"
+EPILOG = (
+    "Example: jostle report jostle-20260301T031200Z/ -f md -o review.md   or   "
+    "jostle report --history --since 03:00 --until 03:30"
+)
 
 
 class Format(StrEnum):
@@ -35,13 +40,38 @@ def register(app: typer.Typer) -> None:
 
 def report(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run file, a verdict.json, or an experiment's directory.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="RUN",
+            help="A run file, a verdict.json, or an experiment's directory.",
+            show_default=False,
+        ),
+    ] = None,
     form: Annotated[Format, typer.Option("-f", "--format", help="How to render it.")] = Format.TEXT,
     file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write it there.")] = None,
+    history: HistoryFlag = False,
+    history_file: HistoryFile = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="03:00, 2026-03-01T03:00 or 30m (ago).", show_default=False),
+    ] = None,
+    until: Annotated[str, typer.Option(metavar="TIME", help="As --since.")] = "now",
+    cgroup: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Of the history only these (may be repeated).")
+    ] = None,
 ) -> None:
-    """Render a run, a comparison or an experiment again."""
-    rendered = render(load(run), form, to_terminal=file is None)
+    """Render a run, a comparison or an experiment again, or a part of the agent's history."""
+    asked = from_history.asked(history, history_file)
+    if (run is None) == (asked is None):
+        raise UsageError("report needs one thing to render", "give RUN, or --history with --since")
+    found: Verdict | RunSummary
+    if asked is not None:
+        found = summarise(from_history.load(asked, from_history.between(since, until), cgroup))
+    elif since or cgroup:
+        raise UsageError("--since, --until and --cgroup are for the history", "give --history, and no RUN")
+    else:
+        found = load(cast("Path", run))
+    rendered = render(found, form, to_terminal=file is None)
     if file is None:
         output.show(rendered)
     else:

@@ -24,7 +24,7 @@ _ABSOLUTE = matching("an absolute path", lambda path: path.startswith("/") and "
 class AgentConfig:
     """`[agent]`: what is read, how often, and what that may cost."""
 
-    window_s: float = setting(10.0, between(1, 3600, "seconds"))
+    window_s: float = setting(10.0, between(0.2, 3600, "seconds"))
     cgroups: tuple[str, ...] = setting((), _GLOB)  # all, when there is none
     budget_pct: float = setting(DEFAULT_BUDGET_PCT, between(0.01, 100, "per cent of the host's CPU time"))
     tier: str = setting("ebpf", one_of(*TIERS), fixed=True)

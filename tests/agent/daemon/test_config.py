@@ -65,10 +65,14 @@ def test_without_a_default_file_the_defaults_hold(tmp_path: Path, monkeypatch: p
     [
         ("[agnet]\n", 1, r"agnet: there is no such key; there are: agent, history"),
         ("\n[agent]\nwindow = 5\n", 3, r"agent\.window: there is no such key; there are: window_s, cgroups"),
-        ("[agent]\nwindow_s = 0\n", 2, r"agent\.window_s: 0\.0 is not allowed; allowed: 1 to 3600 seconds"),
+        (
+            "[agent]\nwindow_s = 0\n",
+            2,
+            r"agent\.window_s: 0\.0 is not allowed; allowed: 0\.2 to 3600 seconds",
+        ),
         ("[agent]\nwindow_s = nan\n", 2, r"nan is not allowed"),
         ("[agent]\nwindow_s = 99999999999999999999999\n", 2, r"inf is not allowed"),
-        ("[agent]\nwindow_s = true\n", 2, r"must be a number \(1 to 3600 seconds\), not True"),
+        ("[agent]\nwindow_s = true\n", 2, r"must be a number \(0\.2 to 3600 seconds\), not True"),
         ('[agent]\nwindow_s = "10"\n', 2, r"must be a number .*, not '10'"),
         ('[agent]\ntier = "psi"\n', 2, r"'psi' is not allowed; allowed: \"ebpf\" or \"schedstat\""),
         ('agent.cgroups = "x"\n', 1, r"must be a list, not 'x'"),
