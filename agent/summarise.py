@@ -1,14 +1,26 @@
 """From a recording's windows to its summary."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from math import isinf
 
 from agent.attribution import leaf
 from agent.recorder import totals
 from agent.runfile import Notes, Run
-from agent.summary import CgroupSummary, RunSummary, WaitBy
+from agent.signal_totals import (
+    host_summary,
+    limits_cpus,
+    missing_figures,
+    reasons,
+    signal_summaries,
+    workload_summary,
+    workloads,
+)
+from agent.summary import CgroupSummary, RunSummary, WaitBy, signal_nulls
 from agent.verdict import Host, SelfCost
 from collectors import histogram
 from collectors.sched import CgroupWindow
+from collectors.workloads import Workload
 
 _NEVER_WAITED = "a cgroup that never waited has no such wait"
 _LOWER_TIER = (
@@ -22,7 +34,16 @@ _NO_ACCOUNTING = "the kernel keeps no run-time statistics of BPF programs"
 def summarise(run: Run) -> RunSummary:
     """A recording's summary, the cgroup that waited longest first."""
     seconds = sum(window.duration_ns for window in run.windows) / 1e9
-    cgroups = [_cgroup(cgroup, seconds) for cgroup in totals(run.windows).values()]
+    read = [window.signals for window in run.windows if window.signals is not None]
+    signals, limits, named = signal_summaries(read), limits_cpus(read), workloads(read)
+    cgroups = [
+        replace(
+            _cgroup(cgroup, seconds, named.get(path)),
+            limit_cpus=_finite(limits.get(path)),
+            signals=signals.get(path),
+        )
+        for path, cgroup in totals(run.windows).items()
+    ]
     cgroups.sort(key=lambda cgroup: -(cgroup.wait_ns or 0))
     cost = self_cost_of(run)
     unavailable: dict[str, str] = {}
@@ -33,6 +54,10 @@ def summarise(run: Run) -> RunSummary:
         unavailable |= {
             f"self_cost.{key}": _NO_ACCOUNTING for key in ("ns_per_switch", "switches_per_s", "cpu_pct")
         }
+    host = host_summary(read) if read else None
+    unavailable |= reasons(read, signal_nulls(signals.values(), host))
+    if None in limits.values():
+        unavailable |= reasons(read, ["limit_cpus"])
     return RunSummary(
         duration_s=seconds,
         host=run.record("host", Host),
@@ -43,6 +68,8 @@ def summarise(run: Run) -> RunSummary:
         partial=run.partial,
         warnings=tuple(_warnings(run)),
         unavailable=unavailable,
+        host_signals=host,
+        missing=missing_figures(read),
     )
 
 
@@ -64,11 +91,20 @@ def _warnings(run: Run) -> Iterator[str]:
         yield f"nothing was recorded: no cgroup that ran matches {globs}" if globs else "nothing was recorded"
 
 
-def _cgroup(cgroup: CgroupWindow, seconds: float) -> CgroupSummary:
+def _finite(limit_cpus: float | None) -> float | None:
+    return None if limit_cpus is None or isinf(limit_cpus) else limit_cpus
+
+
+def _name(path: str, workload: Workload | None) -> str:
+    """A container's, pod's or unit's name; of a cgroup that is nothing more, the last part of its path."""
+    return leaf(path) if workload is None or workload.kind in ("cgroup", "root") else workload.name
+
+
+def _cgroup(cgroup: CgroupWindow, seconds: float, workload: Workload | None) -> CgroupSummary:
     waited_for = sorted(cgroup.waited_for.items(), key=lambda item: -item[1].wait_ns)
     return CgroupSummary(
         path=cgroup.path,
-        name=leaf(cgroup.path),
+        name=_name(cgroup.path, workload),
         run_ns=cgroup.run_ns,
         wait_ns=cgroup.wait_ns,
         wait_p50_ns=histogram.percentile_ns(cgroup.histogram, 50),
@@ -80,4 +116,5 @@ def _cgroup(cgroup: CgroupWindow, seconds: float) -> CgroupSummary:
         mean_waiting=(cgroup.wait_ns - cgroup.throttled_ns) / 1e9 / seconds,
         mean_running=cgroup.run_ns / 1e9 / seconds,
         wait_by=tuple(WaitBy(name, wait.wait_ns) for name, wait in waited_for if wait.wait_ns),
+        workload=None if workload is None else workload_summary(workload),
     )

@@ -1,14 +1,15 @@
 """What a recording adds up to, per cgroup, schema `jostle.summary/1`: the records that reports render.
 
-An unavailable figure is None, and `unavailable` maps the name of its field (`wait_p99_ns`, or
-`self_cost.cpu_pct`) to the reason, once for the run.
+An unavailable figure is None, and `unavailable` maps the name of its field (`wait_p99_ns`, `self_cost.cpu_pct`,
+`signals.ipc`) to the reason, once for the run. `missing` counts the figures that single windows lack.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.documents import decode, encode, null_keys
+from agent.signal_summary import HostSummary, MissingFigures, SignalSummary, WorkloadSummary
 from agent.verdict.context import Host
 from agent.verdict.records import SelfCost
 
@@ -36,10 +37,15 @@ class CgroupSummary:
     switches: int | None
     involuntary_foreign: int | None  # switched away from for a task of another cgroup
     involuntary_own: int | None  # switched away from for a task of its own
-    throttled_ns: int | None
+    throttled_ns: int | None  # waited for its quota, or an ancestor's, to be renewed
     mean_waiting: float | None  # tasks, over time: wait time by wall time (Little's law)
     mean_running: float | None  # tasks, over time: CPUs kept busy
     wait_by: tuple[WaitBy, ...]  # the longest first
+    limit_cpus: float | None = (
+        None  # the tightest of its own and its ancestors' quotas; left out: it has none
+    )
+    signals: SignalSummary | None = None  # left out: nothing but the scheduler was recorded
+    workload: WorkloadSummary | None = None  # left out: it was not looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class RunSummary:
     partial: bool
     warnings: tuple[str, ...]
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    host_signals: HostSummary | None = None
+    missing: Mapping[str, MissingFigures] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         silent = sorted(_nulls(self) - self.unavailable.keys())
@@ -77,4 +85,19 @@ class RunSummary:
 
 def _nulls(summary: RunSummary) -> set[str]:
     columns = {key for cgroup in summary.cgroups for key in null_keys(cgroup)}
-    return columns | {f"self_cost.{key}" for key in null_keys(summary.self_cost)}
+    signals = [cgroup.signals for cgroup in summary.cgroups if cgroup.signals]
+    return (
+        columns
+        | {f"self_cost.{key}" for key in null_keys(summary.self_cost)}
+        | signal_nulls(signals, summary.host_signals)
+    )
+
+
+def signal_nulls(signals: Iterable[SignalSummary], host: HostSummary | None) -> set[str]:
+    """The names, as in `unavailable`, of what is null in the signals of cgroups and host."""
+    nulls = {f"signals.{key}" for each in signals for key in null_keys(each)}
+    if host is None:
+        return nulls
+    nulls |= {f"host.{name}" for name, figure in host.pressure.items() if figure is None}
+    nulls |= {f"cpu.{key}" for cpu in host.cpus for key in null_keys(cpu)}
+    return nulls | {f"cache.{key}" for cache in host.caches for key in null_keys(cache)}

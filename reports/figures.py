@@ -9,6 +9,7 @@ from collections.abc import Sequence
 UNAVAILABLE = "n/a"
 SIGNIFICANT_DIGITS = 4
 LEAST_P_VALUE = 0.0001
+BYTE_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 TIME_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
 
 
@@ -84,6 +85,14 @@ def time_ns(ns: float | None) -> str:
 def seconds(duration_s: float | None) -> str:
     """A time given in seconds, in the unit that suits it."""
     return time_ns(None if duration_s is None else duration_s * 1e9)
+
+
+def bytes_of(size: float | None) -> str:
+    """An amount of memory or of data, three significant digits: `1.24 MiB`."""
+    if size is None:
+        return UNAVAILABLE
+    scale, unit = next((entry for entry in BYTE_UNITS if abs(size) >= entry[0]), (1, "B"))
+    return f"{size / scale:.3g} {unit}" if size < 1000 * scale else f"{size / scale:,.0f} {unit}"
 
 
 def _plain(number: float) -> float:

@@ -69,7 +69,10 @@ def own_cost(cost: SelfCost | None) -> str:
 
 
 def unavailable_listing(reasons: Mapping[str, str], words: Mapping[str, str]) -> Listing:
-    """The figures there are not, by their word in `words`, each with its reason."""
+    """The figures there are not, by their word in `words`; those that share a reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for key, reason in sorted(reasons.items()):
+        by_reason.setdefault(reason, []).append(words.get(key, key))
     return Listing(
-        "Not available", tuple(f"{words.get(key, key)}: {reason}" for key, reason in sorted(reasons.items()))
+        "Not available", tuple(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
     )

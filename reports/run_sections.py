@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from agent.summary import CgroupSummary, RunSummary
 from reports.figures import count, counted, quantity, seconds, time_ns
 from reports.origin_sections import COST_WORDS, host_facts, own_cost, unavailable_listing
+from reports.run_signal_sections import WORDS as SIGNAL_WORDS
+from reports.run_signal_sections import missing_sentences, signal_sections
 from reports.sections import NAME, Column, Facts, Kind, Listing, Report, Section, Table, figure_columns
 
 WORDS = {
@@ -19,6 +21,7 @@ WORDS = {
     "mean_waiting": "mean number waiting",
     "mean_running": "mean number running",
     **COST_WORDS,
+    **SIGNAL_WORDS,
 }
 
 
@@ -44,11 +47,14 @@ def _sections(summary: RunSummary) -> Iterator[Section]:
     yield switch_table(summary.cgroups)
     if any(cgroup.wait_by for cgroup in summary.cgroups):
         yield wait_by_table(summary.cgroups)
+    yield from signal_sections(summary)
     yield quality_facts(summary)
     if summary.warnings:
         yield Listing("Warnings", summary.warnings)
     if summary.unavailable:
         yield unavailable_listing(summary.unavailable, WORDS)
+    if gaps := missing_sentences(summary):
+        yield Listing("Missing from single windows", gaps)
     yield host_facts(summary.host)
 
 

@@ -1,5 +1,15 @@
 """A recording's summary to test with."""
 
+from dataclasses import replace
+
+from agent.signal_summary import (
+    CacheSummary,
+    CpuSummary,
+    HostSummary,
+    MissingFigures,
+    SignalSummary,
+    WorkloadSummary,
+)
 from agent.summary import CgroupSummary, RunSummary, WaitBy
 from agent.verdict import Host, SelfCost
 
@@ -10,6 +20,39 @@ HOST = Host(
     topology="1 socket, 2 cores, 1 thread per core, 1 NUMA node",
     cgroup_mode="v2",
     config_hash="3f9a1c0d",
+)
+SIGNALS = SignalSummary(
+    nr_periods=100,
+    nr_throttled=61,
+    throttled_own_ns=3_100_000_000,
+    throttled_ancestors_ns=90_000_000,
+    throttled_any_ns=3_170_000_000,
+    cpu_some_ns=2_050_000_000,
+    cpu_full_ns=1_900_000_000,
+    memory_some_ns=1_000_000,
+    memory_full_ns=0,
+    io_some_ns=12_000_000,
+    io_full_ns=9_000_000,
+    file_refaults=120,
+    anon_refaults=0,
+    scanned_pages=4_000,
+    reclaimed_pages=3_500,
+    major_faults=12,
+    memory_high_events=0,
+    memory_max_events=2,
+    oom_kills=0,
+    read_bytes=51_380_224,
+    written_bytes=2_097_152,
+    reads=98,
+    writes=4,
+    instructions=9_600_000_000,
+    cycles=12_000_000_000,
+    ipc=0.8,
+    llc_misses=2.125,
+    dtlb_misses=None,
+    itlb_misses=None,
+    branch_misses=5.5,
+    running_ratio=0.95,
 )
 SUMMARY = RunSummary(
     duration_s=10.0,
@@ -30,6 +73,9 @@ SUMMARY = RunSummary(
             mean_waiting=0.21,
             mean_running=0.4812,
             wait_by=(WaitBy("batch.service", 1_900_000_000), WaitBy("kernel", 150_000_000)),
+            limit_cpus=0.5,
+            signals=SIGNALS,
+            workload=WorkloadSummary("unit", unit="web.service"),
         ),
         CgroupSummary(
             path="/system.slice/batch.service",
@@ -45,11 +91,40 @@ SUMMARY = RunSummary(
             mean_waiting=0.064,
             mean_running=1.302,
             wait_by=(),
+            signals=replace(
+                SIGNALS, nr_periods=0, nr_throttled=0, throttled_own_ns=0, throttled_ancestors_ns=0
+            ),
+            workload=WorkloadSummary(
+                "container",
+                runtime="containerd",
+                container_id="a1b2c3d4" * 8,
+                container="app",
+                pod="batch-7f",
+                pod_uid="1b2c3d4e-5f60-4718-92a3-b4c5d6e7f801",
+                namespace="prod",
+                qos_class="burstable",
+            ),
         ),
     ),
     self_cost=SelfCost(ns_per_switch=212.4, switches_per_s=5_723.0, cpu_pct=0.12),
     lost_windows=0,
     partial=False,
     warnings=(),
-    unavailable={"throttled_ns": "no cpu controller on this hierarchy"},
+    unavailable={
+        "throttled_ns": "no cpu controller on this hierarchy",
+        "signals.dtlb_misses": "this CPU's PMU does not count it",
+        "signals.itlb_misses": "this CPU's PMU does not count it",
+        "cpu.frequency_mhz": "the kernel has no cpufreq driver",
+    },
+    host_signals=HostSummary(
+        cpus=(CpuSummary(0, 12_000_000, 0, 31_000_000, None), CpuSummary(1, 0, 0, 2_000_000, None)),
+        pressure={"cpu_some_ns": 2_400_000_000, "io_some_ns": 12_000_000},
+        caches=(CacheSummary("/batch", 0, 8_060_928.5, 4_096_000_000, 4_000_000_000),),
+    ),
+    missing={
+        "io_some_ns": MissingFigures("/sys/fs/cgroup/x/io.pressure vanished while it was read", 3),
+        "counters.dTLB-load-misses": MissingFigures("this CPU's PMU does not count it", 20),
+        "counters.iTLB-load-misses": MissingFigures("this CPU's PMU does not count it", 20),
+        "cpu.frequency_khz": MissingFigures("the kernel has no cpufreq driver", 20, "load one"),
+    },
 )

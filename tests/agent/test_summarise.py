@@ -1,14 +1,23 @@
 """From windows to the summary of a recording."""
 
+from dataclasses import replace
+from math import inf
+
 import pytest
 
 from agent.runfile import Notes, Run, pack
+from agent.signal_summary import CpuSummary, MissingFigures
 from agent.summarise import summarise
+from agent.summary import RunSummary
 from agent.verdict import SelfCost
 from collectors.sched import CgroupWindow
+from collectors.signal_window import Absence, CgroupSignals, CpuSignals, HostSignals, SignalWindow
+from collectors.workloads import identify
 from probes.errors import UsageError
+from probes.perf_event import Reading
 from tests.agent.experiment.trials import NEIGHBOUR, OTHER, cgroup, window
 from tests.agent.summaries import HOST
+from tests.collectors.tree import SYSTEMD
 
 
 def run(*cgroups: CgroupWindow, windows: int = 2, partial: bool = False, **meta: str) -> Run:
@@ -48,6 +57,89 @@ def test_the_cost_and_the_warnings_are_those_that_were_written_down() -> None:
 def test_an_empty_recording_says_why(windows: int) -> None:
     assert summarise(run(windows=windows)).warnings == ("nothing was recorded",)
     assert "no cgroup that ran matches /x*, y" in summarise(run(windows=windows, globs="/x*, y")).warnings[0]
+
+
+FIGURES = dict.fromkeys(CgroupSignals._fields[1:], 1)
+POD = SYSTEMD["burstable"]
+
+
+def signals(limit_cpus: float | None = inf, cycles: int = 0, **figures: int | None) -> SignalWindow:
+    """One window of the pod; an absence for each None."""
+    counts = {name: Reading(cycles, 5, 5) for name in ("cycles", "instructions")} if cycles else {}
+    return SignalWindow(
+        cgroups={POD: CgroupSignals(limit_cpus, **{**FIGURES, **figures})},
+        host=HostSignals({0: CpuSignals(3, None, 1, 1_000_000)}, {"io_some_ns": 7}),
+        names={POD: identify(POD)},
+        counters={POD: counts},
+        missing={
+            "cpu.irq_ns": Absence("not accounted for", None, 1),
+            **{
+                name: Absence(f"{name} is gone", "mend it", 1)
+                for name, value in figures.items()
+                if value is None
+            },
+        },
+    )
+
+
+def recorded_signals(*windows: SignalWindow) -> RunSummary:
+    run_windows = tuple(replace(window(cgroup(1.0, path=POD)), signals=each) for each in windows)
+    return summarise(Run({"host": pack(HOST)}, run_windows, partial=False))
+
+
+def test_signals_add_up_over_the_windows_that_have_them() -> None:
+    summary = recorded_signals(signals(reads=5), signals(reads=None), signals(0.5, reads=7, writes=None))
+    (found,) = summary.cgroups
+    assert found.signals is not None
+    assert (found.signals.reads, found.signals.writes, found.signals.major_faults) == (12, 2, 3)
+    assert found.limit_cpus == 0.5  # as it was at the end
+    assert summary.missing["reads"] == MissingFigures("reads is gone", 1, "mend it")
+    assert "signals.reads" not in summary.unavailable
+
+
+def test_a_figure_that_no_window_has_says_why() -> None:
+    summary = recorded_signals(signals(None, reads=None), signals(None, reads=None))
+    (found,) = summary.cgroups
+    assert found.signals is not None
+    assert (found.signals.reads, found.limit_cpus) == (None, None)
+    assert summary.unavailable["signals.reads"] == "reads is gone"
+    assert summary.unavailable["cpu.irq_ns"] == "not accounted for"
+    assert "limit_cpus" in summary.unavailable
+
+
+def test_ratios_of_counters_are_those_of_their_sums() -> None:
+    first = replace(
+        signals(), counters={POD: {"cycles": Reading(100, 1, 1), "instructions": Reading(300, 1, 1)}}
+    )
+    (found,) = recorded_signals(first, signals(cycles=900)).cgroups
+    assert found.signals is not None
+    assert found.signals.ipc == 1200 / 1000
+    assert found.signals.llc_misses is None
+
+
+def test_without_a_pmu_the_reason_is_the_refusal() -> None:
+    refused = replace(signals(), missing={"counters.cycles": Absence("no hardware PMU", None, 1)})
+    summary = recorded_signals(refused)
+    assert summary.unavailable["signals.cycles"] == "no hardware PMU"
+
+
+def test_the_host_is_summed_as_well() -> None:
+    host = recorded_signals(signals(), signals()).host_signals
+    assert host is not None
+    assert host.cpus == (CpuSummary(0, 6, None, 2, 1000.0),)
+    assert host.pressure == {"io_some_ns": 14}
+
+
+def test_a_cgroup_has_the_name_of_its_workload() -> None:
+    (found,) = recorded_signals(signals()).cgroups
+    assert found.name.startswith("containerd a1b2c3d4")
+    assert found.workload is not None
+    assert (found.workload.kind, found.workload.qos_class) == ("container", "burstable")
+
+
+def test_a_recording_without_signals_has_none() -> None:
+    summary = summarise(run(cgroup(1.0)))
+    assert (summary.cgroups[0].signals, summary.host_signals, summary.missing) == (None, None, {})
 
 
 def test_a_recording_without_a_host_is_damaged() -> None:

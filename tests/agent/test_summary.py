@@ -25,8 +25,16 @@ def test_another_document_is_refused() -> None:
         RunSummary.from_document({"schema": "jostle.verdict/1"})
 
 
+def without(name: str) -> dict[str, str]:
+    return {key: reason for key, reason in SUMMARY.unavailable.items() if key != name}
+
+
 def test_a_null_needs_a_reason() -> None:
     with pytest.raises(ValueError, match="throttled_ns is null"):
-        replace(SUMMARY, unavailable={})
+        replace(SUMMARY, unavailable=without("throttled_ns"))
+    with pytest.raises(ValueError, match=r"signals\.dtlb_misses is null"):
+        replace(SUMMARY, unavailable=without("signals.dtlb_misses"))
+    with pytest.raises(ValueError, match=r"cpu\.frequency_mhz is null"):
+        replace(SUMMARY, unavailable=without("cpu.frequency_mhz"))
     with pytest.raises(ValueError, match=r"self_cost\.cpu_pct is null"):
         replace(SUMMARY, self_cost=replace(SUMMARY.self_cost, cpu_pct=None))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from agent.blame import BlameSummary, Charge, WaitPart
 from agent.live.rows import DID_NOT_RUN, DID_NOT_WAIT, NOT_PREEMPTED, LiveRow, LiveTable, Sort
+from agent.signal_summary import WorkloadSummary
 from agent.summary import WaitBy
 from agent.verdict import (
     Advice,
@@ -271,7 +272,15 @@ VERDICTS = {
 HOSTILE_RUN = replace(
     SUMMARY,
     host=replace(HOST, hostname=EVIL),
-    cgroups=(replace(SUMMARY.cgroups[0], path=EVIL, name=EVIL, wait_by=(WaitBy(EVIL, 7),)),),
+    cgroups=(
+        replace(
+            SUMMARY.cgroups[0],
+            path=EVIL,
+            name=EVIL,
+            wait_by=(WaitBy(EVIL, 7),),
+            workload=WorkloadSummary("container", EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, EVIL),
+        ),
+    ),
     warnings=(EVIL,),
     partial=True,
     lost_windows=3,

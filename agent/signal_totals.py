@@ -1,0 +1,162 @@
+"""From the signals of a recording's windows to what they add up to."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from agent.signal_summary import (
+    CacheSummary,
+    CpuSummary,
+    HostSummary,
+    MissingFigures,
+    SignalSummary,
+    WorkloadSummary,
+)
+from collectors import counters
+from collectors.counters import CounterFigures
+from collectors.readings import Missing
+from collectors.signal_window import Absence, CacheSignals, CgroupSignals, CpuSignals, SignalWindow
+from collectors.workloads import Workload
+from probes.perf_event import Reading
+
+Windows = Sequence[SignalWindow]
+_COUNTED = CgroupSignals._fields[1:]
+_DERIVED = tuple(field.name for field in fields(CounterFigures))
+NOT_READ = "no figure was read in any window"
+
+
+def signal_summaries(windows: Windows) -> dict[str, SignalSummary]:
+    """Each cgroup over all windows, by path."""
+    refused = {
+        name.removeprefix("counters."): Missing(absence.reason, absence.remedy)
+        for name, absence in absences(windows).items()
+        if name.startswith("counters.")
+    }
+    rows: dict[str, list[CgroupSignals]] = {}
+    for window in windows:
+        for path, row in window.cgroups.items():
+            rows.setdefault(path, []).append(row)
+    return {
+        path: SignalSummary(
+            *(total(getattr(row, name) for row in of_one) for name in _COUNTED),
+            **_counters(refused, [window.counters.get(path, {}) for window in windows]),
+        )
+        for path, of_one in rows.items()
+    }
+
+
+def _counters(refused: Mapping[str, Missing], counts: Iterable[Mapping[str, Reading]]) -> dict[str, Any]:
+    found = counters.figures({**refused, **counters.add(counts)})
+    figures = {name: getattr(found, name) for name in _DERIVED}
+    return {name: None if isinstance(figure, Missing) else figure for name, figure in figures.items()}
+
+
+def limits_cpus(windows: Windows) -> dict[str, float | None]:
+    """The limit that bound each cgroup when it was last read, by path: `inf` for none, None for unknown."""
+    return {path: row.limit_cpus for window in windows for path, row in window.cgroups.items()}
+
+
+def host_summary(windows: Windows) -> HostSummary:
+    """The host over all windows."""
+    cpus: dict[int, list[CpuSignals]] = {}
+    caches: dict[tuple[str, int], list[CacheSignals]] = {}
+    for window in windows:
+        for number, row in window.host.cpus.items():
+            cpus.setdefault(number, []).append(row)
+        for group, domains in window.host.caches.items():
+            for domain, cache in domains.items():
+                caches.setdefault((group, domain), []).append(cache)
+    names = dict.fromkeys(name for window in windows for name in window.host.pressure)
+    return HostSummary(
+        cpus=tuple(_cpu(number, rows) for number, rows in sorted(cpus.items())),
+        pressure={name: total(window.host.pressure.get(name) for window in windows) for name in names},
+        caches=tuple(_cache(*key, rows) for key, rows in sorted(caches.items())),
+    )
+
+
+def _cpu(number: int, rows: Sequence[CpuSignals]) -> CpuSummary:
+    khz = mean(row.frequency_khz for row in rows)
+    return CpuSummary(
+        cpu=number,
+        steal_ns=total(row.steal_ns for row in rows),
+        irq_ns=total(row.irq_ns for row in rows),
+        softirq_ns=total(row.softirq_ns for row in rows),
+        frequency_mhz=None if khz is None else khz / 1000,
+    )
+
+
+def _cache(group: str, domain: int, rows: Sequence[CacheSignals]) -> CacheSummary:
+    return CacheSummary(
+        group=group,
+        domain=domain,
+        occupancy_bytes=mean(row.occupancy_bytes for row in rows),
+        total_bytes=total(row.total_bytes for row in rows),
+        local_bytes=total(row.local_bytes for row in rows),
+    )
+
+
+def workloads(windows: Windows) -> dict[str, Workload]:
+    """Who runs in each cgroup that was named."""
+    return {path: workload for window in windows for path, workload in window.names.items()}
+
+
+def workload_summary(workload: Workload) -> WorkloadSummary:
+    """A workload as a document has it."""
+    return WorkloadSummary(
+        kind=workload.kind,
+        unit=workload.systemd_unit,
+        runtime=workload.runtime,
+        container_id=workload.container_id,
+        container=workload.container_name,
+        pod=workload.pod_name,
+        pod_uid=workload.pod_uid,
+        namespace=workload.namespace,
+        qos_class=workload.qos_class,
+    )
+
+
+def absences(windows: Windows) -> dict[str, Absence]:
+    """Why figures of each name are missing, the first reason, and how many over all windows."""
+    found: dict[str, Absence] = {}
+    for window in windows:
+        for name, absence in window.missing.items():
+            first = found.get(name, absence._replace(figures=0))
+            found[name] = first._replace(figures=first.figures + absence.figures)
+    return found
+
+
+def missing_figures(windows: Windows) -> dict[str, MissingFigures]:
+    """`absences`, as a document has them."""
+    return {
+        name: MissingFigures(absence.reason, absence.figures, absence.remedy)
+        for name, absence in absences(windows).items()
+    }
+
+
+def reasons(windows: Windows, nulls: Iterable[str]) -> dict[str, str]:
+    """Why each of these fields is null: `signals.…` of a cgroup, `host.…`, `cpu.…`, `cache.…`."""
+    known = {name: absence.reason for name, absence in absences(windows).items()}
+    derived = counters.figures(
+        {
+            name.removeprefix("counters."): Missing(why)
+            for name, why in known.items()
+            if name.startswith("counters.")
+        }
+    )
+    for name in _DERIVED:
+        figure = getattr(derived, name)
+        known[name] = figure.reason if isinstance(figure, Missing) else NOT_READ
+    known["cpu.frequency_mhz"] = known.get("cpu.frequency_khz", NOT_READ)
+    return {key: known.get(key.removeprefix("signals."), NOT_READ) for key in sorted(nulls)}
+
+
+def total(figures: Iterable[int | None]) -> int | None:
+    """The sum of those there are; None when there is none."""
+    present = [figure for figure in figures if figure is not None]
+    return sum(present) if present else None
+
+
+def mean(figures: Iterable[int | None]) -> float | None:
+    """The mean of those there are; None when there is none."""
+    present = [figure for figure in figures if figure is not None]
+    return sum(present) / len(present) if present else None
