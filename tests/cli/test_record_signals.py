@@ -29,7 +29,7 @@ while time.monotonic() < end: pass
 
 @pytest.fixture
 def limited() -> Iterator[list[Path]]:
-    """A cgroup with a quota of half a CPU in periods of 20 ms, and far more weight than its siblings."""
+    """A cgroup with a quota of half a CPU in periods of 100 ms, and far more weight than its siblings."""
     layout = detect_layout()
     mounts = [mount for mount in (layout.v2_mount, layout.v1_mounts.get("cpu")) if mount is not None]
     directories = [mount / f"jostle-test-limited-{os.getpid()}" for mount in mounts]
@@ -43,13 +43,13 @@ def limited() -> Iterator[list[Path]]:
 
 def limit(layout: CgroupLayout, directory: Path) -> None:
     if layout.cpu_on == "v1":
-        (directory / "cpu.cfs_period_us").write_text("20000")
-        (directory / "cpu.cfs_quota_us").write_text("10000")
+        (directory / "cpu.cfs_period_us").write_text("100000")
+        (directory / "cpu.cfs_quota_us").write_text("50000")
         (directory / "cpu.shares").write_text("262144")
         return
     if not (directory / "cpu.max").exists():
         pytest.skip("the cpu controller is not enabled for the cgroups below the root")
-    (directory / "cpu.max").write_text("10000 20000")
+    (directory / "cpu.max").write_text("50000 100000")
     (directory / "cpu.weight").write_text("10000")
 
 
@@ -69,7 +69,7 @@ def cgroup(summary: RunSummary, path: str) -> CgroupSummary:
 
 
 def test_a_busy_loop_under_a_quota_of_half_a_cpu(tmp_path: Path, limited: list[Path]) -> None:
-    loop = [sys.executable, "-c", LOOP, "2", *map(str, limited)]
+    loop = [sys.executable, "-c", LOOP, "3", *map(str, limited)]
     before_ns = throttled_ns(limited[-1])
     summary = summary_of(tmp_path, "-i", "0.5", "--", *loop)
     by_kernel_ns = throttled_ns(limited[-1]) - before_ns
