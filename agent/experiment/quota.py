@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.experiment.janitor import Janitor
-from collectors.readings import Missing, parse_count, read_text
+from collectors.readings import Missing, parse_count, read_count, read_text
 from probes.errors import HostError
 
 DEFAULT_PERIOD_US = 100_000
@@ -26,7 +26,7 @@ class Quota:
         file: What holds it.
         text: What stands in it.
         period_us: The period that it counts in.
-        cpus: How many CPUs its processes may use: those they may run on, and no more than the quota found.
+        cpus: How many CPUs its processes may use: those they may run on, and no more than any quota found.
     """
 
     file: Path
@@ -54,13 +54,12 @@ def find_quota(path: str, directories: Iterable[Path], allowed_cpus: int) -> Quo
         HostError: None of its directories has one.
     """
     for directory in directories:
-        v2, v1 = read_text(directory / "cpu.max"), read_text(directory / "cpu.cfs_quota_us")
-        if not isinstance(v2, Missing):
-            limit, _, length = v2.partition(" ")
-            return _quota(directory / "cpu.max", v2, limit, length, allowed_cpus)
-        if not isinstance(v1, Missing):
-            period = read_text(directory / "cpu.cfs_period_us")
-            return _quota(directory / "cpu.cfs_quota_us", v1, v1, period, allowed_cpus)
+        found = _read(directory)
+        if found is not None:
+            # No child may have more than its ancestors: v1 refuses to write it, v2 to give it.
+            lineage = (_read(each) for each in (directory, *directory.parents))
+            limits = [each.quota_us / each.period_us for each in lineage if each and each.quota_us]
+            return Quota(found.file, found.text, found.period_us, float(min([allowed_cpus, *limits])))
     raise HostError(
         f"the CPU use of the cgroup {path} cannot be capped: it has neither cpu.max nor cpu.cfs_quota_us",
         "enable the cpu controller for it (a unit: systemctl set-property --runtime UNIT CPUWeight=100)",
@@ -76,9 +75,27 @@ def cpus_allowed(pids: Iterable[int]) -> int:
     return len(allowed)
 
 
-def _quota(file: Path, text: str, limit: str, period: str | Missing, allowed_cpus: int) -> Quota:
-    """`limit` is `max` or -1 where there is none, which are both no count."""
-    period_us = (None if isinstance(period, Missing) else parse_count(period.strip())) or DEFAULT_PERIOD_US
-    quota_us = parse_count(limit.strip())
-    cpus = allowed_cpus if quota_us is None else min(allowed_cpus, quota_us / period_us)
-    return Quota(file, text.strip(), period_us, float(cpus))
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a cgroup's files say; `quota_us` is None where there is no limit."""
+
+    file: Path
+    text: str
+    period_us: int
+    quota_us: int | None
+
+
+def _read(directory: Path) -> _Written | None:
+    v2, v1 = read_text(directory / "cpu.max"), read_text(directory / "cpu.cfs_quota_us")
+    if not isinstance(v2, Missing):
+        text = v2.strip()
+        limit, _, period = text.partition(" ")
+        return _Written(
+            directory / "cpu.max", text, parse_count(period) or DEFAULT_PERIOD_US, parse_count(limit)
+        )
+    if not isinstance(v1, Missing):
+        text, period_us = v1.strip(), read_count(directory / "cpu.cfs_period_us")
+        length_us = DEFAULT_PERIOD_US if isinstance(period_us, Missing) else period_us
+        # -1, which is no limit, is no count either, as is v2's `max`.
+        return _Written(directory / "cpu.cfs_quota_us", text, length_us, parse_count(text))
+    return None

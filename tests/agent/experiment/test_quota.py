@@ -55,6 +55,14 @@ def test_a_quota_is_set_for_a_trial_and_put_back(
     assert (tmp_path / name).read_text() == after
 
 
+def test_an_ancestors_quota_bounds_what_a_cgroup_may_use(tmp_path: Path) -> None:
+    cgroup(tmp_path, cpu__max="70000 100000\n")
+    (tmp_path / "slice/unit").mkdir(parents=True)
+    cgroup(tmp_path / "slice", cpu__max="max 100000\n")
+    quota = find_quota("/x", cgroup(tmp_path / "slice/unit", cpu__max="200000 100000\n"), 4)
+    assert quota.cpus == pytest.approx(0.7)
+
+
 def test_no_quota_is_below_what_the_kernel_takes(tmp_path: Path, janitor: Janitor) -> None:
     quota = find_quota("/x", cgroup(tmp_path, cpu__max="max 100000"), 4)
     with quota.capped(0.0001, janitor):
