@@ -52,6 +52,12 @@ def _headline(signals: Sequence[Signal]) -> str:
 
 
 def _sentence(signals: Sequence[Signal]) -> str:
+    """What the host can and cannot measure, in words."""
     named = {state: [signal.name for signal in signals if signal.state == state] for state in STATES}
-    parts = [f"{state}: {', '.join(names)}" for state, names in named.items() if names]
-    return "; ".join(parts) + "." if parts else "no signal was looked for."
+    words = {"available": "measures", "degraded": "only in part", "missing": "not"}
+    parts = [f"{words[state]} {_listed(names)}" for state, names in named.items() if names]
+    return f"this host {'; '.join(parts)}." if parts else "no signal was looked for."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]

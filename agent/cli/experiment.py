@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from agent.cli import output
+from agent.cli.help import HelpAll
 from agent.experiment.plan import Plan, parse_cpus, parse_levels
 from agent.files import cannot_write, write_whole
 from agent.interrupts import Interrupted, Interrupts
@@ -59,10 +60,13 @@ def experiment(
         int, typer.Option(metavar="N", help="Pairs of trials to begin with (4).", show_default=False)
     ] = 4,
     max_pairs: Annotated[
-        int | None, typer.Option(metavar="N", help=f"The most to run while undecided ({DEFAULT_MAX_PAIRS}).")
+        int | None,
+        typer.Option(
+            metavar="N", help=f"The most to run while undecided ({DEFAULT_MAX_PAIRS}).", hidden=True
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Of the random order (default: drawn).")
+        int | None, typer.Option(metavar="N", help="Of the random order (default: drawn).", hidden=True)
     ] = None,
     threshold: Annotated[
         float, typer.Option(metavar="PCT", help="The smallest slowdown that matters (5).", show_default=False)
@@ -75,13 +79,18 @@ def experiment(
     ] = None,
     trial_seconds: Annotated[
         float,
-        typer.Option(metavar="S", help="How long to watch a cgroup in a trial (5).", show_default=False),
+        typer.Option(
+            metavar="S", help="How long to watch a cgroup in a trial (5).", show_default=False, hidden=True
+        ),
     ] = 5.0,
     timeout: Annotated[
-        float, typer.Option(metavar="S", help="The longest one run may take (600).", show_default=False)
+        float,
+        typer.Option(
+            metavar="S", help="The longest one run may take (600).", show_default=False, hidden=True
+        ),
     ] = 600.0,
     cpus: Annotated[str | None, typer.Option(metavar="LIST", help="Pin the commands to these CPUs.")] = None,
-    tier: Annotated[Tier, typer.Option(help="schedstat: no BPF, and no blame.")] = "ebpf",
+    tier: Annotated[Tier, typer.Option(help="schedstat: no BPF, and no blame.", hidden=True)] = "ebpf",
     directory: Annotated[
         Path | None, typer.Option("-o", metavar="DIR", help="Where reports and raw data go.")
     ] = None,
@@ -89,9 +98,12 @@ def experiment(
     gate: Annotated[
         bool, typer.Option("--gate", help="Exit with 10: interference, 11: inconclusive.")
     ] = False,
-    demo: Annotated[bool, typer.Option("--demo", help="Use the built-in victim and neighbour.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Use the built-in victim and neighbour.", hidden=True)
+    ] = False,
+    _help_all: HelpAll = False,
 ) -> None:
-    """Run a victim with and without its neighbours: do they slow it (*: repeatable)?"""
+    """Does a victim run slower beside its neighbours (*: may be repeated)?"""
     if demo:
         victim, neighbour = victim or DEMO_VICTIM, neighbour or [DEMO_NEIGHBOUR]
         metric = metric or ["duration", "jostle-victim"]

@@ -1,5 +1,7 @@
 """Help, version and bad usage: plain lines, the contract's codes, and nothing started."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,16 +9,44 @@ from pathlib import Path
 import pytest
 
 from agent.cli.app import COMMANDS
-from tests.cli.running import ROOT, is_one_line, run
+from tests.cli.running import JOSTLE, ROOT, is_one_line, run
+
+SCREEN_LINES, SCREEN_COLUMNS = 24, 80
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_fits_a_screen_and_shows_an_example(command: str) -> None:
     ended = run(command, "--help")
     assert ended.code == 0
-    assert ended.out.count("\n") <= 30
-    assert max(map(len, ended.out.splitlines())) <= 80
+    assert ended.out.count("\n") < SCREEN_LINES  # one is the prompt's
+    assert max(map(len, ended.out.splitlines())) <= SCREEN_COLUMNS
     assert f"Example: jostle {command}" in ended.out
+
+
+def test_every_option_is_in_the_help_or_in_all_of_it() -> None:
+    short, long = run("experiment", "--help").out, run("experiment", "--help-all").out
+    assert "--help-all" in short
+    assert {"--seed", "--demo"} & set(short.split()) == set()
+    assert {"--seed", "--demo", *re.findall(r"--[a-z-]+", short)} - set(
+        re.findall(r"--[a-z-]+", long)
+    ) == set()
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("jostle re", {"record", "report"}), ("jostle top --so", {"--sort"}), ("jostle blame --js", {"--json"})],
+)
+def test_the_shell_completes_commands_and_options(typed: str, offered: set[str]) -> None:
+    words = typed.split()
+    asked = {
+        **os.environ,
+        "_JOSTLE_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(words) - 1),
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(JOSTLE, capture_output=True, text=True, check=False, env=asked)
+    assert set(done.stdout.split()) == offered
 
 
 def test_help_names_every_command() -> None:

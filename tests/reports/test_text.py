@@ -113,7 +113,8 @@ def test_bars(pct: float, filled: int) -> None:
 def test_the_doctor_begins_with_the_answer(states: set[str], headline: str) -> None:
     report = doctor_report([Sign(f"the {state} one", state) for state in sorted(states)])
     assert report.headline == headline
-    assert all(f"{state}: the {state} one" in report.sentence for state in states)
+    words = {"available": "measures", "degraded": "only in part", "missing": "not"}
+    assert all(f"{words[state]} the {state} one" in report.sentence for state in states)
 
 
 def test_evil_is_evil() -> None:

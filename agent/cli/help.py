@@ -1,0 +1,21 @@
+"""`--help` fits a screen; `--help-all` of a command with more options than that shows every one of them."""
+
+from typing import Annotated
+
+import typer
+
+from agent.cli.output import show
+
+
+def _help_all(context: typer.Context, wanted: bool) -> None:  # noqa: FBT001  typer's way to call back
+    if wanted:
+        for parameter in context.command.params:
+            parameter.hidden = False  # type: ignore[attr-defined]  # an option's; an argument ignores it
+        show(f"{context.get_help()}\n")
+        raise typer.Exit
+
+
+HelpAll = Annotated[
+    bool,
+    typer.Option("--help-all", callback=_help_all, is_eager=True, help="Show further options, and exit."),
+]

@@ -1,0 +1,119 @@
+r"""A real cgroup called `<script>alert(1)</script>\x1b[31m` in every output that names cgroups: seen, and harmless.
+
+A name holds no slash, so it is two cgroups, one in the other: the path is what is hostile.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import cmarkgfm  # type: ignore[import-untyped]  # ships no type information
+import pytest
+
+from tests.cli.running import Ended, run
+from tests.cli.tmux import jostle, pane
+from tests.kernel.situations import Group, Situation, a_cpu, spin
+
+pytestmark = pytest.mark.kernel
+
+SHOWN = "script>\\x1b[31m"
+IN_JSON = "script>\\u001b[31m"
+# Long enough to wait for whoever else is on its CPU.
+VICTIM = "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done"
+
+
+@pytest.fixture(scope="module")
+def situation() -> Iterator[Situation]:
+    with Situation() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def evil(situation: Situation) -> Group:
+    inner = situation.group("script>\x1b[31m", parent=situation.group("<script>alert(1)<"))
+    assert "<script>alert(1)</script>\x1b[31m" in inner.path
+    situation.process(spin, inner, {a_cpu()}).go()
+    return inner
+
+
+@pytest.fixture(scope="module")
+def plain(situation: Situation) -> Group:
+    group = situation.group("plain")
+    situation.process(spin, group, {a_cpu()}).go()
+    return group
+
+
+@pytest.fixture(scope="module")
+def recording(evil: Group, plain: Group, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recording") / "a.run"
+    pattern = evil.path.replace("[", "[[]")
+    ended = run("record", "-d", "1", "-o", str(path), "--cgroup", pattern, "--cgroup", plain.path)
+    assert_harmless(ended, SHOWN)
+    return path
+
+
+def assert_plain(text: str) -> None:
+    assert [c for c in text if c != "\n" and unicodedata.category(c)[0] == "C"] == []
+
+
+def assert_harmless(ended: Ended, shown: str) -> None:
+    assert ended.code == 0, ended.err
+    assert_plain(ended.out)
+    assert_plain(ended.err)
+    assert shown in "".join(ended.out.replace("\n", "").split())  # a long name is folded
+
+
+@pytest.mark.parametrize(("words", "shown"), [((), SHOWN), (("--json",), IN_JSON)])
+def test_top(evil: Group, words: tuple[str, ...], shown: str) -> None:
+    assert evil
+    assert_harmless(run("top", "--once", *words), shown)
+
+
+def test_live_top(evil: Group, tmp_path: Path) -> None:
+    with pane(tmp_path, width=160) as screen:
+        screen.type(jostle("top", "-i", "0.2"))
+        screen.await_text(SHOWN)
+        screen.press("q")
+        screen.await_gone(SHOWN)
+    assert evil
+
+
+@pytest.mark.parametrize(("words", "shown"), [((), SHOWN), (("--json",), IN_JSON)])
+def test_blame(evil: Group, plain: Group, words: tuple[str, ...], shown: str) -> None:
+    assert_harmless(run("blame", plain.path, "-d", "1", *words), shown)
+    assert_harmless(run("blame", evil.path, "-d", "0.5", *words), shown)
+
+
+@pytest.mark.parametrize(("form", "shown"), [("text", SHOWN), ("json", IN_JSON), ("md", SHOWN), ("html", "")])
+def test_reports_of_a_recording(recording: Path, form: str, shown: str) -> None:
+    ended = run("report", str(recording), "-f", form)
+    assert_harmless(ended, shown)
+    assert_inactive(ended.out, form)
+
+
+def test_an_experiment_in_all_its_reports(evil: Group, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("--cpus", str(a_cpu()), "--pairs", "1", "--max-pairs", "1", "-o", str(out))
+    freeze = ("--neighbour-cgroup", evil.path, "--allow-freeze")
+    ended = run("experiment", "--victim", VICTIM, *freeze, *words)
+    assert_harmless(ended, SHOWN)
+    for name, form, shown in (
+        ("report.md", "md", SHOWN),
+        ("report.html", "html", "script&gt;\\x1b[31m"),
+        ("verdict.json", "json", IN_JSON),
+    ):
+        text = (out / name).read_text()
+        assert_plain(text)
+        assert shown in text
+        assert_inactive(text, form)
+
+
+def test_doctor(evil: Group) -> None:
+    assert evil
+    assert_harmless(run("doctor"), "")
+
+
+def assert_inactive(text: str, form: str) -> None:
+    rendered = cmarkgfm.github_flavored_markdown_to_html(text) if form == "md" else text
+    if form in {"md", "html"}:
+        assert "<script" not in rendered.lower()
