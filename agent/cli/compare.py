@@ -11,10 +11,7 @@ from agent.cli.history import HistoryFile, HistoryFlag
 from agent.files import write_whole
 from agent.runfile import read_run
 
-EPILOG = (
-    "Example: jostle compare quiet.run busy.run --cgroup /system.slice/api.service   or   "
-    "jostle compare --history 02:00..02:30 03:00..03:30 --cgroup /system.slice/api.service"
-)
+EPILOG = "Example: jostle compare quiet.run busy.run --cgroup /api.slice/api.service"
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def compare_runs(
     without: Annotated[
         str,
-        typer.Argument(help="The run file, or the period, without the neighbours.", show_default=False),
+        typer.Argument(metavar="WITHOUT", help="The run file without the neighbours.", show_default=False),
     ],
     with_: Annotated[str, typer.Argument(metavar="WITH", help="The one with them.", show_default=False)],
     cgroup: Annotated[
@@ -43,7 +40,7 @@ def compare_runs(
 ) -> None:
     """A verdict from two recordings made earlier; weaker than an experiment, as nothing was interleaved.
 
-    With --history they are two periods of the agent's history, each as SINCE..UNTIL.
+    With --history they are periods, such as 02:00..02:30 and 03:00..03:30.
     """
     from agent.comparison import compare
     from reports import json_document, text, verdict_sections
