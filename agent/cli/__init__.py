@@ -4,6 +4,11 @@ Every command is a module here; heavy imports (statistics, charts) happen inside
 that `jostle record` stays small.
 """
 
-from agent.cli.app import main
+from collections.abc import Sequence
 
-__all__ = ["main"]
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """See `agent.cli.app.main`, which brings the parser: 13 MB that the daemon's own process does without."""
+    from agent.cli.app import main as parse_and_run
+
+    parse_and_run(arguments)

@@ -1,39 +1,20 @@
 """`jostle agent`: the daemon that systemd runs."""
 
-import contextlib
+import os
+import signal
 import sys
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, NoReturn
 
 import typer
 
-from agent.budget import Governor
 from agent.cli.output import say
 from agent.daemon import config as configuration
-from agent.daemon.config import Config
-from agent.daemon.detection import Detection
-from agent.daemon.history import History, Retention
-from agent.daemon.journal import Journal
-from agent.daemon.loop import Loop
-from agent.daemon.notify import supervisor
-from agent.daemon.service import Service
-from agent.daemon.signals import Signals
-from agent.daemon.sinks import Sink
-from agent.daemon.workers import Workers
-from agent.detection.quota import binding_quota
-from agent.host import describe_host
-from agent.runfile import pack
-from collectors.hierarchy import CgroupLayout, detect_layout
-from collectors.source import Tier, open_source
-from probes.loader import require_privilege
-from reports.escape import for_terminal
+from agent.daemon.signals import SIGNALS
 
 EPILOG = "Example: jostle agent --config /etc/jostle/jostle.toml"
-# What all sinks together may take to write what they have when the agent ends.
-_CLOSING_S = 5.0
+# Named, not imported: it is another process that needs what it needs.
+PROCESS = "agent.cli.agent_process"
 
 
 def register(app: typer.Typer) -> None:
@@ -51,42 +32,15 @@ def agent(
     ] = False,
 ) -> None:
     """The daemon that systemd runs: history, detection and metrics, until SIGTERM; SIGHUP reads FILE again."""
-    wanted = configuration.load(config)
+    configuration.load(config)
     if check:
         say(f"{config or configuration.DEFAULT_PATH}: ok")
         return
-    with Signals() as signals:
-        _run(wanted, config, supervisor(say), signals)
+    _become_daemon(config)
 
 
-def _run(config: Config, path: Path | None, service: Service, signals: Signals) -> None:
-    if config.agent.tier == "ebpf":
-        require_privilege()
-    layout = detect_layout()
-    with contextlib.ExitStack() as stack:
-        sinks = list(_sinks(config, layout))  # what is wrong with them is known before the probe
-        workers = Workers(sinks, service)
-        stack.callback(workers.close, _CLOSING_S)
-        source = stack.enter_context(open_source(layout, cast("Tier", config.agent.tier)))
-        Loop(config, path, Governor(source, config.agent.budget_pct), workers, service, signals).run()
-
-
-def _facts(config: Config, layout: CgroupLayout) -> Mapping[str, str]:
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": pack(describe_host(layout)),
-        "tier": config.agent.tier,
-        "globs": ", ".join(config.agent.cgroups),
-    }
-
-
-def _sinks(config: Config, layout: CgroupLayout) -> Iterator[Sink]:
-    if config.history.enabled:
-        yield History(Path(config.history.path), Retention.of(config.history), _facts(config, layout))
-    if config.detection.enabled:
-        yield Detection(config.detection, partial(binding_quota, layout))
-        yield Journal(sys.stdout)
-    if config.metrics.enabled:
-        from agent.daemon.metrics import Metrics  # 7 MB that only who is scraped needs
-
-        yield Metrics(config.metrics, for_terminal)
+def _become_daemon(config: Path | None) -> NoReturn:
+    """Replace this process. A signal that comes meanwhile waits for the new one."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    words = [] if config is None else [str(config)]
+    os.execv(sys.executable, [sys.executable, "-P", "-m", PROCESS, *words])  # noqa: S606  no shell is meant

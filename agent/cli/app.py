@@ -1,9 +1,8 @@
-"""The application: its commands, and the one place where an exception becomes a line and an exit code."""
+"""The application: its commands, and how their words are parsed."""
 
 import io
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import takewhile
@@ -11,11 +10,10 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.output import say, show
-from agent.interrupts import Interrupted, raise_on_signals
-from probes.errors import JostleError, UsageError
-
-EXIT_INTERRUPTED = 130
+from agent.cli.ending import end_with
+from agent.cli.output import show
+from agent.interrupts import raise_on_signals
+from probes.errors import UsageError
 
 # Each is a module of this package whose `register` adds the command of the same name.
 COMMANDS = ("doctor", "record", "top", "blame", "experiment", "compare", "report", "selftest", "agent")
@@ -60,17 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal of another encoding shows what it lacks as an escape.
         sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        code = _command(words)
-    except (Interrupted, KeyboardInterrupt):
-        code = EXIT_INTERRUPTED
-    except Exception as error:  # noqa: BLE001  the last resort: a line instead of a traceback
-        if "--debug" in takewhile(lambda word: word.startswith("-"), words):
-            traceback.print_exception(error)
-        failure = _failure(error)
-        say(f"jostle: {failure}")
-        code = failure.exit_code
-    sys.exit(code)
+    end_with(lambda: _command(words), debug="--debug" in takewhile(lambda word: word.startswith("-"), words))
 
 
 def wanted(words: Sequence[str]) -> Sequence[str]:
@@ -80,15 +68,6 @@ def wanted(words: Sequence[str]) -> Sequence[str]:
     """
     first = next((word for word in words if not word.startswith("-")), None)
     return (first,) if first in COMMANDS and COMPLETION not in os.environ else COMMANDS
-
-
-def _failure(error: Exception) -> JostleError:
-    """What to tell and how to exit."""
-    if isinstance(error, JostleError):
-        return error
-    if isinstance(error, OSError):
-        return JostleError(f"{error.strerror}: {error.filename}" if error.filename else str(error))
-    return JostleError(f"unexpected {type(error).__name__}: {error}", "run again with `jostle --debug`")
 
 
 def _command(words: list[str]) -> int:

@@ -4,7 +4,7 @@ import signal
 from types import TracebackType
 
 _END = frozenset({signal.SIGTERM, signal.SIGINT})
-_ALL = _END | {signal.SIGHUP}
+SIGNALS = _END | {signal.SIGHUP}
 
 
 class Signals:
@@ -14,20 +14,20 @@ class Signals:
     reload_wanted = False
 
     def __enter__(self) -> "Signals":
-        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """A signal that still waits is for an agent that has ended."""
-        while signal.sigtimedwait(_ALL, 0) is not None:
+        while signal.sigtimedwait(SIGNALS, 0) is not None:
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
     def wait(self, seconds: float) -> None:
         """Until a signal comes, at most that long; then `ending` or `reload_wanted` says which."""
-        found = signal.sigtimedwait(_ALL, max(0.0, seconds))
+        found = signal.sigtimedwait(SIGNALS, max(0.0, seconds))
         if found is None:
             return
         if found.si_signo in _END:

@@ -1,0 +1,84 @@
+"""The daemon's own process: what it is made of, without the command line's parser.
+
+    python -P -m agent.cli.agent_process [FILE]
+
+`jostle agent` becomes this process by exec, so its id and its environment are those that systemd knows. Parsing and
+validating words would keep 13 MB of typer and pydantic resident for months.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from agent.budget import Governor
+from agent.cli.ending import end_with
+from agent.cli.output import say
+from agent.daemon import config as configuration
+from agent.daemon.config import Config
+from agent.daemon.detection import Detection
+from agent.daemon.history import History, Retention
+from agent.daemon.journal import Journal
+from agent.daemon.loop import Loop
+from agent.daemon.notify import supervisor
+from agent.daemon.service import Service
+from agent.daemon.signals import Signals
+from agent.daemon.sinks import Sink
+from agent.daemon.workers import Workers
+from agent.detection.quota import binding_quota
+from agent.host import describe_host
+from agent.runfile import pack
+from collectors.hierarchy import CgroupLayout, detect_layout
+from collectors.source import Tier, open_source
+from probes.loader import require_privilege
+from reports.escape import for_terminal
+
+# What all sinks together may take to write what they have when the agent ends.
+_CLOSING_S = 5.0
+
+
+def run(path: Path | None) -> int:
+    """Until SIGTERM or SIGINT."""
+    with Signals() as signals:
+        _run(configuration.load(path), path, supervisor(say), signals)
+    return 0
+
+
+def _run(config: Config, path: Path | None, service: Service, signals: Signals) -> None:
+    if config.agent.tier == "ebpf":
+        require_privilege()
+    layout = detect_layout()
+    with contextlib.ExitStack() as stack:
+        sinks = list(_sinks(config, layout))  # what is wrong with them is known before the probe
+        workers = Workers(sinks, service)
+        stack.callback(workers.close, _CLOSING_S)
+        source = stack.enter_context(open_source(layout, cast("Tier", config.agent.tier)))
+        Loop(config, path, Governor(source, config.agent.budget_pct), workers, service, signals).run()
+
+
+def _facts(config: Config, layout: CgroupLayout) -> Mapping[str, str]:
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": pack(describe_host(layout)),
+        "tier": config.agent.tier,
+        "globs": ", ".join(config.agent.cgroups),
+    }
+
+
+def _sinks(config: Config, layout: CgroupLayout) -> Iterator[Sink]:
+    if config.history.enabled:
+        yield History(Path(config.history.path), Retention.of(config.history), _facts(config, layout))
+    if config.detection.enabled:
+        yield Detection(config.detection, partial(binding_quota, layout))
+        yield Journal(sys.stdout)
+    if config.metrics.enabled:
+        from agent.daemon.metrics import Metrics  # 7 MB that only who is scraped needs
+
+        yield Metrics(config.metrics, for_terminal)
+
+
+if __name__ == "__main__":
+    end_with(lambda: run(Path(sys.argv[1]) if sys.argv[1:] else None), debug=False)
