@@ -13,7 +13,7 @@ from probes.errors import HostError
 from probes.layout import KEY_V1
 from probes.perf_event import Event
 from probes.sched import Identity, SchedProbe
-from probes.snapshot import CpuFigures, Figures, PairFigures, Snapshot
+from probes.snapshot import CpuFigures, Figures, Snapshot, Waits
 
 KERNEL, OTHER, REST = "kernel", "other", "rest"
 """Names of what is no cgroup: kernel threads, cgroups beyond the probe's slots, and in a victim's waits those
@@ -83,7 +83,7 @@ class SchedWindow:
     signals: SignalWindow | None = None
 
 
-_NO_PAIR = PairFigures(0, 0)
+_NO_WAITS = Waits((), (), ())
 _SUMMED = tuple(f.name for f in fields(CgroupWindow) if f.name not in {"path", "histogram", "waited_for"})
 
 
@@ -185,19 +185,24 @@ def _by_path(cgroups: Iterable[CgroupWindow]) -> dict[str, CgroupWindow]:
 
 
 def _waits(before: Snapshot, after: Snapshot) -> dict[int, dict[str, WaitFor]]:
-    """By victim; pairs that did not grow are the same objects in both snapshots."""
-    waits: dict[int, dict[str, WaitFor]] = {}
-    old_pairs, paths = before.pairs, after.paths
-    for pair, new in after.pairs.items():
-        old = old_pairs.get(pair, _NO_PAIR)
-        if new is old:
-            continue
-        victim, aggressor = pair
-        by_name = waits.setdefault(victim, {})
-        name = paths.get(aggressor, OTHER)
-        wait = WaitFor(max(0, new.wait_ns - old.wait_ns), max(0, new.preemptions - old.preemptions))
-        by_name[name] = _plus(by_name[name], wait) if name in by_name else wait
-    return {victim: _heaviest(by_name) for victim, by_name in waits.items()}
+    """By victim; what did not grow is the same object in both snapshots."""
+    return {
+        victim: _heaviest(_grown_waits(before.waits.get(victim, _NO_WAITS), found, after.paths))
+        for victim, found in after.waits.items()
+        if found is not before.waits.get(victim)
+    }
+
+
+def _grown_waits(before: Waits, after: Waits, paths: Mapping[int, str]) -> dict[str, WaitFor]:
+    """One victim's, by the aggressor's name."""
+    old = {aggressor: (ns, count) for aggressor, ns, count in zip(*before, strict=True)}
+    by_name: dict[str, WaitFor] = {}
+    for aggressor, ns, count in zip(*after, strict=True):
+        old_ns, old_count = old.get(aggressor, (0, 0))
+        if (ns, count) != (old_ns, old_count):
+            name, wait = paths.get(aggressor, OTHER), WaitFor(max(0, ns - old_ns), max(0, count - old_count))
+            by_name[name] = _plus(by_name[name], wait) if name in by_name else wait
+    return by_name
 
 
 def _heaviest(waits: dict[str, WaitFor]) -> dict[str, WaitFor]:

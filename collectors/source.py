@@ -86,7 +86,7 @@ class SchedstatSource:
         snapshot = Snapshot(
             monotonic_ns=monotonic_ns(),
             cgroups={self._key(path): _figures(times) for path, times in self._last.items()},
-            pairs={},
+            waits={},
             cpus=(),
             paths={self._key(path): path for path in self._last},
             homeless=0,

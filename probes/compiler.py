@@ -55,7 +55,15 @@ MAPS = (
 )
 # Only with NR_COUNTERS.
 COUNTER_MAPS = ("counter_events", "slot_counters", "cpu_counters")
-PROGRAMS = ("on_switch", "on_task", "on_migrate", "on_cgroup_mkdir", "on_cgroup_rmdir", "on_canary")
+PROGRAMS = (
+    "on_switch",
+    "on_task",
+    "on_migrate",
+    "on_cgroup_mkdir",
+    "on_cgroup_rmdir",
+    "on_cgroup_attach",
+    "on_canary",
+)
 ITERATORS = frozenset({"on_task"})
 
 

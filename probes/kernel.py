@@ -156,6 +156,7 @@ def _attach_ids(btf: Btf) -> dict[str, int]:
         "on_migrate": btf.type_id("btf_trace_sched_migrate_task", KIND_TYPEDEF),
         "on_cgroup_mkdir": btf.type_id("btf_trace_cgroup_mkdir", KIND_TYPEDEF),
         "on_cgroup_rmdir": btf.type_id("btf_trace_cgroup_rmdir", KIND_TYPEDEF),
+        "on_cgroup_attach": btf.type_id("btf_trace_cgroup_attach_task", KIND_TYPEDEF),
         "on_task": btf.type_id("bpf_iter_task", KIND_FUNC),
     }
     missing = [name for name, type_id in ids.items() if type_id is None]

@@ -11,7 +11,9 @@ SLOT_IDLE, SLOT_KERNEL, SLOT_OTHER, FIRST_SLOT = 0, 1, 2, 3
 SHED_BLAME, SHED_HISTOGRAM = 1, 2
 
 NR_BUCKETS = 96
-NR_SLICES = 512
+NR_SLICES = 2048
+# The most slices that a wait is laid over one by one, and that are drawn from those before them; see bpf/blame.h.
+NR_EXACT, NR_SAMPLES = 64, 16
 PAIR_WAYS = SLOT_WAYS = 4
 NR_DEPARTURES = 65536
 PATH_BYTES = 240
@@ -37,19 +39,20 @@ STATS = struct.Struct(f"<{len(TIME_FIELDS)}Q{len(COUNT_FIELDS)}I32x")
 HISTOGRAM = struct.Struct(f"<{NR_BUCKETS}I")
 SIZE_SLOT_STATS = STATS.size + HISTOGRAM.size
 
-# attached, since, clock, stolen, slot, head, shed, runner, switches, unreported, swept_wait; the bounds of a walk
-ROW_HEAD = struct.Struct("<4Q4I3Q32x")
+# attached, since, clock, stolen, slot, head, shed, runner, switches, unreported, swept_wait; scratch: a css_set, a walk
+ROW_HEAD = struct.Struct("<4Q4I3Q48x")
 ROW_SHED_OFFSET = 40
 SIZE_ROW = ROW_HEAD.size
 PAIR = struct.Struct("<IIQ")
 SIZE_PAIR_BUCKET = PAIR.size * PAIR_WAYS
 
-SIZE_DEPARTURE = 32
+SIZE_DEPARTURE = 64
 SLOT_ENTRY = struct.Struct("<QQ")
 SIZE_SLOT_BUCKET = SLOT_ENTRY.size * SLOT_WAYS
 NAME_HEAD = struct.Struct("<QQ")
 SIZE_SLOT_NAME = NAME_HEAD.size + PATH_BYTES
-LIFECYCLE = struct.Struct("<3Qq")
+LIFECYCLE = struct.Struct("<3Qq2Q")
+LIFECYCLE_ASSIGNED_OFFSET = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class Dimensions:
             "SLOT_BUCKET_SHIFT": 64 - (self.slot_buckets.bit_length() - 1),
             "NR_BUCKETS": NR_BUCKETS,
             "NR_SLICES": NR_SLICES,
+            "NR_EXACT": NR_EXACT,
+            "NR_SAMPLES": NR_SAMPLES,
             "NR_PAIR_BUCKETS": self.pair_buckets,
             "PAIR_BUCKET_SHIFT": 32 - (self.pair_buckets.bit_length() - 1),
             "NR_DEPARTURES": NR_DEPARTURES,

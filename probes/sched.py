@@ -8,16 +8,19 @@ import contextlib
 import mmap
 import os
 import time
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 
-from probes import bpf_syscall, canary, compiler, kernel, layout, loader
+from probes import bpf_syscall, canary, compiler, kernel, layout, loader, rows
+from probes.bpf_syscall import ArrayMap
 from probes.counters import OpenEvents, SlotCounters
-from probes.figures_reader import PairReader, SlotReader
+from probes.figures_reader import SlotReader
+from probes.pair_reader import PairReader
 from probes.perf_event import Event
 from probes.slot_directory import SlotDirectory
-from probes.snapshot import KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, Figures, PairFigures, Snapshot
+from probes.snapshot import KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, Figures, Snapshot, Waits
 
 _RESERVED = {layout.SLOT_IDLE: KEY_IDLE, layout.SLOT_KERNEL: KEY_KERNEL, layout.SLOT_OTHER: KEY_OTHER}
 _RESERVED_PATHS = {KEY_IDLE: "idle", KEY_KERNEL: "kernel", KEY_OTHER: "other"}
@@ -48,6 +51,7 @@ class Identity:
 # What the hook can leave out to save time, the first first. Without blame a wait's part behind others counts as
 # overrun, so it is unattributed; without the histogram there are no percentiles.
 SHEDDING_ORDER = ("blame", "histogram")
+_ATTACHED = ("on_switch", "on_migrate", "on_task", "on_cgroup_mkdir", "on_cgroup_rmdir", "on_cgroup_attach")
 _SHED_FLAGS = (layout.SHED_BLAME, layout.SHED_HISTOGRAM)
 
 ListCgroups = Callable[[], Iterable[tuple[int, str]]]
@@ -103,21 +107,22 @@ class SchedProbe:
         self._descriptors = loader.load(request)
         for descriptor in self._descriptors.values():
             self._resources.callback(os.close, descriptor)
-        maps = self._map_memory()
+        maps, arrays = self._map_memory(), self._array_maps()
         canary.check(self._descriptors["on_canary"], maps["canaries"], identity.v2_root_id is not None)
         self._rows = maps["rows"]
-        self._slots = SlotReader(maps["slot_stats"], self._dimensions)
-        self._pairs = PairReader(maps["claimed_pairs"], maps["pair_buckets"], self._dimensions)
-        self._directory = SlotDirectory(maps, self._dimensions)
+        self._slots = SlotReader(arrays["slot_stats"], self._dimensions)
+        self._pairs = PairReader(maps["claimed_pairs"], arrays["pair_buckets"], self._dimensions)
+        self._directory = SlotDirectory(maps, arrays, self._dimensions)
         self._directory.assign_existing(list_cgroups())  # loading took a while
         self._attach("on_cgroup_mkdir", "cgroup_mkdir")
         self._attach("on_cgroup_rmdir", "cgroup_rmdir")
+        self._attach("on_cgroup_attach", "cgroup_attach_task")
         self._directory.assign_missed(list_cgroups)
         self._sweep_link = bpf_syscall.attach_iterator(self._descriptors["on_task"])
         self._resources.callback(os.close, self._sweep_link)
         self._counters = SlotCounters(self._events, self._descriptors, self._dimensions)
         self._resources.callback(self._counters.close)
-        self._pair_totals: dict[tuple[int, int], PairFigures] = {}
+        self._waits: dict[int, Waits] = {}
         self._doomed: list[int] = []
         self._shed: tuple[str, ...] = ()
         self._attach("on_migrate", "sched_migrate_task")
@@ -139,21 +144,20 @@ class SchedProbe:
         """Sweep, then read everything. Costs about 10 µs per active cgroup."""
         bpf_syscall.run_iterator(self._sweep_link)
         died = self._directory.update()
-        running_before = self._running()
+        running_before = rows.running(self._rows, self._dimensions.cpus)
         slots = [*_RESERVED, *self._directory.live]
-        figures = {slot: self._slots.read(slot) for slot in slots}
+        figures = self._slots.read(slots)
+        running_after = rows.running(self._rows, self._dimensions.cpus)
         in_progress_ns = [0] * self._dimensions.cpus
-        for cpu, (before, after) in enumerate(zip(running_before, self._running(), strict=True)):
+        for cpu, (before, after) in enumerate(zip(running_before, running_after, strict=True)):
             if before == after and before.slot in figures:  # else a switch came between, and counted it
                 in_progress_ns[cpu] = before.in_progress_ns
                 figures[before.slot] = _plus_run(figures[before.slot], before.in_progress_ns)
-        for (victim, aggressor), pair in self._pairs.read().items():
-            if self._known(victim) and self._known(aggressor):
-                self._pair_totals[self._key(victim), self._key(aggressor)] = pair
+        self._take_in_waits()
         snapshot = Snapshot(
             monotonic_ns=time.monotonic_ns(),
             cgroups={self._key(slot): cgroup for slot, cgroup in figures.items() if slot != layout.SLOT_IDLE},
-            pairs=dict(self._pair_totals),
+            waits=dict(self._waits),
             cpus=self._cpu_figures(in_progress_ns),
             paths=_RESERVED_PATHS | dict(self._directory.live.values()),
             homeless=self._directory.homeless,
@@ -167,28 +171,19 @@ class SchedProbe:
 
     def shed(self, level: int) -> None:
         """Leave out the first `level` steps of SHEDDING_ORDER from now on; 0 does all the work."""
-        flags = sum(_SHED_FLAGS[:level])
-        for cpu in range(self._dimensions.cpus):
-            offset = cpu * layout.SIZE_ROW + layout.ROW_SHED_OFFSET
-            self._rows[offset : offset + 4] = flags.to_bytes(4, "little")
+        rows.set_shed(self._rows, self._dimensions.cpus, sum(_SHED_FLAGS[:level]))
         self._shed = SHEDDING_ORDER[:level]
 
     def run_stats(self) -> list[bpf_syscall.RunStats]:
         """The kernel's accounting of every program that is attached, the switch hook's first."""
-        return [
-            bpf_syscall.run_stats(self._descriptors[name])
-            for name in ("on_switch", "on_migrate", "on_task", "on_cgroup_mkdir", "on_cgroup_rmdir")
-        ]
+        return [bpf_syscall.run_stats(self._descriptors[name]) for name in _ATTACHED]
 
     def _map_memory(self) -> dict[str, mmap.mmap]:
-        rows, slots = self._dimensions.cpus + 1, self._dimensions.slots
+        """What is read or written all the time: some 200 kB."""
+        nr_rows, slots = self._dimensions.cpus + 1, self._dimensions.slots
         sizes = {
-            "slot_stats": (rows * slots, layout.SIZE_SLOT_STATS),
-            "rows": (rows, layout.SIZE_ROW),
-            "pair_buckets": (rows * self._dimensions.pair_buckets, layout.SIZE_PAIR_BUCKET),
-            "claimed_pairs": (rows * self._dimensions.pairs // 64, 8),
-            "slot_buckets": (self._dimensions.slot_buckets, layout.SIZE_SLOT_BUCKET),
-            "slot_names": (slots, layout.SIZE_SLOT_NAME),
+            "rows": (nr_rows, layout.SIZE_ROW),
+            "claimed_pairs": (nr_rows * self._dimensions.pairs // 64, 8),
             "lifecycle": (1, layout.LIFECYCLE.size),
             "free_slots": (slots, 8),
             "died_slots": (slots, 8),
@@ -199,6 +194,17 @@ class SchedProbe:
             self._resources.callback(memory.close)
         return maps
 
+    def _array_maps(self) -> dict[str, ArrayMap]:
+        """What is mapped only while it is used: 11 MB on a small host."""
+        nr_rows, slots = self._dimensions.cpus + 1, self._dimensions.slots
+        sizes = {
+            "slot_stats": (nr_rows * slots, layout.SIZE_SLOT_STATS),
+            "pair_buckets": (nr_rows * self._dimensions.pair_buckets, layout.SIZE_PAIR_BUCKET),
+            "slot_buckets": (self._dimensions.slot_buckets, layout.SIZE_SLOT_BUCKET),
+            "slot_names": (slots, layout.SIZE_SLOT_NAME),
+        }
+        return {name: ArrayMap(self._descriptors[name], *size) for name, size in sizes.items()}
+
     def _attach(self, program: str, tracepoint: str) -> None:
         name = None if self.kernel.typed else tracepoint
         link = bpf_syscall.attach_tracepoint(self._descriptors[program], name)
@@ -207,29 +213,29 @@ class SchedProbe:
     def _key(self, slot: int) -> int:
         return _RESERVED[slot] if slot in _RESERVED else self._directory.live[slot][0]
 
-    def _known(self, slot: int) -> bool:
-        return slot in _RESERVED or slot in self._directory.live
+    def _take_in_waits(self) -> None:
+        """Those of the victims that have grown. A slot whose birth is not known yet has its turn with its next wait."""
+        keys = _RESERVED | {slot: key for slot, (key, _) in self._directory.live.items()}
+        for victim, found in self._pairs.read().items():
+            if victim in keys:
+                columns = zip(*found, strict=True)
+                known = [(keys[slot], ns, preempted) for slot, ns, preempted in columns if slot in keys]
+                self._waits[keys[victim]] = _waits(known)
 
     def _free(self, slots: list[int]) -> None:
         if not slots:
             return
         dead = {self._key(slot) for slot in slots}
-        for pair in [pair for pair in self._pair_totals if not dead.isdisjoint(pair)]:
-            del self._pair_totals[pair]
+        self._waits = {
+            victim: found if dead.isdisjoint(found.aggressors) else _without(found, dead)
+            for victim, found in self._waits.items()
+            if victim not in dead
+        }
+        self._slots.clear(slots)
         for slot in slots:
-            self._slots.clear(slot)
             self._counters.clear(slot)
         self._pairs.clear(slots)
         self._directory.free(slots)
-
-    def _running(self) -> list["_Running"]:
-        heads = (
-            layout.ROW_HEAD.unpack_from(self._rows, cpu * layout.SIZE_ROW)
-            for cpu in range(self._dimensions.cpus)
-        )
-        return [
-            _Running(since=h[1], clock=h[2], slot=h[4], switches=h[8], swept_wait_ns=h[10]) for h in heads
-        ]
 
     def _cpu_figures(self, in_progress_ns: list[int]) -> tuple[CpuFigures, ...]:
         return tuple(
@@ -238,25 +244,22 @@ class SchedProbe:
                 wait_ns=self._slots.cpu_wait_ns[cpu] + row.swept_wait_ns,
                 switches=row.switches,
             )
-            for cpu, row in enumerate(self._running())
+            for cpu, row in enumerate(rows.running(self._rows, self._dimensions.cpus))
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """Head of a CPU's row: who runs since when."""
-
-    since: int
-    clock: int
-    slot: int
-    switches: int
-    swept_wait_ns: int
-
-    @property
-    def in_progress_ns(self) -> int:
-        """Length of the slice that has not ended, as far as the sweep saw; the idle task's does not count."""
-        return 0 if self.slot == layout.SLOT_IDLE else max(0, self.clock - self.since)
 
 
 def _plus_run(figures: Figures, run_ns: int) -> Figures:
     return replace(figures, run_ns=figures.run_ns + run_ns) if run_ns else figures
+
+
+def _waits(known: list[tuple[int, int, int]]) -> Waits:
+    """From (aggressor, wait_ns, preemptions). Keys have 64 bits and may be negative: a tuple, no array."""
+    return Waits(
+        tuple(key for key, _, _ in known),
+        array("Q", [wait_ns for _, wait_ns, _ in known]),
+        array("Q", [preemptions for _, _, preemptions in known]),
+    )
+
+
+def _without(found: Waits, dead: set[int]) -> Waits:
+    return _waits([column for column in zip(*found, strict=True) if column[0] not in dead])

@@ -65,6 +65,7 @@ struct walk {
 	u64 end;
 	u64 quiet_from;
 	u64 quiet_to;
+	u64 most;
 };
 
 struct row {
@@ -79,6 +80,7 @@ struct row {
 	u64 switches;
 	u64 unreported;    /* switches that the kernel made without calling the hook; see resume() */
 	u64 swept_wait_ns; /* waiting on this CPU, less throttled, that the sweep counted in its own row */
+	u64 css_set; /* scratch of slot_of_next() */
 	struct walk walk;
 };
 
@@ -92,7 +94,9 @@ struct departure {
 	u64 run_delay_ns; /* then */
 	u64 settled_ns;   /* of the wait since then, what the sweep or a move has already counted */
 	u64 settled;      /* and up to which clock */
-};
+	u64 css_set_slot; /* css_set << 16 | slot; see slot_of_next(). In one word, as two tasks may write at once. */
+	u64 generation;   /* of css_set_slot */
+} __attribute__((aligned(64)));
 
 /* cgroup key to slot. */
 #define SLOT_WAYS 4
@@ -116,6 +120,8 @@ struct lifecycle {
 	u64 free_tail; /* one past the last slot offered, by user space */
 	u64 died_head; /* next place to report a death, by the rmdir hook */
 	s64 homeless;  /* cgroups without a slot born, less those removed: they are counted as SLOT_OTHER */
+	u64 changes;   /* cgroups made, removed, or given a task: what a css_set's address stands for may change */
+	u64 assigned;  /* times that user space gave or took slots */
 };
 
 _Static_assert(sizeof(struct slot_stats) == SIZE_SLOT_STATS, "probes/layout.py disagrees on slot_stats");

@@ -31,6 +31,7 @@ int on_cgroup_mkdir(u64 *ctx)
 	struct slot_bucket *bucket = slot_buckets.lookup(&index);
 	if (!key || !cycle || !bucket)
 		return 0;
+	cycle->changes++;
 	if (cycle->free_head == cycle->free_tail) {
 		cycle->homeless++;
 		return 0;
@@ -66,6 +67,7 @@ int on_cgroup_rmdir(u64 *ctx)
 	struct lifecycle *cycle = lifecycle.lookup(&zero);
 	if (!key || !cycle)
 		return 0;
+	cycle->changes++;
 	u32 slot = slot_of_key(key);
 	if (slot < FIRST_SLOT) {
 		cycle->homeless--;
@@ -77,5 +79,15 @@ int on_cgroup_rmdir(u64 *ctx)
 		return 0;
 	*died = slot;
 	cycle->died_head++;
+	return 0;
+}
+
+/* cgroup_attach_task: a task was moved, so its css_set may go, and its address come again with another meaning. */
+int on_cgroup_attach(u64 *ctx)
+{
+	u32 zero = 0;
+	struct lifecycle *cycle = lifecycle.lookup(&zero);
+	if (cycle)
+		cycle->changes++;
 	return 0;
 }

@@ -13,6 +13,8 @@ static __always_inline void leave(struct slot_stats *stats, u32 cpu, u64 prev, u
 	struct departure *left = departures.lookup(&index);
 	if (left) {
 		left->pid = dead ? 0 : prev_pid;
+		if (dead)
+			left->css_set_slot = 0;
 		left->involuntary = involuntary;
 		left->run_delay_ns = load64(prev, OFF_task_struct_run_delay);
 		left->settled_ns = 0;
@@ -149,7 +151,7 @@ int on_switch(u64 *ctx)
 	u64 rq = load64(cfs_rq, OFF_cfs_rq_rq);
 	u64 now = load64(rq, OFF_rq_clock);
 	u32 prev_pid = load32(prev, OFF_task_struct_pid), next_pid = load32(next, OFF_task_struct_pid);
-	u32 next_slot = slot_of_task(next, next_pid);
+	u32 next_slot = slot_of_next(row, next, next_pid);
 #ifdef ARG_PREV_STATE
 	u32 prev_state = ctx[ARG_PREV_STATE];
 #else

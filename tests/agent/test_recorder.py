@@ -31,7 +31,7 @@ class FakeProbe:
         self.now_s += self.reading_s
         self.reads += 1
         return Snapshot(
-            monotonic_ns=round(self.now_s * 1e9), cgroups={}, pairs={}, cpus=(), paths={}, homeless=0
+            monotonic_ns=round(self.now_s * 1e9), cgroups={}, waits={}, cpus=(), paths={}, homeless=0
         )
 
     def wait(self, seconds: float) -> bool:

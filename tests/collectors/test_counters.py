@@ -55,7 +55,7 @@ def snapshot(
     return Snapshot(
         monotonic_ns=0,
         cgroups={},
-        pairs={},
+        waits={},
         cpus=(),
         paths=paths or {key: f"/{key}" for key in counted},
         homeless=0,

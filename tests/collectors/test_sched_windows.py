@@ -7,12 +7,20 @@ from collectors import sched
 from collectors.histogram import EDGES_NS
 from collectors.sched import CgroupWindow, WaitFor
 from probes.layout import COUNT_FIELDS, KEY_V1, TIME_FIELDS
-from probes.snapshot import KEY_OTHER, CpuFigures, Figures, PairFigures, Snapshot
+from probes.snapshot import KEY_OTHER, CpuFigures, Figures, Snapshot, Waits
 
 NR = len(EDGES_NS)
 PATHS = {1: "/a", 2: "/a/x", 3: "/ab", KEY_V1 | 1: "/a", KEY_V1 | 4: "/", KEY_OTHER: "other"}
 KEYS = sorted(PATHS)
 AMOUNT = st.integers(0, 1 << 50)
+
+
+def waits_of(pairs: dict[tuple[int, int], tuple[int, int]]) -> dict[int, Waits]:
+    """From (wait_ns, preemptions) by (victim, aggressor)."""
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for (victim, aggressor), pair in pairs.items():
+        found.setdefault(victim, []).append((aggressor, *pair))
+    return {victim: Waits(*zip(*columns, strict=True)) for victim, columns in found.items()}
 
 
 @st.composite
@@ -28,7 +36,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     return Snapshot(
         monotonic_ns=draw(AMOUNT),
         cgroups={key: draw(figures()) for key in keys},
-        pairs={key: PairFigures(*pair) for key, pair in pairs.items()},
+        waits=waits_of(pairs),
         cpus=(CpuFigures(draw(AMOUNT), draw(AMOUNT), draw(AMOUNT)),),
         paths=PATHS,
         homeless=draw(st.integers(0, 5)),
@@ -137,7 +145,7 @@ def test_a_v1_and_a_v2_cgroup_of_one_path_are_one(v1: Figures, v2: Figures) -> N
     after = Snapshot(
         monotonic_ns=1,
         cgroups={1: v2, KEY_V1 | 1: v1},
-        pairs={(1, 3): PairFigures(5, 1), (KEY_V1 | 1, 3): PairFigures(6, 2)},
+        waits=waits_of({(1, 3): (5, 1), (KEY_V1 | 1, 3): (6, 2)}),
         cpus=(CpuFigures(0, 0, 0),),
         paths=PATHS,
         homeless=0,

@@ -75,7 +75,9 @@ def test_a_removed_cgroup_is_read_once_more_and_then_gone(probe: SchedProbe, sit
     assert sched.window(before, last).cgroups[group.path].run_ns >= run_ns
     seen = [key in probe.read().cgroups for _ in range(3)]
     assert seen[-1] is False
-    assert all(key not in pair for pair in probe.read().pairs)
+    waits = probe.read().waits
+    assert key not in waits
+    assert all(key not in found.aggressors for found in waits.values())
 
 
 def test_slots_are_used_again(small_probe: SchedProbe) -> None:

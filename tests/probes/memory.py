@@ -1,8 +1,13 @@
 """Memory like that which the BPF programs write, for tests to write instead."""
 
+import contextlib
 import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
 
 from probes import layout
+from probes.bpf_syscall import ArrayMap
 from probes.layout import Dimensions
 
 SMALL = Dimensions(cpus=2, slots=128, slot_buckets=8, pair_buckets=16)
@@ -11,6 +16,26 @@ _U32 = 0xFFFFFFFF
 
 def zeroed(size: int) -> mmap.mmap:
     return mmap.mmap(-1, size)
+
+
+def array_map(memory: mmap.mmap, value_bytes: int) -> ArrayMap:
+    """The memory as an array map; that it is mapped in parts, from the start of a page, is the kernel tests' affair."""
+    return cast("ArrayMap", _Mapped(memory, value_bytes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapped:
+    memory: mmap.mmap
+    value_bytes: int
+
+    @contextlib.contextmanager
+    def mapped(self, first: int = 0, entries: int | None = None) -> Iterator[mmap.mmap]:
+        start = first * self.value_bytes
+        end = len(self.memory) if entries is None else start + entries * self.value_bytes
+        with mmap.mmap(-1, end - start) as part:
+            part[:] = self.memory[start:end]
+            yield part
+            self.memory[start:end] = part[:]
 
 
 def hash_bucket(key: int, dimensions: Dimensions = SMALL) -> int:
@@ -23,6 +48,7 @@ class Cells:
 
     def __init__(self) -> None:
         self.memory = zeroed((SMALL.cpus + 1) * SMALL.slots * layout.SIZE_SLOT_STATS)
+        self.array = array_map(self.memory, layout.SIZE_SLOT_STATS)
 
     def write(self, row: int, slot: int, histogram: tuple[int, ...] = (), **figures: int) -> None:
         """Set a cell; u32 figures are cut as the kernel's are."""
@@ -40,6 +66,7 @@ class Pairs:
 
     def __init__(self) -> None:
         self.memory = zeroed((SMALL.cpus + 1) * SMALL.pair_buckets * layout.SIZE_PAIR_BUCKET)
+        self.array = array_map(self.memory, layout.SIZE_PAIR_BUCKET)
         self.claimed = zeroed((SMALL.cpus + 1) * SMALL.pairs // 8)
 
     def write(self, row: int, place: int, pair: tuple[int, int], preemptions: int, wait_ns: int) -> None:
@@ -60,6 +87,10 @@ class Kernel:
             "lifecycle": zeroed(layout.LIFECYCLE.size),
             "free_slots": zeroed(SMALL.slots * 8),
             "died_slots": zeroed(SMALL.slots * 8),
+        }
+        self.arrays = {
+            "slot_buckets": array_map(self.maps["slot_buckets"], layout.SIZE_SLOT_BUCKET),
+            "slot_names": array_map(self.maps["slot_names"], layout.SIZE_SLOT_NAME),
         }
 
     def slot_of(self, key: int) -> int | None:
@@ -102,8 +133,9 @@ class Kernel:
         return int.from_bytes(self.maps[name][start : start + 8], "little")
 
     def _lifecycle(self) -> tuple[int, int, int, int]:
-        taken, offered, died, homeless = layout.LIFECYCLE.unpack_from(self.maps["lifecycle"])
+        taken, offered, died, homeless, *_ = layout.LIFECYCLE.unpack_from(self.maps["lifecycle"])
         return taken, offered, died, homeless
 
     def _set_lifecycle(self, taken: int, offered: int, died: int, homeless: int) -> None:
-        layout.LIFECYCLE.pack_into(self.maps["lifecycle"], 0, taken, offered, died, homeless)
+        assigned = layout.LIFECYCLE.unpack_from(self.maps["lifecycle"])[4:]
+        layout.LIFECYCLE.pack_into(self.maps["lifecycle"], 0, taken, offered, died, homeless, *assigned)

@@ -14,7 +14,7 @@ ROOM = SMALL.slots - FIRST_SLOT - HELD_BACK
 
 
 def directory_on(kernel: Kernel, *existing: tuple[int, str]) -> SlotDirectory:
-    directory = SlotDirectory(kernel.maps, SMALL)
+    directory = SlotDirectory(kernel.maps, kernel.arrays, SMALL)
     directory.assign_existing(existing)
     return directory
 
