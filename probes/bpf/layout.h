@@ -87,11 +87,11 @@ struct row {
 /* Bitmap of pairs ever used: what user space has to read. */
 #define CLAIMED_WORDS (NR_PAIR_BUCKETS * PAIR_WAYS / 64)
 
-/* A task as it last left a CPU: direct-mapped by pid, so two tasks may push each other out; `pid` tells. */
+/* A task as it last came to a CPU and left it: direct-mapped by pid, so two tasks may push each other out; `pid` tells. */
 struct departure {
 	u32 pid;
 	u32 involuntary;
-	u64 run_delay_ns; /* then */
+	u64 run_delay_ns; /* when it came; it grows again with its next wait */
 	u64 settled_ns;   /* of the wait since then, what the sweep or a move has already counted */
 	u64 settled;      /* and up to which clock */
 	u64 css_set_slot; /* css_set << 16 | slot; see slot_of_next(). In one word, as two tasks may write at once. */

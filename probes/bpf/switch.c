@@ -12,13 +12,11 @@ static __always_inline void leave(struct slot_stats *stats, u32 cpu, u64 prev, u
 	u32 index = prev_pid & (NR_DEPARTURES - 1);
 	struct departure *left = departures.lookup(&index);
 	if (left) {
-		left->pid = dead ? 0 : prev_pid;
-		if (dead)
-			left->css_set_slot = 0;
+		if (left->pid != prev_pid) /* its arrival was before the probe's, or another task took its place since */
+			remember(left, prev_pid, load64(prev, OFF_task_struct_run_delay));
 		left->involuntary = involuntary;
-		left->run_delay_ns = load64(prev, OFF_task_struct_run_delay);
-		left->settled_ns = 0;
-		left->settled = 0;
+		if (dead)
+			left->pid = left->css_set_slot = 0;
 	}
 	if (!involuntary)
 		return;
@@ -68,6 +66,7 @@ static __always_inline void arrive(struct slot_stats *stats, struct row *row, st
 	if (!left)
 		return;
 	struct wait wait = wait_of(next, left, next_pid, queued, now, row->attached);
+	remember(left, next_pid, load64(next, OFF_task_struct_run_delay) + (now - queued));
 	u64 here_ns = less(now, wait.from), new_ns = count_wait(stats, row, &wait);
 	if (new_ns > here_ns)
 		stats->migrated_ns += new_ns - here_ns;
@@ -110,7 +109,7 @@ static __always_inline void resume(struct row *row, u32 cpu, u64 prev, u32 prev_
 	u32 index = (row->runner - 1) & (NR_DEPARTURES - 1), last_slot = row->slot;
 	struct departure *left = departures.lookup(&index);
 	if (left && left->pid == row->runner - 1)
-		left->pid = 0; /* it left unseen: what is remembered of it is older */
+		left->involuntary = 0; /* it left unseen: why is not known */
 	struct slot_stats *stats = stats_of(cpu, last_slot);
 	if (stats && last_slot != SLOT_IDLE)
 		stats->run_ns += came - since;
@@ -133,6 +132,7 @@ static __always_inline void resume(struct row *row, u32 cpu, u64 prev, u32 prev_
 	};
 	if (wait.total_ns == 0)
 		return;
+	remember(left, prev_pid, left->run_delay_ns + wait.total_ns);
 	u64 new_ns = count_wait(stats, row, &wait), behind_last_ns = came - since;
 	if (behind_last_ns > new_ns)
 		behind_last_ns = new_ns;

@@ -81,6 +81,18 @@ static __always_inline u64 throttle_end(struct slot_stats *stats, u64 cfs_rq)
 	return stats->throttle_start + (load64(cfs_rq, OFF_cfs_rq_throttled_time) - stats->throttle_seen_ns);
 }
 
+/*
+ * A task has come: run_delay is this until it waits again. Kept now and not when it leaves, so that a wait between two
+ * switches that the kernel made without calling the hook is not lost but in the task's next one.
+ */
+static __always_inline void remember(struct departure *left, u32 pid, u64 run_delay_ns)
+{
+	left->pid = pid;
+	left->run_delay_ns = run_delay_ns;
+	left->settled_ns = 0;
+	left->settled = 0;
+}
+
 /* log2 with four linear steps per octave, from 256 ns; the last bucket is open (from 7.5 s). */
 static __always_inline u32 bucket_of(u64 wait_ns)
 {
