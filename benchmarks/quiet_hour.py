@@ -42,7 +42,7 @@ def main() -> None:
             command.release()
         record = [str(Path(sys.executable).with_name("jostle")), "record", "--cgroup", f"/{workspace.name}*"]
         record += ["-i", str(WINDOW_S), "-d", str(WINDOWS * WINDOW_S), "-o", sys.argv[1]]
-        subprocess.run(record, check=True)
+        subprocess.run(record, check=True, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #   /usr/bin/jostle             the command
 #   /usr/lib/systemd/system     jostle.service, neither enabled nor started
 #   /etc/jostle/jostle.toml     the configuration; one that is there already stays
+#   /usr/share/jostle           a Grafana dashboard, Prometheus alert rules
 #   /usr/share/doc/jostle       README and the documents
 #   /var/lib/jostle             the history; made by systemd
 #
@@ -38,6 +39,7 @@ mkdir -p "$root/usr/bin"
 ln -sfn ../lib/jostle/bin/jostle "$root/usr/bin/jostle"
 put 644 systemd/jostle.service /usr/lib/systemd/system
 [ -e "$root/etc/jostle/jostle.toml" ] || put 644 systemd/jostle.toml /etc/jostle
+put 644 systemd/dashboard.json systemd/alerts.yml /usr/share/jostle
 put 644 README.md CHANGELOG.md LICENSE docs/*.md /usr/share/doc/jostle
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then
     systemctl daemon-reload
