@@ -28,25 +28,34 @@ def serving(listen: str = "127.0.0.1:0", max_cgroups: int = 100, max_pairs: int 
         metrics.close()
 
 
-def connection(metrics: Metrics) -> socket.socket:
+def connection(address: str) -> socket.socket:
     """A connection to it on which nothing has been said yet."""
-    if metrics.address.startswith("unix:"):
+    if address.startswith("unix:"):
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        client.connect(metrics.address.removeprefix("unix:"))
+        try:
+            client.connect(address.removeprefix("unix:"))
+        except BaseException:
+            client.close()
+            raise
         return client
-    host, _, port = metrics.address.rpartition(":")
+    host, _, port = address.rpartition(":")
     return socket.create_connection((host.strip("[]"), int(port)), SECONDS)
 
 
-def get(metrics: Metrics, accept: str = OPENMETRICS) -> tuple[int, str]:
+def read(address: str, accept: str = OPENMETRICS) -> tuple[int, str]:
     """Status and text of one scrape."""
     client = http.client.HTTPConnection("localhost")
-    client.sock = connection(metrics)
+    client.sock = connection(address)
     with client.sock:
         client.sock.settimeout(SECONDS)
         client.request("GET", "/metrics", headers={"Accept": accept})
         answer = client.getresponse()
         return answer.status, answer.read().decode()
+
+
+def get(metrics: Metrics, accept: str = OPENMETRICS) -> tuple[int, str]:
+    """Status and text of one scrape of a sink."""
+    return read(metrics.address, accept)
 
 
 def parsed(text: str) -> dict[Series, float]:

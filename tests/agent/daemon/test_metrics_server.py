@@ -41,7 +41,7 @@ def test_a_scraper_that_never_reads_stops_nobody(later: Callable[[], None]) -> N
         crowd = [cgroup(1.0, path=f"/{'x' * 200}-{number}") for number in range(1500)]
         metrics.take(observation(1, *crowd))  # an answer of 12 MB, which no socket buffers whole
         for _ in range(MOST_CONNECTIONS - 1):
-            silent = stack.enter_context(connection(metrics))
+            silent = stack.enter_context(connection(metrics.address))
             silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             silent.sendall(REQUEST)
         metrics.take(observation(2, cgroup(1.0)))  # the agent goes on
@@ -55,7 +55,7 @@ def test_a_scraper_that_never_reads_stops_nobody(later: Callable[[], None]) -> N
     "said", [b"", b"GET /metr", b"GET / HTTP/1.1\r\nX: "], ids=["nothing", "half", "header"]
 )
 def test_a_scraper_that_never_asks_is_cut_off(later: Callable[[], None], said: bytes) -> None:
-    with serving() as metrics, connection(metrics) as client:
+    with serving() as metrics, connection(metrics.address) as client:
         client.sendall(said)
         assert eventually(lambda: server_threads() == 1)
         later()
@@ -68,9 +68,9 @@ def test_a_scraper_that_never_asks_is_cut_off(later: Callable[[], None], said: b
 def test_too_many_at_once_are_turned_away() -> None:
     with serving() as metrics, ExitStack() as stack:
         for _ in range(MOST_CONNECTIONS):
-            stack.enter_context(connection(metrics))
+            stack.enter_context(connection(metrics.address))
         assert eventually(lambda: server_threads() == MOST_CONNECTIONS)
-        with connection(metrics) as client:
+        with connection(metrics.address) as client:
             client.settimeout(60)
             assert client.recv(4096).startswith(b"HTTP/1.0 503 ")
         assert server_threads() == MOST_CONNECTIONS

@@ -1,0 +1,137 @@
+"""The real agent beside known victims: what it tells the journal, the history and a scraper."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agent.detection.event import Cause, Event, State
+from collectors.sched import is_within
+from tests.agent.daemon.scrapes import Series, parsed, read, series
+from tests.cli.running import JOSTLE, ROOT, eventually
+from tests.kernel.situations import Group, Situation, a_cpu, spin
+
+pytestmark = pytest.mark.kernel
+
+WINDOW_S = 1
+# What is usual is known after six windows; two more, as neither the first nor the last need be whole.
+KNOWN_AFTER = 8
+CONFIG = """
+[agent]
+window_s = {window_s}
+[history]
+path = "{directory}/history.db"
+[metrics]
+listen = "unix:{directory}/metrics.sock"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One that runs."""
+
+    directory: Path
+
+    @property
+    def events(self) -> list[Event]:
+        """What it has told so far."""
+        text = (self.directory / "out").read_text()
+        lines = text.splitlines() if text.endswith("\n") else text.splitlines()[:-1]
+        return [Event.from_document(json.loads(line)) for line in lines]
+
+    def of(self, victim: Group, signal: str) -> list[Event]:
+        """What it has told of one signal of one cgroup."""
+        return [event for event in self.events if (event.victim, event.signal) == (victim.path, signal)]
+
+    @property
+    def metrics(self) -> dict[Series, float]:
+        """A scrape."""
+        return parsed(read(f"unix:{self.directory / 'metrics.sock'}")[1])
+
+    @property
+    def windows(self) -> float:
+        """How many it has read."""
+        return self.metrics.get(series("jostle_agent_windows_total"), 0)
+
+    @property
+    def kept(self) -> list[Event]:
+        """What its history holds."""
+        with closing(sqlite3.connect(self.directory / "history.db")) as db:
+            rows = db.execute("SELECT document FROM events ORDER BY id").fetchall()
+        return [Event.from_document(json.loads(document)) for (document,) in rows]
+
+
+@pytest.fixture
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    directory = tmp_path_factory.mktemp("a")
+    config = directory / "jostle.toml"
+    config.write_text(CONFIG.format(window_s=WINDOW_S, directory=directory))
+    with (directory / "out").open("wb") as out, (directory / "err").open("wb") as err:
+        process = subprocess.Popen(
+            [*JOSTLE, "agent", "--config", str(config)], stdout=out, stderr=err, cwd=ROOT
+        )
+    try:
+        started = Agent(directory)
+        assert eventually(lambda: (directory / "metrics.sock").exists() or process.poll() is not None)
+        assert eventually(lambda: started.windows > 0), (directory / "err").read_text()
+        yield started
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(60)
+    assert (code, (directory / "err").read_text()) == (0, "")
+
+
+def await_known(agent: Agent) -> None:
+    """Until it knows what is usual for what runs now."""
+    enough = agent.windows + KNOWN_AFTER
+    assert eventually(lambda: agent.windows >= enough)
+
+
+def test_a_neighbour_is_named_within_two_windows(situation: Situation, agent: Agent) -> None:
+    victim, neighbour = situation.group("victim"), situation.group("neighbour")
+    situation.process(spin, victim, {a_cpu()}).go()
+    rivals = [situation.process(spin, neighbour, {a_cpu()}) for _ in range(4)]
+    await_known(agent)
+    began_ns = time.time_ns()
+    for rival in rivals:
+        rival.go()
+    assert eventually(lambda: agent.of(victim, "wait_per_run") != [])
+    event = agent.of(victim, "wait_per_run")[0]
+    assert (event.state, event.cause) == (State.RAISED, Cause.NEIGHBOURS), event.findings
+    assert event.suspects[0].cgroup == neighbour.path
+    # Two windows from the neighbour's first whole one on; it began at some time in the one before.
+    assert event.utc_ns < began_ns + 3 * WINDOW_S * 10**9
+    assert eventually(lambda: event in agent.kept)
+    assert eventually(
+        lambda: (
+            series(
+                "jostle_event_active",
+                victim=victim.path,
+                signal="wait_per_run",
+                cause="neighbours",
+                suspect=neighbour.path,
+            )
+            in agent.metrics
+        )
+    )
+
+
+def test_a_victim_that_throttles_itself_blames_nobody(situation: Situation, agent: Agent) -> None:
+    victim = situation.limitable_group("victim")
+    situation.process(spin, victim, {a_cpu()}).go()
+    await_known(agent)
+    victim.limit(20_000, 100_000)
+    assert eventually(lambda: agent.of(victim, "throttled_share") != [])
+    event = agent.of(victim, "throttled_share")[0]
+    assert (event.state, event.cause, event.suspects) == (State.RAISED, Cause.THROTTLED, ())
+    throttling = next(finding for finding in event.findings if finding.gate == "throttling")
+    assert throttling.explains is True
+    assert "for its own quota, 0.2 CPUs" in throttling.text
+    assert [each for each in agent.events if is_within(each.victim, victim.path) and each.suspects] == []
