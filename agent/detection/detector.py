@@ -9,14 +9,14 @@ from agent.detection.gates import Evidence, FindQuota, pass_gates
 from agent.detection.rules import DEFAULT_RULES, Rule
 from agent.detection.series import Excess, Persistence, Series
 from agent.detection.signals import Sample, value_of
-from agent.detection.suspects import suspects
+from agent.detection.suspects import UsualWaits, blamed
 from agent.detection.usual import Usual
 from collectors import sched
 from collectors.sched import KERNEL, OTHER, CgroupWindow, SchedWindow
 
 # A cgroup that has done nothing for so many windows is gone, or what was usual for it is long past: an hour of 10 s.
 FORGOTTEN_AFTER = 360
-# Of more cgroups those go first that have done nothing for longest. Each takes about 1 KB.
+# Of more cgroups those go first that have done nothing for longest. Each takes about 2 KB.
 MOST_TRACKED = 4096
 
 
@@ -30,12 +30,13 @@ class Settings:
 
 @dataclass(slots=True)
 class _Tracked:
-    """One cgroup: a series per rule, how busy it usually is, and in which window it last did something."""
+    """One cgroup: a series per rule, what is usual beside them, and in which window it last did something."""
 
     path: str
     series: tuple[Series, ...]
     seen: int
     usual_cpus: Usual = field(default_factory=Usual)
+    usual_waits: UsualWaits = field(default_factory=UsualWaits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ class Detector:
             yield from self._series(rule, series, tracked, cgroup, moment)
         if cgroup is not None and not any(series.beyond for series in tracked.series):
             tracked.usual_cpus.learn(cgroup.run_ns / moment.window.duration_ns)
+            tracked.usual_waits.learn(cgroup, moment.window.duration_ns)
 
     def _series(
         self, rule: Rule, series: Series, tracked: _Tracked, cgroup: CgroupWindow | None, moment: _Moment
@@ -145,16 +147,17 @@ class Detector:
 
     def _event(self, rule: Rule, series: Series, excess: Excess, tracked: _Tracked, moment: _Moment) -> Event:
         whole = sched.add(tracked.path, (cgroup for cgroup, _ in series.evidence))
-        cause, findings = pass_gates(
+        duration_ns = sum(duration_ns for _, duration_ns in series.evidence)
+        gate, findings = pass_gates(
             Evidence(
                 cgroup=whole,
-                seconds=sum(duration_ns for _, duration_ns in series.evidence) / 1e9,
+                seconds=duration_ns / 1e9,
                 usual_cpus=tracked.usual_cpus.mean if tracked.usual_cpus.known else None,
                 stolen_pct=moment.stolen_pct,
             ),
             self._find_quota,
         )
-        blamed = () if cause else suspects(whole, moment.window.cgroups, rule.watched.blames)
+        suspects = blamed(whole, duration_ns, tracked.usual_waits, moment.window.cgroups, rule.watched.blames)
         return Event(
             utc_ns=moment.utc_ns,
             state=State.RAISED,
@@ -166,8 +169,8 @@ class Detector:
             baseline=excess.against.baseline,
             limit=excess.against.limit,
             value=excess.value,
-            cause=_cause(rule, cause, blames=bool(blamed)),
-            suspects=blamed,
+            cause=_cause(rule, gate, blames=bool(suspects)),
+            suspects=() if gate else suspects,
             findings=findings,
         )
 

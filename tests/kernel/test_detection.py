@@ -94,8 +94,18 @@ def await_known(agent: Agent) -> None:
     assert eventually(lambda: agent.windows >= enough)
 
 
+def favoured(situation: Situation) -> Group:
+    """A cgroup of the highest weight: what else this machine does is next to nothing to what is below it."""
+    group = situation.limitable_group("favoured")
+    for name, most in (("cpu.shares", 2**18), ("cpu.weight", 10_000)):
+        if (group.directory / name).exists():
+            (group.directory / name).write_text(str(most))
+    return group
+
+
 def test_a_neighbour_is_named_within_two_windows(situation: Situation, agent: Agent) -> None:
-    victim, neighbour = situation.group("victim"), situation.group("neighbour")
+    pod = favoured(situation)
+    victim, neighbour = situation.group("victim", parent=pod), situation.group("neighbour", parent=pod)
     situation.process(spin, victim, {a_cpu()}).go()
     rivals = [situation.process(spin, neighbour, {a_cpu()}) for _ in range(4)]
     await_known(agent)
@@ -124,7 +134,7 @@ def test_a_neighbour_is_named_within_two_windows(situation: Situation, agent: Ag
 
 
 def test_a_victim_that_throttles_itself_blames_nobody(situation: Situation, agent: Agent) -> None:
-    victim = situation.limitable_group("victim")
+    victim = favoured(situation)
     situation.process(spin, victim, {a_cpu()}).go()
     await_known(agent)
     victim.limit(20_000, 100_000)

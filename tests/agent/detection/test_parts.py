@@ -14,12 +14,12 @@ from agent.detection.event import Event, Finding, Suspect
 from agent.detection.quota import binding_quota
 from agent.detection.rules import METHODS, Comparison, Rule, exceeds
 from agent.detection.signals import SIGNALS, Sample, value_of
-from agent.detection.suspects import suspects
+from agent.detection.suspects import MOST_SUSPECTS, UsualWaits, blamed, suspects
 from agent.detection.usual import MEMORY_WINDOWS, Usual
 from agent.runfile import RunWriter
 from collectors.hierarchy import CgroupLayout
 from collectors.histogram import EDGES_NS
-from collectors.sched import REST, WaitFor
+from collectors.sched import REST
 from probes.errors import UsageError
 from tests.agent.daemon.observations import event
 from tests.agent.detection.scenes import WINDOW_S, crowded, usual
@@ -102,19 +102,44 @@ class TestLimits:
 
 class TestSuspects:
     def test_the_rest_has_a_share_and_no_name(self) -> None:
-        victim = cgroup(1.0, {REST: 5.0, "/a": 3.0, "/b": 2.0})
-        assert suspects(victim, {}, "waits") == (Suspect("/a", 30.0), Suspect("/b", 20.0))
+        assert suspects({REST: 5.0, "/a": 3.0, "/b": 2.0}) == (Suspect("/a", 30.0), Suspect("/b", 20.0))
 
-    def test_preemptions_count_times(self) -> None:
-        victim = replace(cgroup(1.0), waited_for={"/a": WaitFor(10**9, 1), "/b": WaitFor(1, 9)})
-        assert suspects(victim, {}, "preemptions") == (Suspect("/b", 90.0), Suspect("/a", 10.0))
+    def test_what_nobody_is_known_for_has_a_share(self) -> None:
+        assert suspects({"/a": 1.0}, unknown=3.0) == (Suspect("/a", 25.0),)
 
     @given(st.dictionaries(st.text(max_size=3), st.integers(0, 10**12), max_size=30))
-    def test_shares_never_exceed_the_whole(self, waits: dict[str, int]) -> None:
-        victim = replace(cgroup(1.0), waited_for={name: WaitFor(wait, 0) for name, wait in waits.items()})
-        found = suspects(victim, {}, "waits")
-        assert sum(suspect.share_pct for suspect in found) <= 100.1 + 0.05 * len(found)
+    def test_shares_never_exceed_the_whole(self, amounts: dict[str, int]) -> None:
+        found = suspects(amounts)
+        assert sum(suspect.share_pct for suspect in found) <= 100 + 0.05 * len(found)
         assert list(found) == sorted(found, key=lambda suspect: -suspect.share_pct)
+        assert len(found) <= MOST_SUSPECTS
+
+
+class TestUsualWaits:
+    @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 100)), min_size=1, max_size=50))
+    def test_it_is_the_mean_share_of_the_time(self, waits: list[dict[str, int]]) -> None:
+        usual_waits = UsualWaits()
+        for each in waits:
+            usual_waits.learn(cgroup(1.0, each), 10 * 10**9)
+        for name in "abc":
+            mean = fmean(each.get(name, 0) for each in waits) / 10
+            assert usual_waits.shares.get(name, 0.0) == pytest.approx(mean)
+
+    def test_only_what_is_more_than_usual_is_blamed(self) -> None:
+        usual_waits = UsualWaits()
+        for _ in range(10):
+            usual_waits.learn(cgroup(1.0, {"/always": 4.0}), 10 * 10**9)
+        victim = cgroup(1.0, {"/always": 4.5, NEIGHBOUR: 1.5})
+        assert usual_waits.beyond(victim, 10 * 10**9) == pytest.approx({"/always": 0.5e9, NEIGHBOUR: 1.5e9})
+        found = blamed(victim, 10 * 10**9, usual_waits, {}, "waits")
+        assert found == (Suspect(NEIGHBOUR, 75.0), Suspect("/always", 25.0))
+
+    def test_it_remembers_no_more_than_a_few(self) -> None:
+        usual_waits = UsualWaits()
+        for number in range(200):
+            usual_waits.learn(cgroup(1.0, {f"/{number}": 1.0, "/always": 2.0}), 10 * 10**9)
+        assert len(usual_waits.shares) <= 40
+        assert usual_waits.shares["/always"] == pytest.approx(0.2)
 
 
 class TestBaseline:
