@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -15,7 +16,7 @@ import pytest
 from agent.detection.event import Cause, Event, State
 from collectors.sched import is_within
 from tests.agent.daemon.scrapes import Series, parsed, read, series
-from tests.cli.running import JOSTLE, ROOT, eventually
+from tests.cli.running import JOSTLE, ROOT, eventually, run
 from tests.kernel.situations import Group, Situation, a_cpu, spin
 
 pytestmark = pytest.mark.kernel
@@ -145,3 +146,14 @@ def test_a_victim_that_throttles_itself_blames_nobody(situation: Situation, agen
     assert throttling.explains is True
     assert "for its own quota, 0.2 CPUs" in throttling.text
     assert [each for each in agent.events if is_within(each.victim, victim.path) and each.suspects] == []
+
+
+def test_a_port_in_use_ends_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = tmp_path / "jostle.toml"
+        config.write_text(f'[history]\nenabled = false\n[metrics]\nlisten = "{address}"\n')
+        ended = run("agent", "--config", str(config))
+    assert (ended.code, ended.out) == (1, "")
+    (line,) = ended.err.splitlines()
+    assert line.startswith(f"jostle: cannot serve metrics on {address} (Address already in use): ")
