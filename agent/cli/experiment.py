@@ -129,6 +129,8 @@ def experiment(
     directory = directory or Path(f"jostle-{stamp}")
     with Interrupts() as interrupts:
         verdict = _run(plan, directory, interrupts)
+    if confirm and verdict.verdict is not Conclusion.INTERFERENCE:
+        output.say(f"--confirm: the verdict is {verdict.verdict}, so nobody was stopped alone")
     _print(verdict, directory, json_output=json_output)
     interrupts.check()
     if gate and verdict.verdict is Conclusion.INTERFERENCE:

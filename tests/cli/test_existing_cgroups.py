@@ -118,6 +118,7 @@ def test_nothing_is_confirmed_without_interference(tmp_path: Path, neighbour: Gr
     document = json.loads(ended.out)
     assert document["verdict"] == "no-interference"
     assert "confirmed" not in document
+    assert "--confirm: the verdict is no-interference, so nobody was stopped alone" in ended.err
     assert len(list((tmp_path / "out/raw").glob("*.run"))) == 4
 
 

@@ -2,17 +2,30 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from agent.experiment.conclude import conclude
 from agent.experiment.plan import Plan
+from agent.experiment.repeat import Log
+from agent.experiment.rounds import Rounds
 from agent.experiment.runner import Outcome, better, complete_pairs
 from agent.experiment.session import Session
+from agent.experiment.sweep import Sweep
 from agent.experiment.trial import TrialResult
 from agent.metrics import Metric, parse_spec
 from agent.statistics import decide, plan_looks
-from agent.verdict import Arm, CauseKind, Conclusion, Host, SelfCost, Verdict
+from agent.verdict import (
+    Arm,
+    CauseKind,
+    Conclusion,
+    Confirmation,
+    Host,
+    SelfCost,
+    SweepPoint,
+    Verdict,
+)
 from collectors.sched import CgroupWindow
 from tests.agent.experiment.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, trial
 
@@ -130,3 +143,49 @@ def test_a_higher_rate_is_better() -> None:
 def test_the_document_can_be_written_and_read_again() -> None:
     verdict = concluded(session(BLAMED))
     assert Verdict.from_document(json.loads(json.dumps(verdict.to_document()))) == verdict
+
+
+CONFIRMED = (Confirmation(NEIGHBOUR, "neighbour-1 sleep", 98.0, (90.0, 106.0), 4),)
+
+
+def test_what_was_confirmed_is_in_the_document_and_the_reason() -> None:
+    verdict = concluded(replace(session(BLAMED), further=(Rounds((), Log()),), confirmed=CONFIRMED))
+    assert verdict.confirmed == CONFIRMED
+    assert "; stopping neighbour-1 sleep alone confirms it (its own effect 98.0 %" in verdict.reason
+    assert verdict.quality.ok
+    assert Verdict.from_document(json.loads(json.dumps(verdict.to_document()))) == verdict
+
+
+def test_the_sweep_is_in_the_document_and_ends_the_reason() -> None:
+    points = (SweepPoint(50.0, 40.0, (30.0, 50.0), 40.0, 0.9),)
+    verdict = concluded(replace(session(BLAMED), sweep=Sweep(points, "up to 0.2 CPUs cost less than 5 %")))
+    assert verdict.sweep == points
+    assert verdict.reason.endswith("; up to 0.2 CPUs cost less than 5 %.")
+    assert Verdict.from_document(json.loads(json.dumps(verdict.to_document()))) == verdict
+
+
+def test_rounds_that_were_cut_short_are_told_and_their_void_trials_counted() -> None:
+    void = trial(Arm.WITH, 0.3, index=9, void="it died")
+    rounds = Rounds((), Log(9, [void], ["the victim exited with code 3"]), partial=True)
+    verdict = concluded(replace(session(BLAMED), further=(rounds,), confirmed=()))
+    assert verdict.partial
+    assert verdict.confirmed is None
+    assert verdict.quality.discarded == 2
+    assert {"it died", "the victim exited with code 3"} < set(verdict.quality.warnings)
+    assert "confirms" not in verdict.reason
+
+
+def test_rounds_that_broke_leave_the_verdict_and_a_warning() -> None:
+    verdict = concluded(replace(session(BLAMED), further=(Rounds((), Log(), broken="/x is gone"),)))
+    assert verdict.verdict is Conclusion.INTERFERENCE
+    assert not verdict.partial
+    assert "ended early: /x is gone" in verdict.quality.warnings
+
+
+def test_a_watched_victim_is_named_and_its_limits_are_told() -> None:
+    ended = session(BLAMED)
+    plan = replace(ended.plan, victim=None, victim_cgroup="/a", metrics=(parse_spec("stretch"),))
+    verdict = concluded(replace(ended, plan=plan))
+    assert verdict.experiment is not None
+    assert verdict.experiment.victim == "/a"
+    assert any("caches, memory or disks" in warning for warning in verdict.quality.warnings)
