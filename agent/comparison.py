@@ -74,7 +74,7 @@ def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) 
         warnings=(DRIFT, *_doubts(without, with_)),
         blame_residual_pct=100 * after.whole.unattributed_ns / wait_ns if wait_ns else None,
         discarded=0,
-        pmu="unavailable: not in the recordings",
+        pmu=_pmu(with_),
     )
     return Verdict(
         verdict=conclusion,
@@ -89,6 +89,14 @@ def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) 
         victim_cgroup=after.whole.path,
         host=with_.record("host", Host),
     )
+
+
+def _pmu(run: Run) -> str:
+    signals = [window.signals for window in run.windows if window.signals is not None]
+    if any(window.counters for window in signals):
+        return "available"
+    refused = next((w.missing["counters.cycles"] for w in signals if "counters.cycles" in w.missing), None)
+    return f"unavailable: {refused.reason if refused else 'not in the recordings'}"
 
 
 def _doubts(without: Run, with_: Run) -> Iterator[str]:

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from collectors import counters
 from collectors.hierarchy import CgroupLayout, detect_layout
 from collectors.sched import open_probe
 from collectors.signals import Signal, file_signals
 from probes.errors import JostleError
 from probes.kernel import Kernel
-
-PMU_DEVICES = ("cpu", "cpu_core", "armv8_pmuv3_0")
 
 
 def examine(root: Path = Path("/")) -> list[Signal]:
@@ -18,7 +17,7 @@ def examine(root: Path = Path("/")) -> list[Signal]:
         layout = detect_layout(root)
     except JostleError as error:
         return [Signal("cgroups", "missing", error.message, error.remedy)]
-    return [*_scheduler(layout), _cgroups(layout), _counters(root), *file_signals(root)]
+    return [*_scheduler(layout), _cgroups(layout), *counters.signals(), *file_signals(root)]
 
 
 def _scheduler(layout: CgroupLayout) -> Iterator[Signal]:
@@ -69,9 +68,3 @@ def _cgroups(layout: CgroupLayout) -> Signal:
             "cgroups", "degraded", f"{identity}; no cpu controller, so no limits and weights", remedy
         )
     return Signal("cgroups", "available", f"{identity}; the cpu controller is on {layout.cpu_on}")
-
-
-def _counters(root: Path) -> Signal:
-    if not any((root / "sys/bus/event_source/devices" / device).exists() for device in PMU_DEVICES):
-        return Signal("ipc", "missing", "no hardware PMU", "run on bare metal, or a guest with a virtual PMU")
-    return Signal("ipc", "missing", "hardware counters are not read in this version", None)

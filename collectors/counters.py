@@ -131,6 +131,15 @@ def signals(refusals: Mapping[Event, Refusal | None] | None = None) -> list[Sign
     return [Signal(IPC, "available", how), _miss_rates({event: found[event] for event in MISSES})]
 
 
+def pmu_state() -> str:
+    """Whether this host counts hardware events, as a verdict says it. Trials themselves do without.
+
+    Their stand-in for cycles per instruction is the CPU time per unit of the victim's work.
+    """
+    ipc = signals()[0]
+    return f"unavailable: {ipc.reason}" if ipc.state == "missing" else "available, not counted in trials"
+
+
 def _miss_rates(refusals: Mapping[Event, Refusal | None]) -> Signal:
     lacking = {event.name: refusal for event, refusal in refusals.items() if refusal}
     if len(lacking) == len(refusals):

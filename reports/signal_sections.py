@@ -6,6 +6,30 @@ from typing import Protocol
 from reports.sections import Column, Report, Table
 
 STATES = ("available", "degraded", "missing")
+CLAUSES = {"available": "can measure", "degraded": "can measure in part", "missing": "cannot measure"}
+WORDS = {
+    "scheduler latency": "waits for a CPU and behind whom",
+    "preemption": "who preempts whom",
+    "run-queue length": "queue lengths",
+    "throttled waits": "waits for a quota",
+    "stolen time": "time that interrupts or the hypervisor take from a task",
+    "cgroups": "cgroups apart",
+    "ipc": "instructions per cycle",
+    "throttling": "CPU limits and throttling",
+    "psi-cpu": "CPU pressure",
+    "psi-memory": "memory pressure",
+    "psi-io": "I/O pressure",
+    "memory-reclaim": "memory reclaim",
+    "block-io": "block I/O",
+    "frequency": "CPU frequency",
+    "steal": "steal time",
+    "interrupts": "interrupt time",
+    "smt-topology": "which CPUs share a core",
+    "llc-topology": "which CPUs share a cache",
+    "resctrl": "cache occupancy and memory bandwidth",
+    "names": "names of units and containers",
+    "schedstat": "waits without eBPF",
+}
 
 
 class Signal(Protocol):
@@ -52,12 +76,15 @@ def _headline(signals: Sequence[Signal]) -> str:
 
 
 def _sentence(signals: Sequence[Signal]) -> str:
-    """What the host can and cannot measure, in words."""
-    named = {state: [signal.name for signal in signals if signal.state == state] for state in STATES}
-    words = {"available": "measures", "degraded": "only in part", "missing": "not"}
-    parts = [f"{words[state]} {_listed(names)}" for state, names in named.items() if names]
-    return f"this host {'; '.join(parts)}." if parts else "no signal was looked for."
+    """In words: what can be measured, what only in part, and what cannot."""
+    named = {
+        state: [WORDS.get(signal.name, signal.name) for signal in signals if signal.state == state]
+        for state in STATES
+    }
+    parts = [f"{words} {_listed(named[state])}" for state, words in CLAUSES.items() if named[state]]
+    return f"This host {'; '.join(parts)}." if parts else "no signal was looked for."
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

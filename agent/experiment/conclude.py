@@ -30,6 +30,7 @@ from agent.verdict import (
 )
 from agent.verdict import Pair as DocumentPair
 from collectors import histogram
+from collectors.counters import pmu_state
 
 Blocks = Sequence[tuple[TrialResult, TrialResult]]
 LOWER_TIER = (
@@ -137,7 +138,7 @@ def _quality(blocks: Blocks, session: Session, decision: Decision) -> Quality:
         warnings=tuple(warnings),
         blame_residual_pct=residual_pct,
         discarded=len(discarded),
-        pmu="unavailable: not read in this version",
+        pmu=pmu_state(),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.perf_event import CYCLES, available
 from tests.cli.running import JOSTLE, LONG_S, ROOT, Ended, is_one_line, run
 
 pytestmark = pytest.mark.kernel
@@ -92,6 +93,19 @@ def test_doctor_fails_where_nothing_can_be_measured(tmp_path: Path) -> None:
 def test_doctor_on_this_host() -> None:
     ended = run("doctor", "--json")
     assert (ended.code, ended.err) == (0, "")
-    signals = json.loads(ended.out)["signals"]
-    assert next(s for s in signals if s["name"] == "scheduler latency")["state"] == "available"
+    signals = {entry["name"]: entry for entry in json.loads(ended.out)["signals"]}
+    assert signals["scheduler latency"]["state"] == "available"
+    assert all(
+        entry["reason"] and set(entry) == {"name", "state", "reason", "remedy"} for entry in signals.values()
+    )
+    refusal = available([CYCLES])[CYCLES]
+    assert signals["ipc"]["state"] == ("missing" if refusal else "available")
+    if refusal:
+        assert (signals["ipc"]["reason"], signals["ipc"]["remedy"]) == (refusal.reason, refusal.remedy)
     assert shutil.which("setpriv")
+
+
+def test_doctor_says_first_in_words_what_can_be_measured() -> None:
+    ended = run("doctor")
+    words = " ".join(ended.out.split("\n\n")[0].split())
+    assert "This host can measure waits for a CPU and behind whom" in words
