@@ -1,0 +1,205 @@
+"""The process that a recording is: without the parser and its libraries, which would keep 20 MB (see record.py)."""
+
+import contextlib
+import io
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agent import recorder
+from agent.budget import Governor, require_budget
+from agent.cli.ending import end_with
+from agent.cli.output import colour, say, show, width
+from agent.experiment.janitor import Janitor
+from agent.experiment.plan import require_runnable
+from agent.experiment.process import Command, Output, start, wait_for_first
+from agent.experiment.trial_cgroups import Workspace
+from agent.files import raise_file_limit
+from agent.host import describe_host
+from agent.interrupts import SIGNALS, Interrupted, Interrupts, raise_on_signals
+from agent.runfile import Notes, RunWriter, pack
+from collectors.counters import WANTED
+from collectors.hierarchy import CgroupLayout, detect_layout
+from collectors.sched import SchedWindow
+from collectors.signal_gatherer import SignalGatherer
+from collectors.source import Tier, open_source
+from probes.loader import require_privilege
+from probes.snapshot import Snapshot
+
+_COMMAND_GRACE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `jostle record` was asked to do."""
+
+    duration_s: float | None
+    interval_s: float
+    output: Path
+    globs: tuple[str, ...]
+    command: tuple[str, ...]
+    budget_pct: float
+    tier: Tier
+    counters: bool
+    json_output: bool
+
+    @classmethod
+    def from_json(cls, text: str) -> "Options":
+        """As the command line gave them; see `record.record`."""
+        given: dict[str, Any] = json.loads(text)
+        output, globs, command = Path(given.pop("output")), given.pop("globs"), given.pop("command")
+        return cls(output=output, globs=tuple(globs), command=tuple(command), **given)
+
+    def __post_init__(self) -> None:
+        if self.duration_s is not None:
+            recorder.require_duration(self.duration_s)
+        recorder.require_interval(self.interval_s)
+        require_budget(self.budget_pct)
+        if self.command:
+            require_runnable(shlex.join(self.command))
+
+    @property
+    def command_output(self) -> Output:
+        """Standard output is the document's alone."""
+        return 2 if self.json_output else None
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether Ctrl-C is the planned end."""
+        return self.duration_s is None and not self.command
+
+
+def main() -> None:
+    """Record as the options say that are in the descriptor given as the first argument."""
+    raise_on_signals()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    end_with(lambda: _run(int(sys.argv[1])), debug="--debug" in sys.argv[2:])
+
+
+def _run(descriptor: int) -> int:
+    with os.fdopen(descriptor, encoding="ascii") as given:
+        options = Options.from_json(given.read())
+    with Interrupts() as interrupts:
+        _record(options, interrupts)
+    _print_summary(options.output, json_output=options.json_output)
+    if not options.open_ended:
+        interrupts.check()
+    return 0
+
+
+def _print_summary(path: Path, *, json_output: bool) -> None:
+    from agent.runfile import read_run
+    from agent.summarise import summarise
+    from reports import json_document, run_sections, text
+
+    summary = summarise(read_run(path))
+    if json_output:
+        show(json_document.render_run(summary))
+    else:
+        show(text.render(run_sections.run_report(summary), width=width(), colour=colour()))
+        say(f"Recorded to {path}.")
+
+
+def _record(options: Options, interrupts: Interrupts) -> None:
+    """Record until the planned end or a signal."""
+    if options.tier == "ebpf":
+        require_privilege()
+    layout = detect_layout()
+    text = shlex.join(options.command)
+    meta = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": pack(describe_host(layout)),
+        "tier": options.tier,
+        "command": text,
+        "globs": ", ".join(options.globs),
+    }
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(RunWriter(options.output, meta))
+        source = stack.enter_context(open_source(layout, options.tier, WANTED if options.counters else ()))
+        governor = Governor(source, options.budget_pct)
+        commands = []
+        if options.command:
+            command = stack.enter_context(_held(text, layout, options.command_output))
+            writer.note("command_cgroup", command.group.path)
+            commands = [command]
+        # The command is there already, and keeps the limit that it was given.
+        gatherer = stack.enter_context(SignalGatherer(layout, most_open=raise_file_limit() // 2))
+        _write_windows(options, writer, governor, gatherer, commands, interrupts)
+        for command in commands:
+            _tell_end(text, command)
+        if interrupts.requested and not options.open_ended:
+            writer.keep_partial()
+        else:
+            writer.finish()
+
+
+def _write_windows(
+    options: Options,
+    writer: RunWriter,
+    governor: Governor,
+    gatherer: SignalGatherer,
+    commands: list[Command],
+    interrupts: Interrupts,
+) -> None:
+    def ended(seconds: float) -> bool:
+        try:
+            return wait_for_first(commands, seconds, interrupts) is not None
+        except Interrupted:
+            return True
+
+    def complete(window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
+        return gatherer.complete(recorder.matching(window, options.globs), before, after)
+
+    def begun() -> None:
+        gatherer.begin(lambda path: not options.globs or recorder.matches(path, options.globs))
+        for command in commands:
+            command.release()
+        if options.open_ended:
+            say(f"Recording to {options.output}; Ctrl-C ends it.")
+
+    for window in recorder.windows(
+        governor, options.interval_s, options.duration_s, ended, begun, complete=complete
+    ):
+        writer.append(window)
+        if governor.cost is not None:
+            writer.note("self_cost", pack(governor.cost))
+        if governor.warnings:
+            writer.note("notes", pack(Notes(tuple(governor.warnings))))
+
+
+@contextlib.contextmanager
+def _held(text: str, layout: CgroupLayout, output: Output) -> Iterator[Command]:
+    """A command in a cgroup of its own, held until it is released; in the end nothing of it is left."""
+    workspace = Workspace(layout)
+    with Janitor(workspace.directories), workspace:
+        # Without `exec` the shell would stay, and hide by which signal the command ended.
+        command = start(f"exec {text}", workspace.make("command"), None, output, None)
+        try:
+            yield command
+        finally:
+            command.group.stop(_COMMAND_GRACE_S)
+            command.close()
+
+
+def _tell_end(text: str, command: Command) -> None:
+    """Say what the summary does not: how the command ended, and what outlived it."""
+    code = command.popen.poll()
+    if code is None:
+        say(f"The command {text!r} is ended before its time.")
+    elif code != 0:
+        say(f"The command {text!r} {command.ending()}.")
+    if code is not None and (left := len(command.group.pids())):
+        say(f"The command {text!r} left {left} processes behind; they are ended.")
+
+
+if __name__ == "__main__":
+    main()
