@@ -1,6 +1,6 @@
 """The detector: windows in, events out. What it keeps of a cgroup is small, and forgotten after the cgroup."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.detection.baseline import Baseline
@@ -8,7 +8,7 @@ from agent.detection.event import Cause, Event, State
 from agent.detection.gates import Evidence, FindQuota, pass_gates
 from agent.detection.rules import DEFAULT_RULES, Rule
 from agent.detection.series import Excess, Persistence, Series
-from agent.detection.signals import Sample, value_of
+from agent.detection.signals import Sample, ipc_of, value_of
 from agent.detection.suspects import UsualWaits, blamed
 from agent.detection.usual import Usual
 from collectors import sched
@@ -46,7 +46,6 @@ class _Moment:
     number: int
     utc_ns: int
     window: SchedWindow
-    ipc: Mapping[str, float]
     stolen_pct: float
 
 
@@ -74,12 +73,10 @@ class Detector:
         """How many cgroups it remembers."""
         return len(self._tracked)
 
-    def step(
-        self, window: SchedWindow, utc_ns: int, ipc: Mapping[str, float] | None = None
-    ) -> Sequence[Event]:
-        """The events of one more window, which ended at `utc_ns`; `ipc` by cgroup, where it is counted."""
+    def step(self, window: SchedWindow, utc_ns: int) -> Sequence[Event]:
+        """The events of one more window, which ended at `utc_ns`."""
         self._number += 1
-        moment = _Moment(self._number, utc_ns, window, ipc or {}, _stolen_pct(window))
+        moment = _Moment(self._number, utc_ns, window, _stolen_pct(window))
         for path in window.cgroups:
             # What has no cgroup of its own is nobody's workload.
             if path not in {KERNEL, OTHER}:
@@ -133,7 +130,7 @@ class Detector:
         persistence, duration_ns = self._settings.persistence, moment.window.duration_ns
         value = None
         if cgroup is not None:
-            value = value_of(rule.watched, Sample(cgroup, duration_ns, moment.ipc.get(tracked.path)))
+            value = value_of(rule.watched, Sample(cgroup, duration_ns, ipc_of(moment.window, tracked.path)))
         excess = series.judge(rule, value, self._baseline.get((tracked.path, rule.signal)))
         series.note(persistence, beyond=excess is not None)
         if excess is not None and cgroup is not None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from collectors import histogram
-from collectors.sched import CgroupWindow
+from collectors import counters, histogram
+from collectors.readings import Missing
+from collectors.sched import CgroupWindow, SchedWindow
 
 # Running and waiting less than this share of a window, a cgroup is as good as idle.
 _LEAST_ACTIVE = 0.01
@@ -79,6 +80,13 @@ SIGNALS = {
     "throttled_share": Signal("", "higher", 0.02, "nobody", _throttled_share),
     "ipc": Signal("instructions/cycle", "lower", inf, "runs", lambda sample: sample.ipc),
 }
+
+
+def ipc_of(window: SchedWindow, path: str) -> float | None:
+    """A cgroup's instructions per cycle in a window; None where they were not counted for most of it."""
+    counts = window.signals.counters.get(path) if window.signals else None
+    ipc = counters.figures(counts).ipc if counts else None
+    return None if isinstance(ipc, Missing) else ipc
 
 
 def value_of(signal: Signal, sample: Sample) -> float | None:

@@ -10,7 +10,9 @@ from agent.detection.detector import Detector, Settings
 from agent.detection.event import Cause, State
 from agent.detection.rules import Method, Rule
 from agent.detection.series import ADOPTED_AFTER, Persistence
-from collectors.sched import KERNEL, OTHER, CgroupWindow, WaitFor
+from collectors.sched import KERNEL, OTHER, CgroupWindow, SchedWindow, WaitFor
+from collectors.signal_window import HostSignals, SignalWindow
+from probes.perf_event import CYCLES, INSTRUCTIONS, Reading
 from tests.agent.detection.scenes import crowded, throttled, told, usual
 from tests.agent.experiment.trials import NEIGHBOUR, VICTIM, cgroup, window
 
@@ -131,18 +133,34 @@ def test_a_fixed_limit_never_becomes_usual() -> None:
     assert states(fixed, [crowded()] * (ADOPTED_AFTER + 50)) == [(1, State.RAISED)]
 
 
+def counted(instructions: int, *cgroups: CgroupWindow, running_ratio: float = 1.0) -> SchedWindow:
+    """A window in which the victim took a thousand cycles, counted for that share of the time."""
+    counts = {
+        event.name: Reading(round(number * running_ratio), 100, round(100 * running_ratio))
+        for event, number in ((INSTRUCTIONS, instructions), (CYCLES, 1000))
+    }
+    signals = SignalWindow({}, HostSignals({}, {}), counters={VICTIM: counts})
+    return replace(window(*cgroups, duration_s=10.0), signals=signals)
+
+
 def test_a_low_ipc_blames_those_who_ran() -> None:
     detector = Detector(Settings((Rule("ipc", "percent", 20.0),), Persistence(2, 2)))
-    others = (cgroup(9.0, path=NEIGHBOUR), cgroup(1.0, path="/small"))
+    cgroups = (usual(), cgroup(9.0, path=NEIGHBOUR), cgroup(1.0, path="/small"))
     found = [
         event
-        for ipc in (*[2.0] * 8, 1.5, 1.5)
-        for event in detector.step(window(usual(), *others, duration_s=10.0), 0, {VICTIM: ipc})
+        for instructions in (*[2000] * 8, 1500, 1500)
+        for event in detector.step(counted(instructions, *cgroups), 0)
     ]
     (event,) = found
     assert (event.victim, event.value) == (VICTIM, 1.5)
     assert event.baseline == pytest.approx(2.0)
     assert [(each.cgroup, each.share_pct) for each in event.suspects] == [(NEIGHBOUR, 90.0), ("/small", 10.0)]
+
+
+def test_an_ipc_that_was_hardly_counted_says_nothing() -> None:
+    detector = Detector(Settings((Rule("ipc", "threshold", 5.0),), Persistence(1, 1)))
+    assert detector.step(counted(2000, usual(), running_ratio=0.5), 0) == []
+    assert len(detector.step(counted(2000, usual()), 0)) == 1
 
 
 @pytest.mark.parametrize(("times", "hurts"), [(499, False), (600, True)])
