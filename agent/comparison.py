@@ -43,11 +43,6 @@ class Recording:
     stretches: tuple[float, ...]
     whole: CgroupWindow
 
-    @property
-    def run_s(self) -> float:
-        """On-CPU seconds, never 0."""
-        return max(self.whole.run_ns, 1) / 1e9
-
 
 def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) -> Verdict:
     """The verdict on `cgroup`, or on the one that both recordings ran as their command.
@@ -57,12 +52,12 @@ def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) 
             threshold is not above 0.
     """
     require_threshold(threshold_pct)
-    given = None if cgroup is None else "/" + cgroup.strip("/")
+    given = None if cgroup is None else rooted(cgroup)
     before = recording_of(without, given or commanded(without), "the first")
     after = recording_of(with_, given or commanded(with_), "the second")
     effect = _effect(before, after, threshold_pct)
     judged = judge(effect.ci95_pct, effect.noise_floor_pct, threshold_pct)
-    causes = _causes(before, after)
+    causes = causes_of([(before.whole, after.whole)])
     conclusion = attribute(judged, causes)
     shown, unavailable = document_effect(effect, METRIC, "a recording has a single window")
     wait_ns = after.whole.wait_ns
@@ -74,14 +69,14 @@ def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) 
         warnings=(DRIFT, *_doubts(without, with_)),
         blame_residual_pct=100 * after.whole.unattributed_ns / wait_ns if wait_ns else None,
         discarded=0,
-        pmu=_pmu(with_),
+        pmu=pmu_of(with_),
     )
     return Verdict(
         verdict=conclusion,
         reason=_reason(judged, effect),
         effect=shown,
         causes=causes,
-        aggressors=_aggressors(before, after),
+        aggressors=aggressors_of(before.whole, after.whole),
         quality=quality,
         self_cost=None,
         advice=tuple(advise(conclusion, causes, shown, quality)),
@@ -91,12 +86,18 @@ def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) 
     )
 
 
-def _pmu(run: Run) -> str:
+def pmu_of(run: Run) -> str:
+    """Whether the recording has counters, and if not, why."""
     signals = [window.signals for window in run.windows if window.signals is not None]
     if any(window.counters for window in signals):
         return "available"
     refused = next((w.missing["counters.cycles"] for w in signals if "counters.cycles" in w.missing), None)
     return f"unavailable: {refused.reason if refused else 'not in the recordings'}"
+
+
+def rooted(path: str) -> str:
+    """A cgroup's path with its first slash and no last one."""
+    return "/" + path.strip("/")
 
 
 def _doubts(without: Run, with_: Run) -> Iterator[str]:
@@ -164,31 +165,39 @@ def _effect(before: Recording, after: Recording, threshold_pct: float) -> Measur
     )
 
 
-def _causes(before: Recording, after: Recording) -> tuple[Cause, ...]:
-    def per_run_second(recording: Recording) -> dict[str, float]:
-        whole = recording.whole
-        others_ns = sum(wait.wait_ns for wait in whole.waited_for.values()) + whole.unattributed_ns
-        terms = {
-            CauseKind.CPU_WAIT: others_ns,
-            CauseKind.SELF: whole.self_ns,
-            CauseKind.THROTTLED: whole.throttled_ns,
-        }
-        return {cause: ns / 1e9 / recording.run_s for cause, ns in terms.items()}
-
-    old, new = per_run_second(before), per_run_second(after)
-    total = after.whole.wait_ns / 1e9 / after.run_s - before.whole.wait_ns / 1e9 / before.run_s
-    found = shares(
-        {cause: [new[cause] - old[cause]] for cause in new}, [total], remainder=CauseKind.UNEXPLAINED
-    )
+def causes_of(pairs: Sequence[tuple[CgroupWindow, CgroupWindow]]) -> tuple[Cause, ...]:
+    """Where the additional waiting per second of running went, over pairs of (without, with)."""
+    terms = [(_per_run_second(without), _per_run_second(with_)) for without, with_ in pairs]
+    extra: dict[str, list[float]] = {
+        cause: [after[cause] - before[cause] for before, after in terms] for cause in terms[0][0]
+    }
+    total = [with_.wait_ns / _run_ns(with_) - without.wait_ns / _run_ns(without) for without, with_ in pairs]
+    found = shares(extra, total, remainder=CauseKind.UNEXPLAINED)
     return tuple(Cause(CauseKind(share.cause), share.share_pct, share.ci95_pct) for share in found)
 
 
-def _aggressors(before: Recording, after: Recording) -> tuple[Aggressor, ...]:
-    def wait_s(recording: Recording, name: str) -> float:
-        wait = recording.whole.waited_for.get(name)
-        return wait.wait_ns / 1e9 / recording.run_s if wait else 0.0
+def _per_run_second(window: CgroupWindow) -> dict[CauseKind, float]:
+    others_ns = sum(wait.wait_ns for wait in window.waited_for.values()) + window.unattributed_ns
+    terms = {
+        CauseKind.CPU_WAIT: others_ns,
+        CauseKind.SELF: window.self_ns,
+        CauseKind.THROTTLED: window.throttled_ns,
+    }
+    return {cause: ns / _run_ns(window) for cause, ns in terms.items()}
 
-    differences = {name: wait_s(after, name) - wait_s(before, name) for name in after.whole.waited_for}
+
+def _run_ns(window: CgroupWindow) -> int:
+    return max(window.run_ns, 1)
+
+
+def aggressors_of(without: CgroupWindow, with_: CgroupWindow) -> tuple[Aggressor, ...]:
+    """Whom it waited for longer per second of running, the longest first."""
+
+    def wait_ratio(window: CgroupWindow, name: str) -> float:
+        wait = window.waited_for.get(name)
+        return wait.wait_ns / _run_ns(window) if wait else 0.0
+
+    differences = {name: wait_ratio(with_, name) - wait_ratio(without, name) for name in with_.waited_for}
     extra = {name: value for name, value in differences.items() if value > 0}
     whole = sum(extra.values())
     rows = [

@@ -1,4 +1,4 @@
-"""`jostle compare`: a verdict from two recordings made earlier."""
+"""`jostle compare`: a verdict from two recordings made earlier, or from within one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,8 @@ from agent.cli import history as from_history
 from agent.cli import output
 from agent.cli.history import HistoryFile, HistoryFlag
 from agent.files import write_whole
-from agent.runfile import read_run
+from agent.runfile import Run, read_run
+from probes.errors import UsageError
 
 EPILOG = "Example: jostle compare quiet.run busy.run --cgroup /api.slice/api.service"
 
@@ -21,12 +22,18 @@ def register(app: typer.Typer) -> None:
 
 def compare_runs(
     without: Annotated[
-        str,
+        str | None,
         typer.Argument(metavar="WITHOUT", help="The run file without the neighbours.", show_default=False),
-    ],
-    with_: Annotated[str, typer.Argument(metavar="WITH", help="The one with them.", show_default=False)],
+    ] = None,
+    with_: Annotated[
+        str | None, typer.Argument(metavar="WITH", help="The one with them.", show_default=False)
+    ] = None,
+    within: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Or one run file, in which a tenant came and went.")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="PATH", help="That tenant's cgroup.")] = None,
     cgroup: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The victim (default: the command that both recorded).")
+        str | None, typer.Option(metavar="PATH", help="The victim (default: the recorded command).")
     ] = None,
     threshold: Annotated[
         float, typer.Option(metavar="PCT", help="The smallest slowdown that matters.")
@@ -38,19 +45,27 @@ def compare_runs(
     history: HistoryFlag = False,
     history_file: HistoryFile = None,
 ) -> None:
-    """A verdict from two recordings made earlier; weaker than an experiment, as nothing was interleaved.
+    """A verdict from recordings made earlier; weaker than an experiment, as nothing was interleaved.
 
     With --history they are periods, such as 02:00..02:30 and 03:00..03:30.
     """
-    from agent.comparison import compare
     from reports import json_document, text, verdict_sections
 
     asked = from_history.asked(history, history_file)
-    first, second = (
-        read_run(Path(each)) if asked is None else from_history.load(asked, from_history.period(each))
-        for each in (without, with_)
-    )
-    verdict = compare(first, second, cgroup, threshold)
+
+    def load(name: str) -> Run:
+        return read_run(Path(name)) if asked is None else from_history.load(asked, from_history.period(name))
+
+    if within is not None or tenant is not None:
+        name, tenant = require_within(within, tenant, without)
+        from agent.natural import compare_within
+
+        verdict = compare_within(load(name), tenant, cgroup, threshold)
+    else:
+        first, second = require_two(without, with_)
+        from agent.comparison import compare
+
+        verdict = compare(load(first), load(second), cgroup, threshold)
     document = json_document.render_verdict(verdict)
     if file is not None:
         write_whole(file, document)
@@ -59,3 +74,31 @@ def compare_runs(
     else:
         report = verdict_sections.verdict_report(verdict)
         output.show(text.render(report, width=output.width(), colour=output.colour()))
+
+
+def require_two(without: str | None, with_: str | None) -> tuple[str, str]:
+    """The names of two recordings.
+
+    Raises:
+        UsageError: There are not two.
+    """
+    if without is None or with_ is None:
+        missing = "WITHOUT and WITH" if without is None else "WITH"
+        raise UsageError(
+            f"compare needs two recordings: {missing} is missing", "or give --within RUN --tenant CGROUP"
+        )
+    return without, with_
+
+
+def require_within(run: str | None, tenant: str | None, other: str | None) -> tuple[str, str]:
+    """The name of one recording, and the tenant.
+
+    Raises:
+        UsageError: One of them is missing, or there is a further recording.
+    """
+    if run is None or tenant is None:
+        missing = "--within RUN" if run is None else "--tenant CGROUP"
+        raise UsageError(f"--within and --tenant go together: {missing} is missing", "give both")
+    if other is not None:
+        raise UsageError(f"--within is one recording, and {other} is another", "leave one of them out")
+    return run, tenant

@@ -1,0 +1,97 @@
+"""`jostle compare --within`: on recordings made up, on a real one, and on everything else."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.experiment.process import start as start_in
+from agent.experiment.trial_cgroups import Workspace
+from agent.runfile import RunWriter, pack
+from collectors.hierarchy import detect_layout
+from tests.agent.experiment.trials import OTHER, VICTIM, cgroup, window
+from tests.agent.summaries import HOST
+from tests.cli.running import is_one_line, run
+
+TENANT = "/tenant"
+PYTHON = shlex.quote(sys.executable)
+
+
+def recorded(path: Path, text: str = "qqbb" * 8) -> Path:
+    with RunWriter(path, {"host": pack(HOST), "tier": "ebpf"}) as writer:
+        for number, letter in enumerate(text):
+            busy = letter == "b"
+            waits = {OTHER: 0.01 + 0.001 * (number % 3)} | ({TENANT: 0.3} if busy else {})
+            writer.append(window(cgroup(0.5, waits), cgroup(0.5 if busy else 0.001, path=TENANT)))
+        writer.finish()
+    return path
+
+
+def test_a_tenant_that_came_and_went(tmp_path: Path) -> None:
+    path, file = recorded(tmp_path / "a.run"), tmp_path / "v.json"
+    words = ("compare", "--within", str(path), "--tenant", TENANT, "--cgroup", VICTIM)
+    ended = run(*words, "--json", "-o", str(file))
+    assert (ended.code, ended.err) == (0, "")
+    document = json.loads(ended.out)
+    assert (document["verdict"], document["aggressors"][0]["cgroup"]) == ("interference", TENANT)
+    assert "less certain than an experiment" in document["reason"]
+    assert ended.out == file.read_text()
+    assert run("report", str(file)).code == 0
+    assert "INTERFERENCE" in run(*words).out
+
+
+def test_too_few_windows_are_inconclusive(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "a.run", "qqqqb")
+    ended = run("compare", "--within", str(path), "--tenant", TENANT, "--cgroup", VICTIM)
+    assert ended.code == 0
+    assert "INCONCLUSIVE" in ended.out
+    assert "was busy in 1 of 5 windows" in " ".join(ended.out.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--within", "RUN"], "--tenant CGROUP is missing"),
+        (["--tenant", TENANT], "--within RUN is missing"),
+        (["--within", "RUN", "--tenant", TENANT], "which cgroup is the victim"),
+        (["--within", "RUN", "--tenant", "/no", "--cgroup", VICTIM], "/no is not in the recording"),
+        (["--within", "RUN", "--tenant", TENANT, "--cgroup", "/no"], "/no is not in the recording"),
+        (["--within", "RUN", "--tenant", VICTIM, "--cgroup", VICTIM], "are one"),
+        (["--within", "RUN", "--tenant", TENANT, "--cgroup", VICTIM, "--threshold", "0"], "--threshold"),
+        (["RUN", "--within", "RUN", "--tenant", TENANT], "leave one of them out"),
+        (["--within", "/no/such.run", "--tenant", TENANT], "/no/such.run"),
+        ([], "WITHOUT and WITH"),
+        (["RUN"], "WITH"),
+    ],
+)
+def test_bad_usage_is_one_line(tmp_path: Path, words: list[str], told: str) -> None:
+    path = str(recorded(tmp_path / "a.run"))
+    ended = run("compare", *(path if word == "RUN" else word for word in words))
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err
+    assert is_one_line(ended.err)
+
+
+@pytest.mark.kernel
+def test_a_real_tenant_that_bursts_on_the_victims_cpu(tmp_path: Path) -> None:
+    burst = f"{PYTHON} -m agent.workloads.neighbour bursty --processes 1 --period-ms 1500"
+    spin = f"exec timeout 12 taskset -c 0 {PYTHON} -c 'while True: pass'"
+    path = tmp_path / "a.run"
+    with Workspace(detect_layout()) as workspace:
+        group = workspace.make("tenant")
+        tenant = start_in(burst, group, [0], tmp_path / "out", tmp_path / "err")
+        tenant.release()
+        try:
+            ended = run("record", "-i", "0.1", "-d", "10", "-o", str(path), "--", "sh", "-c", spin)
+            assert path.exists(), ended.err
+        finally:
+            group.stop()
+            tenant.close()
+        compared = run("compare", "--within", str(path), "--tenant", group.path, "--json")
+    assert compared.code == 0, compared.err
+    document = json.loads(compared.out)
+    assert document["verdict"] in {"interference", "inconclusive"}, document["reason"]  # others may be about
+    assert document["effect"]["slowdown_pct"] > 0
+    assert document["aggressors"][0]["cgroup"] == group.path
