@@ -31,7 +31,9 @@ from agent.daemon.workers import Workers
 from agent.detection.quota import binding_quota
 from agent.host import describe_host
 from agent.runfile import pack
+from collectors.counters import WANTED
 from collectors.hierarchy import CgroupLayout, detect_layout
+from collectors.signal_gatherer import SignalGatherer
 from collectors.source import Tier, open_source
 from probes.loader import require_privilege
 from reports.escape import for_terminal
@@ -55,8 +57,11 @@ def _run(config: Config, path: Path | None, service: Service, signals: Signals) 
         sinks = list(_sinks(config, layout))  # what is wrong with them is known before the probe
         workers = Workers(sinks, service)
         stack.callback(workers.close, _CLOSING_S)
-        source = stack.enter_context(open_source(layout, cast("Tier", config.agent.tier)))
-        Loop(config, path, Governor(source, config.agent.budget_pct), workers, service, signals).run()
+        events = WANTED if config.agent.counters else ()
+        source = stack.enter_context(open_source(layout, cast("Tier", config.agent.tier), events))
+        gatherer = stack.enter_context(SignalGatherer(layout))
+        governor = Governor(source, config.agent.budget_pct)
+        Loop(config, path, governor, gatherer, workers, service, signals).run()
 
 
 def _facts(config: Config, layout: CgroupLayout) -> Mapping[str, str]:

@@ -15,7 +15,9 @@ from agent.daemon.sinks import Health, Observation
 from agent.daemon.workers import Workers
 from agent.runfile import end_utc_ns
 from collectors.sched import SchedWindow
+from collectors.signal_gatherer import SignalGatherer
 from probes.errors import JostleError, UsageError
+from probes.snapshot import Snapshot
 
 
 @dataclass(slots=True)
@@ -25,6 +27,7 @@ class Loop:
     config: Config
     config_path: Path | None
     governor: Governor
+    gatherer: SignalGatherer
     workers: Workers
     service: Service
     signals: Signals
@@ -55,16 +58,24 @@ class Loop:
             self._wait(seconds)
             return self.signals.ending or self.config.agent.window_s != length_s
 
-        for window in recorder.windows(self.governor, length_s, None, over):
+        for window in recorder.windows(
+            self.governor, length_s, None, over, self._begun, complete=self._complete
+        ):
             if self._failing:
                 self._failing = False
                 self.service.inform(f"the probe can be read again; {self._lost} windows were lost so far")
             self._hand_on(window)
 
+    def _begun(self) -> None:
+        globs = self.config.agent.cgroups
+        self.gatherer.begin(lambda path: not globs or recorder.matches(path, globs))
+
+    def _complete(self, window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
+        return self.gatherer.complete(recorder.matching(window, self.config.agent.cgroups), before, after)
+
     def _hand_on(self, window: SchedWindow) -> None:
         self._windows += 1
-        kept = recorder.matching(window, self.config.agent.cgroups)
-        self.workers.offer(Observation(self._windows, end_utc_ns(window), kept, self._health()))
+        self.workers.offer(Observation(self._windows, end_utc_ns(window), window, self._health()))
 
     def _wait(self, seconds: float) -> None:
         """Until that time or an ending signal; reloads when asked to, and says that it is alive."""
