@@ -90,18 +90,25 @@ def metric_table(verdict: Verdict) -> Table:
 
 
 def sweep_table(verdict: Verdict) -> Table:
-    """The slowdown at each intensity of the neighbours."""
+    """The slowdown at each intensity of the neighbours, and the CPUs they kept busy where that is known."""
+    points = verdict.sweep or ()
+    measured = any(point.used_cpus is not None for point in points)
     return Table(
         "Slowdown by intensity of the neighbours",
-        (*figure_columns("Intensity", "Slowdown"), INTERVAL, *figure_columns("Curve")),
+        (
+            *figure_columns("Intensity", *(["CPUs used"] if measured else []), "Slowdown"),
+            INTERVAL,
+            *figure_columns("Curve"),
+        ),
         tuple(
             (
                 percent(point.level_pct),
+                *([quantity(point.used_cpus)] if measured else []),
                 percent(point.slowdown_pct),
                 interval(point.ci95_pct),
                 percent(point.fitted_pct),
             )
-            for point in verdict.sweep or ()
+            for point in points
         ),
         note="The curve is the one nearest to all levels that falls nowhere.",
     )

@@ -62,15 +62,15 @@ def _compact(ns: float | None) -> str:
 def wait_per_run(row: LiveRow) -> str:
     """Seconds waited per second of run, as a time; one that waited and did not run at all is starved."""
     if row.wait_per_run is None:
-        return "starved" if row.wait_ns else "-"
-    return _compact(row.wait_per_run * 1e9)
+        return "starved" if row.wait_ns else UNAVAILABLE
+    return time_ns(row.wait_per_run * 1e9)
 
 
 def _rate(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 10 or per_s == 0 else f"{per_s:.1f}"
 
 
-WAIT = _Column("WAIT/s", 7, wait_per_run, sort=Sort.WAIT)
+WAIT = _Column("WAIT/s", 7, lambda row: wait_per_run(row).replace(" ", ""), sort=Sort.WAIT)
 P50 = _Column("p50", 6, lambda row: _compact(row.wait_p50_ns))
 P99 = _Column("p99", 6, lambda row: _compact(row.wait_p99_ns), sort=Sort.P99)
 PREEMPTED = _Column("PREE/s", 6, lambda row: _rate(row.preempted_per_s), sort=Sort.PREEMPTED)

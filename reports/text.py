@@ -18,6 +18,7 @@ INDENT = (0, 0, 0, 2)
 BAR_WIDTH, LEAST_BAR_WIDTH = 28, 8
 BAR_ROOM = 72  # narrower than this, the figures need the room
 GAP = 2  # between columns
+LEAST_TEXT_WIDTH = 8
 STYLES = {
     "Interference": "bold red",
     "No interference": "bold green",
@@ -70,11 +71,13 @@ def _table(table: Table, width: int) -> RenderableType:
     grid = Grid(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim"
     )
+    whole_figures = _figures_fit(table, width)
     for column in table.columns:
         grid.add_column(
             for_terminal(column.heading),
             justify="right" if column.kind is Kind.FIGURE else "left",
             overflow="fold",
+            no_wrap=column.kind is Kind.FIGURE and whole_figures,
         )
     bar_width = _room_for_bars(table, width)
     if bar_width:
@@ -89,14 +92,24 @@ def _room_for_bars(table: Table, width: int) -> int:
     """Cells for a bar beside the table: what the columns leave, within limits; 0 for none."""
     if not table.bars_pct or width < BAR_ROOM:
         return 0
-    cells = [[for_terminal(column.heading), *column_cells] for column, column_cells in _columns(table)]
-    taken = sum(max(map(cell_len, column)) + 1 + GAP for column in cells)
+    taken = sum(cells + 1 + GAP for _, cells in _widths(table))
     return min(BAR_WIDTH, max(LEAST_BAR_WIDTH, width - taken))
 
 
-def _columns(table: Table) -> Iterator[tuple[Column, list[str]]]:
+def _figures_fit(table: Table, width: int) -> bool:
+    """Whether figures can stand on one line each, and texts still have room to be folded."""
+    needed = sum(
+        (cells if column.kind is Kind.FIGURE else min(cells, LEAST_TEXT_WIDTH)) + GAP
+        for column, cells in _widths(table)
+    )
+    return needed <= width
+
+
+def _widths(table: Table) -> Iterator[tuple[Column, int]]:
+    """The cells that each column takes where nothing is folded."""
     for place, column in enumerate(table.columns):
-        yield column, [for_terminal(row[place]) for row in table.rows]
+        texts = [column.heading, *(row[place] for row in table.rows)]
+        yield column, max(cell_len(for_terminal(text)) for text in texts)
 
 
 def bar(pct: float, width: int = BAR_WIDTH) -> str:

@@ -31,16 +31,18 @@ def _sentence(table: LiveTable) -> str:
 
 
 def _sections(table: LiveTable) -> Iterator[Section]:
+    counted = any(row.ipc is not None for row in table.cgroups)
     yield Table(
         f"By {table.sort}",
         (
             NAME,
-            *figure_columns("Wait/s", "p50", "p99", "Preempted/s"),
+            *figure_columns("Wait/s", "p50", "p99", "Preempted"),
             Column("By", Kind.NAME),
-            *figure_columns("Queue", "IPC", "Throttled/s"),
+            *figure_columns("Queue", *(["IPC"] if counted else []), "Throttled"),
         ),
-        tuple(_cells(row) for row in table.cgroups),
-        note="Wait/s is the wait per second of run, Queue the mean number of tasks that waited.",
+        tuple(_cells(row, counted=counted) for row in table.cgroups),
+        note="Wait/s is the wait per second of run, Queue the mean number of tasks that waited; Preempted and "
+        "Throttled are per second.",
     )
     if table.warnings:
         yield Listing("Warnings", table.warnings)
@@ -48,15 +50,15 @@ def _sections(table: LiveTable) -> Iterator[Section]:
         yield unavailable_listing(table.unavailable, WORDS)
 
 
-def _cells(row: LiveRow) -> tuple[str, ...]:
+def _cells(row: LiveRow, *, counted: bool) -> tuple[str, ...]:
     return (
         row.name,
         wait_per_run(row),
         time_ns(row.wait_p50_ns),
         time_ns(row.wait_p99_ns),
-        quantity(row.preempted_per_s),
+        quantity(round(row.preempted_per_s, 1)),
         row.preempted_by or "",
-        quantity(row.mean_waiting),
-        quantity(row.ipc),
+        quantity(round(row.mean_waiting, 2)),
+        *([quantity(row.ipc)] if counted else []),
         time_ns(row.throttled_ns_per_s),
     )

@@ -1,6 +1,7 @@
 """`jostle top`: a live table of who waits, or one printed after a single interval."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from agent.experiment.process import wait_for_first
 from agent.host import describe_host
 from agent.interrupts import Interrupts
 from agent.live.recent import LastMinute
-from agent.live.rows import LiveTable, Sort, live_table
+from agent.live.rows import LiveTable, Sort, ipc_of, live_table
 from agent.live.view import Mode, View, keys
 from collectors import counters
 from collectors.hierarchy import detect_layout
@@ -23,6 +24,7 @@ from collectors.readings import Missing
 from collectors.sched import SchedWindow
 from collectors.source import open_source
 from probes.loader import require_privilege
+from probes.snapshot import Snapshot
 
 if TYPE_CHECKING:  # rich is for those who sit at a terminal
     from agent.cli.terminal import Terminal
@@ -55,9 +57,9 @@ def top(
     recorder.require_interval(interval)
     require_privilege()
     layout = detect_layout()
-    tables = _Tables(tuple(cgroup or ()), describe_host(layout).hostname, _why_no_ipc())
+    tables = _Tables(tuple(cgroup or ()), describe_host(layout).hostname)
     live = not once and not json_output and is_interactive()
-    with Interrupts() as interrupts, open_source(layout, "ebpf") as source:
+    with Interrupts() as interrupts, open_source(layout, "ebpf", counters.WANTED) as source:
         governor = Governor(source, DEFAULT_BUDGET_PCT)
         if live:
             _live(governor, interval, tables, View(sort=sort), interrupts)
@@ -66,13 +68,18 @@ def top(
     _show(table, json_output=json_output)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Tables:
-    """Makes tables of windows, with names and what is known of the host."""
+    """Makes tables of windows, with names and what is known of the host; `ipc` is of the latest window."""
 
     globs: tuple[str, ...]
     hostname: str
-    ipc: Missing
+    ipc: Mapping[str, float] | Missing = counters.NOT_ASKED_FOR
+
+    def count(self, window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
+        """Take in a window's counters."""
+        self.ipc = ipc_of(before, after)
+        return window
 
     def of(self, window: SchedWindow, sort: Sort) -> LiveTable:
         kept = recorder.matching(window, self.globs)
@@ -85,11 +92,6 @@ def _name(path: str) -> str:
     return name_workload(path).name
 
 
-def _why_no_ipc() -> Missing:
-    signal = counters.signals()[0]
-    return Missing(signal.reason or "not counted here", signal.remedy)
-
-
 def _first(
     governor: Governor, interval_s: float, tables: _Tables, sort: Sort, interrupts: Interrupts
 ) -> LiveTable:
@@ -98,7 +100,8 @@ def _first(
     def ended(seconds: float) -> bool:
         return wait_for_first([], seconds, interrupts) is not None
 
-    return tables.of(next(recorder.windows(governor, interval_s, interval_s, ended)), sort)
+    windows = recorder.windows(governor, interval_s, interval_s, ended, complete=tables.count)
+    return tables.of(next(windows), sort)
 
 
 def _show(table: LiveTable, *, json_output: bool) -> None:
@@ -117,7 +120,9 @@ def _live(governor: Governor, interval_s: float, tables: _Tables, view: View, in
 
     with Terminal(interrupts) as terminal:
         screen = Screen(terminal, tables, view)
-        for window in recorder.windows(governor, interval_s, None, screen.wait, screen.draw):
+        for window in recorder.windows(
+            governor, interval_s, None, screen.wait, screen.draw, complete=tables.count
+        ):
             screen.take(window)
 
 

@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import Any
 
 from agent.documents import decode, encode
-from collectors import histogram
+from collectors import counters, histogram
 from collectors.readings import Missing
 from collectors.sched import CgroupWindow, SchedWindow
+from probes.snapshot import Snapshot
 
 SCHEMA = "jostle.top/1"
 # A cgroup that waits less than this part of a window suffers from nobody, however little it ran.
@@ -112,6 +113,18 @@ def live_table(  # noqa: D417  the first four are what they are called
         warnings=tuple(_warnings(window)),
         unavailable=_reasons(rows, ipc),
     )
+
+
+def ipc_of(before: Snapshot, after: Snapshot) -> Mapping[str, float] | Missing:
+    """Instructions per cycle between two snapshots, of the cgroups that have them; where none has, why not."""
+    refused = {name: Missing(why.reason, why.remedy) for name, why in after.uncounted.items()}
+    counted = {
+        path: counters.figures({**refused, **counts}).ipc
+        for path, counts in counters.grown(before, after).items()
+    }
+    found = {path: ipc for path, ipc in counted.items() if not isinstance(ipc, Missing)}
+    nobodys = counters.figures(refused).ipc
+    return nobodys if isinstance(nobodys, Missing) and not found else found
 
 
 def ordered(rows: Iterable[LiveRow], sort: Sort, duration_ns: int) -> list[LiveRow]:

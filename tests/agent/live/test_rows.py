@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from agent.live.rows import LiveTable, Sort, live_table
+from agent.live.rows import LiveTable, Sort, ipc_of, live_table
 from collectors.histogram import EDGES_NS
 from collectors.readings import Missing
 from collectors.sched import CgroupWindow, WaitFor
+from probes.perf_event import Reading, Refusal
+from probes.snapshot import Snapshot
 from tests.agent.experiment.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, window
 
 NO_PMU = Missing("no hardware PMU")
@@ -89,6 +91,22 @@ def test_counted_instructions_are_shown_where_they_are() -> None:
     found = live_table("host", window(*rows), Sort.NAME, str, {VICTIM: 1.5})
     assert [row.ipc for row in found.cgroups] == [1.5, None]
     assert "ipc" in found.unavailable
+
+
+def snapshot(counted: dict[int, dict[str, Reading]], uncounted: dict[str, Refusal]) -> Snapshot:
+    paths = {1: "/a", 2: "/b"}
+    return Snapshot(0, {}, {}, (), paths, 0, counters=counted, uncounted=uncounted)
+
+
+def test_instructions_per_cycle_are_the_growth_of_the_counters() -> None:
+    before = {1: {"cycles": Reading(1000, 10, 10), "instructions": Reading(1000, 10, 10)}}
+    after = {1: {"cycles": Reading(3000, 20, 20), "instructions": Reading(4000, 20, 20)}}
+    assert ipc_of(snapshot(before, {}), snapshot(after, {})) == {"/a": 1.5}
+
+
+def test_without_counters_it_is_said_why() -> None:
+    none = snapshot({}, {name: Refusal("no-pmu", NO_PMU.reason) for name in ("cycles", "instructions")})
+    assert ipc_of(none, none) == NO_PMU
 
 
 def test_the_document_can_be_read_again() -> None:
