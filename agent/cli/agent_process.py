@@ -18,6 +18,7 @@ from agent.budget import Governor
 from agent.cli.ending import end_with
 from agent.cli.output import say
 from agent.daemon import config as configuration
+from agent.daemon.bounded import Bounded
 from agent.daemon.config import Config
 from agent.daemon.detection import Detection
 from agent.daemon.history import History, Retention
@@ -30,6 +31,7 @@ from agent.daemon.sinks import Sink
 from agent.daemon.workers import Workers
 from agent.detection.quota import binding_quota
 from agent.host import describe_host
+from agent.recorder import Complete, matches
 from agent.runfile import pack
 from collectors.counters import WANTED
 from collectors.hierarchy import CgroupLayout, detect_layout
@@ -40,6 +42,10 @@ from reports.escape import for_terminal
 
 # What all sinks together may take to write what they have when the agent ends.
 _CLOSING_S = 5.0
+# A window's signals of 1,000 cgroups take about 0.1 s; a cgroup file system that takes seconds is stuck.
+_SIGNALS_WITHIN_S = 2.0
+# Once in ten seconds a file is opened as cheaply as it is kept open.
+_MOST_OPEN = 0
 
 
 def run(path: Path | None) -> int:
@@ -59,9 +65,23 @@ def _run(config: Config, path: Path | None, service: Service, signals: Signals) 
         stack.callback(workers.close, _CLOSING_S)
         events = WANTED if config.agent.counters else ()
         source = stack.enter_context(open_source(layout, cast("Tier", config.agent.tier), events))
-        gatherer = stack.enter_context(SignalGatherer(layout))
         governor = Governor(source, config.agent.budget_pct)
-        Loop(config, path, governor, gatherer, workers, service, signals).run()
+        complete = stack.enter_context(_signals(config, layout, service))
+        Loop(config, path, governor, workers, service, signals, complete).run()
+
+
+@contextlib.contextmanager
+def _signals(config: Config, layout: CgroupLayout, service: Service) -> Iterator[Complete]:
+    """What completes a window."""
+    if not config.agent.signals:
+        yield lambda window, before, after: window  # noqa: ARG005  nothing to add
+        return
+    globs = config.agent.cgroups
+    with SignalGatherer(layout, most_open=_MOST_OPEN) as gatherer:
+        gatherer.begin(lambda path: not globs or matches(path, globs))
+        bounded = Bounded("kernel files", gatherer.complete, _SIGNALS_WITHIN_S, service)
+        yield bounded
+        bounded.close()
 
 
 def _facts(config: Config, layout: CgroupLayout) -> Mapping[str, str]:

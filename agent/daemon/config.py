@@ -28,9 +28,8 @@ class AgentConfig:
     cgroups: tuple[str, ...] = setting((), _GLOB)  # all, when there is none
     budget_pct: float = setting(DEFAULT_BUDGET_PCT, between(0.01, 100, "per cent of the host's CPU time"))
     tier: str = setting("ebpf", one_of(*TIERS), fixed=True)
-    counters: bool = setting(
-        default=True, fixed=True
-    )  # instructions per cycle and misses, where there is a PMU
+    signals: bool = setting(default=True, fixed=True)  # of kernel files: throttling, pressure, memory, I/O
+    counters: bool = setting(default=True, fixed=True)  # of the PMU, where there is one
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from agent.daemon.settings import fixed_differences
 from agent.daemon.signals import Signals
 from agent.daemon.sinks import Health, Observation
 from agent.daemon.workers import Workers
+from agent.recorder import Complete
 from agent.runfile import end_utc_ns
 from collectors.sched import SchedWindow
-from collectors.signal_gatherer import SignalGatherer
 from probes.errors import JostleError, UsageError
 from probes.snapshot import Snapshot
 
@@ -27,10 +27,10 @@ class Loop:
     config: Config
     config_path: Path | None
     governor: Governor
-    gatherer: SignalGatherer
     workers: Workers
     service: Service
     signals: Signals
+    complete: Complete
     _watch: SelfWatch = field(default_factory=SelfWatch)
     _windows: int = 0
     _lost: int = 0
@@ -58,29 +58,24 @@ class Loop:
             self._wait(seconds)
             return self.signals.ending or self.config.agent.window_s != length_s
 
-        for window in recorder.windows(
-            self.governor, length_s, None, over, self._begun, complete=self._complete
-        ):
+        for window in recorder.windows(self.governor, length_s, None, over, complete=self._kept):
             if self._failing:
                 self._failing = False
                 self.service.inform(f"the probe can be read again; {self._lost} windows were lost so far")
             self._hand_on(window)
 
-    def _begun(self) -> None:
-        globs = self.config.agent.cgroups
-        self.gatherer.begin(lambda path: not globs or recorder.matches(path, globs))
-
-    def _complete(self, window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
-        return self.gatherer.complete(recorder.matching(window, self.config.agent.cgroups), before, after)
-
     def _hand_on(self, window: SchedWindow) -> None:
         self._windows += 1
         self.workers.offer(Observation(self._windows, end_utc_ns(window), window, self._health()))
 
+    def _kept(self, window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
+        """The cgroups that are asked for, with what else is known of them."""
+        return self.complete(recorder.matching(window, self.config.agent.cgroups), before, after)
+
     def _wait(self, seconds: float) -> None:
-        """Until that time or an ending signal; reloads when asked to, and says that it is alive."""
-        deadline_s = time.monotonic() + seconds
-        while not self.signals.ending:
+        """Until that time, an ending signal, or windows of another length; says that it is alive meanwhile."""
+        deadline_s, length_s = time.monotonic() + seconds, self.config.agent.window_s
+        while not self.signals.ending and self.config.agent.window_s == length_s:
             self.service.alive()
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
