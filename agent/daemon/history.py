@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.daemon.condense import condensed
 from agent.daemon.config import Config, HistoryConfig
 from agent.daemon.history_file import locked, opened, refusal
 from agent.daemon.sinks import Health, Observation
@@ -80,7 +81,7 @@ class History:
             self._open()
         try:
             with self._db as db:
-                self._newest = self._windows.insert(observation.sched, observation.end_utc_ns)
+                self._newest = self._windows.insert(condensed(observation.sched), observation.end_utc_ns)
                 self._write_facts(observation.health)
                 self._let_go(observation.end_utc_ns)
             _shrink(db)
