@@ -49,6 +49,15 @@ class SignalSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class CorunWith:
+    """How long a cgroup ran while this one did, on a sibling thread or on a CPU of the same last-level cache."""
+
+    name: str
+    smt_ns: int
+    llc_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadSummary:
     """Who runs in a cgroup, as far as its path and the runtimes' files tell. Every name is hostile text."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from agent.signal_summary import (
     CacheSummary,
+    CorunWith,
     CpuSummary,
     HostSummary,
     MissingFigures,
@@ -93,6 +94,21 @@ def _cache(group: str, domain: int, rows: Sequence[CacheSignals]) -> CacheSummar
         total_bytes=total(row.total_bytes for row in rows),
         local_bytes=total(row.local_bytes for row in rows),
     )
+
+
+def corun_partners(windows: Windows) -> dict[str, tuple[CorunWith, ...]]:
+    """With whom each cgroup ran at the same time over all windows, the longest first, by path."""
+    sums: dict[str, dict[str, CorunWith]] = {}
+    for window in windows:
+        for path, partners in window.coruns.items():
+            of_one = sums.setdefault(path, {})
+            for name, corun in partners.items():
+                was = of_one.get(name, CorunWith(name, 0, 0))
+                of_one[name] = CorunWith(name, was.smt_ns + corun.smt_ns, was.llc_ns + corun.llc_ns)
+    return {
+        path: tuple(sorted(of_one.values(), key=lambda partner: -(partner.smt_ns + partner.llc_ns)))
+        for path, of_one in sums.items()
+    }
 
 
 def workloads(windows: Windows) -> dict[str, Workload]:

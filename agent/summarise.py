@@ -8,6 +8,7 @@ from agent.attribution import leaf
 from agent.recorder import totals
 from agent.runfile import Notes, Run
 from agent.signal_totals import (
+    corun_partners,
     host_summary,
     limits_cpus,
     missing_figures,
@@ -36,11 +37,13 @@ def summarise(run: Run) -> RunSummary:
     seconds = sum(window.duration_ns for window in run.windows) / 1e9
     read = [window.signals for window in run.windows if window.signals is not None]
     signals, limits, named = signal_summaries(read), limits_cpus(read), workloads(read)
+    partners = corun_partners(read)
     cgroups = [
         replace(
             _cgroup(cgroup, seconds, named.get(path)),
             limit_cpus=_finite(limits.get(path)),
             signals=signals.get(path),
+            corun_with=partners.get(path, ()),
         )
         for path, cgroup in totals(run.windows).items()
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.documents import decode, encode, null_keys
-from agent.signal_summary import HostSummary, MissingFigures, SignalSummary, WorkloadSummary
+from agent.signal_summary import CorunWith, HostSummary, MissingFigures, SignalSummary, WorkloadSummary
 from agent.verdict.context import Host
 from agent.verdict.records import SelfCost
 
@@ -45,6 +45,7 @@ class CgroupSummary:
         None  # the tightest of its own and its ancestors' quotas; left out: it has none
     )
     signals: SignalSummary | None = None  # left out: nothing but the scheduler was recorded
+    corun_with: tuple[CorunWith, ...] = ()  # sampled, the longest first
     workload: WorkloadSummary | None = None  # left out: it was not looked for
 
 

@@ -8,11 +8,13 @@ from types import TracebackType
 
 from collectors import counters
 from collectors.cgroup_figures import CgroupFigures
+from collectors.corun import Corun, coruns
 from collectors.hierarchy import CgroupLayout
 from collectors.names import name_workload
-from collectors.sched import SchedWindow, list_cgroups
+from collectors.sched import OTHER, SchedWindow, list_cgroups
 from collectors.signal_reader import MOST_OPEN, SignalReader, SignalReading, signals_within
 from collectors.signal_window import Absence
+from collectors.topology import read_topology
 from collectors.workloads import Workload
 from probes.snapshot import Snapshot
 
@@ -31,6 +33,7 @@ class SignalGatherer:
     def __init__(self, layout: CgroupLayout, root: Path = Path("/"), most_open: int = MOST_OPEN) -> None:
         self._layout = layout
         self._root = root
+        self._topology = read_topology(root)
         self._reader = SignalReader(layout, root, most_open)
         self._latest: SignalReading | None = None
         self._figures: dict[str, CgroupFigures] = {}
@@ -63,6 +66,7 @@ class SignalGatherer:
             signals=replace(
                 signals,
                 counters={path: counted[path] for path in window.cgroups if path in counted},
+                coruns=self._coruns(window, after),
                 names={path: self._named(path) for path in paths},
                 missing={**signals.missing, **_uncounted(after, len(paths))},
             ),
@@ -83,6 +87,20 @@ class SignalGatherer:
             there = set(after.paths.values())
             self._figures = {path: found for path, found in self._figures.items() if path in there}
             self._names = {path: name for path, name in self._names.items() if path in there}
+
+    def _coruns(self, window: SchedWindow, after: Snapshot) -> dict[str, dict[str, Corun]]:
+        """Of the cgroups in the window; two that have one path are shown as one."""
+        found: dict[str, dict[str, Corun]] = {}
+        for victim, partners in coruns(after.rings, self._topology, window.duration_ns).items():
+            path = after.paths.get(victim, OTHER)
+            if path not in window.cgroups:
+                continue
+            by_name = found.setdefault(path, {})
+            for aggressor, corun in partners.items():
+                name = after.paths.get(aggressor, OTHER)
+                was = by_name.get(name, Corun(0, 0))
+                by_name[name] = Corun(was.smt_ns + corun.smt_ns, was.llc_ns + corun.llc_ns)
+        return found
 
     def _named(self, path: str) -> Workload:
         if path not in self._names:

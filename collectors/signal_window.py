@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from collectors.corun import Corun
 from collectors.workloads import Workload
 from probes.perf_event import Reading
 
@@ -90,6 +91,7 @@ class SignalWindow:
         host: Of the host.
         names: Which workload each of these cgroups is.
         counters: Growth of each event that is counted, by path and the event's name; see `collectors.counters`.
+        coruns: Who ran at the same time on CPUs that share something, by victim and aggressor; see `collectors.corun`.
         missing: Why figures are None, by their name; of a CPU's as `cpu.steal_ns`, of the host's as
             `host.io_some_ns`, of resctrl's as `cache.total_bytes`, of an event's as `counters.cycles`.
     """
@@ -99,3 +101,4 @@ class SignalWindow:
     names: Mapping[str, Workload] = field(default_factory=dict)
     counters: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
     missing: Mapping[str, Absence] = field(default_factory=dict)
+    coruns: Mapping[str, Mapping[str, Corun]] = field(default_factory=dict)

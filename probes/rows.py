@@ -13,6 +13,7 @@ class Running:
     since: int
     clock: int
     slot: int
+    head: int
     switches: int
     swept_wait_ns: int
 
@@ -25,7 +26,10 @@ class Running:
 def running(rows: mmap.mmap, cpus: int) -> list[Running]:
     """By CPU."""
     heads = (layout.ROW_HEAD.unpack_from(rows, cpu * layout.SIZE_ROW) for cpu in range(cpus))
-    return [Running(since=h[1], clock=h[2], slot=h[4], switches=h[8], swept_wait_ns=h[10]) for h in heads]
+    return [
+        Running(since=h[1], clock=h[2], slot=h[4], head=h[5], switches=h[8], swept_wait_ns=h[10])
+        for h in heads
+    ]
 
 
 def set_shed(rows: mmap.mmap, cpus: int, flags: int) -> None:

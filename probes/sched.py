@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 
-from probes import bpf_syscall, canary, compiler, kernel, layout, loader, rows
+from probes import bpf_syscall, canary, compiler, kernel, layout, loader, rings, rows
 from probes.bpf_syscall import ArrayMap
 from probes.counters import OpenEvents, SlotCounters
 from probes.figures_reader import SlotReader
@@ -109,7 +109,7 @@ class SchedProbe:
             self._resources.callback(os.close, descriptor)
         maps, arrays = self._map_memory(), self._array_maps()
         canary.check(self._descriptors["on_canary"], maps["canaries"], identity.v2_root_id is not None)
-        self._rows = maps["rows"]
+        self._rows, self._slices = maps["rows"], maps["slices"]
         self._slots = SlotReader(arrays["slot_stats"], self._dimensions)
         self._pairs = PairReader(maps["claimed_pairs"], arrays["pair_buckets"], self._dimensions)
         self._directory = SlotDirectory(maps, arrays, self._dimensions)
@@ -163,6 +163,7 @@ class SchedProbe:
             homeless=self._directory.homeless,
             shed=self._shed,
             counters={self._key(slot): counted for slot, counted in self._counters.read(slots).items()},
+            rings=rings.newest(self._slices, running_after, self._key_or_other),
             uncounted={event.name: refusal for event, refusal in self._events.refused.items()},
         )
         self._free(self._doomed)
@@ -183,6 +184,7 @@ class SchedProbe:
         nr_rows, slots = self._dimensions.cpus + 1, self._dimensions.slots
         sizes = {
             "rows": (nr_rows, layout.SIZE_ROW),
+            "slices": (nr_rows * layout.NR_SLICES, rings.SLICE.size),
             "claimed_pairs": (nr_rows * self._dimensions.pairs // 64, 8),
             "lifecycle": (1, layout.LIFECYCLE.size),
             "free_slots": (slots, 8),
@@ -221,6 +223,9 @@ class SchedProbe:
                 columns = zip(*found, strict=True)
                 known = [(keys[slot], ns, preempted) for slot, ns, preempted in columns if slot in keys]
                 self._waits[keys[victim]] = _waits(known)
+
+    def _key_or_other(self, slot: int) -> int:
+        return self._key(slot) if slot in _RESERVED or slot in self._directory.live else KEY_OTHER
 
     def _free(self, slots: list[int]) -> None:
         if not slots:

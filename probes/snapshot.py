@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from probes.perf_event import Reading, Refusal
+from probes.rings import Ring
 
 # Keys that stand for no cgroup; a cgroup's key is its kernfs id, with layout.KEY_V1 added for v1.
 KEY_IDLE, KEY_KERNEL, KEY_OTHER = -3, -1, -2
@@ -68,6 +69,7 @@ class Snapshot:
         homeless: Cgroups that got no slot, so that their figures are in KEY_OTHER.
         shed: What the probe was told to leave out, of `sched.SHEDDING_ORDER`.
         counters: By key and event name, for the events that are counted.
+        rings: Who ran on each CPU lately.
         uncounted: Why other events that were asked for are not, by name.
     """
 
@@ -80,3 +82,4 @@ class Snapshot:
     shed: tuple[str, ...] = ()
     counters: Mapping[int, Mapping[str, Reading]] = field(default_factory=dict)
     uncounted: Mapping[str, Refusal] = field(default_factory=dict)
+    rings: tuple[Ring, ...] = ()

@@ -88,6 +88,7 @@ def signal_sections(summary: RunSummary) -> Iterator[Section]:
         _table("Memory and I/O", _MEMORY, cgroups, "Refaults, reclaimed and (major) faults are pages.")
     )
     yield from _known(_table("Counters", _COUNTERS, cgroups, "Misses per 1,000 instructions."))
+    yield from _known(corun_table(cgroups))
     if summary.host_signals is not None:
         yield from _known(cpu_table(summary.host_signals))
         yield from _known(cache_table(summary.host_signals))
@@ -113,6 +114,20 @@ def limit_table(cgroups: Iterable[CgroupSummary]) -> Table:
             and (cgroup.limit_cpus is not None or signals.throttled_own_ns or signals.throttled_ancestors_ns)
         ),
         note="Own limit and Ancestors' are the times that each was enforced, summed over CPUs.",
+    )
+
+
+def corun_table(cgroups: Iterable[CgroupSummary]) -> Table:
+    """The three with whom each cgroup ran longest at the same time."""
+    return Table(
+        "Who ran at the same time",
+        (NAME, Column("Beside", Kind.NAME), *figure_columns("Same core", "Same cache")),
+        tuple(
+            (cgroup.name, partner.name, time_ns(partner.smt_ns), time_ns(partner.llc_ns))
+            for cgroup in cgroups
+            for partner in cgroup.corun_with[:3]
+        ),
+        note="Sampled: the latest stretch of each window, taken for the whole.",
     )
 
 

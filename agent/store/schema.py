@@ -33,7 +33,7 @@ WORKLOAD = (
 
 PER_WINDOW = (
     *("sched", "waits", "cpus", "events"),
-    *("signals", "cpu_signals", "host_signals", "cache_signals", "counters", "missing"),
+    *("signals", "cpu_signals", "host_signals", "cache_signals", "counters", "missing", "coruns"),
 )
 """The tables whose rows belong to one window, by a column `window`: they go when their window does."""
 
@@ -124,7 +124,16 @@ CREATE TABLE workloads (
 );
 """
 
-_STEPS = (_TABLES_1, _RECORDINGS_2, _SIGNALS_3)
+# Who ran at the same time on CPUs that share a core or a cache: collectors/corun.py.
+_CORUNS_4 = """
+CREATE TABLE coruns (
+    window INTEGER NOT NULL REFERENCES windows, victim INTEGER NOT NULL REFERENCES cgroups,
+    aggressor INTEGER NOT NULL REFERENCES cgroups, smt_ns INTEGER NOT NULL, llc_ns INTEGER NOT NULL,
+    PRIMARY KEY (window, victim, aggressor)
+) WITHOUT ROWID;
+"""
+
+_STEPS = (_TABLES_1, _RECORDINGS_2, _SIGNALS_3, _CORUNS_4)
 VERSION = len(_STEPS)
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from agent.store.codec import count
 from agent.store.schema import HOST_PRESSURE, WORKLOAD
+from collectors.corun import Corun
 from collectors.signal_window import (
     Absence,
     CacheSignals,
@@ -61,6 +62,7 @@ def signals_of(db: sqlite3.Connection, window: int, known: Cgroups) -> SignalWin
         names={path: known.named[path] for path in cgroups if path in known.named},
         counters=_counters(db, window, known),
         missing=_missing(db, window),
+        coruns=_coruns(db, window, known),
     )
 
 
@@ -82,6 +84,14 @@ def _counters(db: sqlite3.Connection, window: int, known: Cgroups) -> dict[str, 
     for cgroup, event, *figures in _rows(db, "counters", columns, window):
         if cgroup in known.shown:
             found.setdefault(known.paths[cgroup], {})[event] = Reading(*map(count, figures))
+    return found
+
+
+def _coruns(db: sqlite3.Connection, window: int, known: Cgroups) -> dict[str, dict[str, Corun]]:
+    found: dict[str, dict[str, Corun]] = {}
+    for victim, aggressor, *times in _rows(db, "coruns", ("victim", "aggressor", "smt_ns", "llc_ns"), window):
+        if victim in known.shown:
+            found.setdefault(known.paths[victim], {})[known.paths[aggressor]] = Corun(*map(count, times))
     return found
 
 

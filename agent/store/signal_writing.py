@@ -28,6 +28,7 @@ class SignalWriter:
         self._rows("cpu_signals", ((number, cpu, *row) for cpu, row in signals.host.cpus.items()))
         self._rows("host_signals", [(number, *(signals.host.pressure.get(name) for name in HOST_PRESSURE))])
         self._rows("cache_signals", _cache_rows(number, signals.host))
+        self._rows("coruns", _corun_rows(number, signals, ids))
         self._rows("counters", _counter_rows(number, signals, ids))
         self._rows("missing", [*self._missing_rows(number, signals.missing)])
         new = [(path, name) for path, name in signals.names.items() if path not in self._named]
@@ -56,6 +57,11 @@ class SignalWriter:
 def _cache_rows(number: int, host: HostSignals) -> Iterator[Row]:
     for group, domains in host.caches.items():
         yield from ((number, group, domain, *row) for domain, row in domains.items())
+
+
+def _corun_rows(number: int, signals: SignalWindow, ids: Mapping[str, int]) -> Iterator[Row]:
+    for path, partners in signals.coruns.items():
+        yield from ((number, ids[path], ids[name], *corun) for name, corun in partners.items())
 
 
 def _counter_rows(number: int, signals: SignalWindow, ids: Mapping[str, int]) -> Iterator[Row]:

@@ -51,6 +51,8 @@ class WindowWriter:
         names = dict.fromkeys(window.cgroups)
         for cgroup in window.cgroups.values():
             names |= dict.fromkeys(cgroup.waited_for)
+        for partners in window.signals.coruns.values() if window.signals else ():
+            names |= dict.fromkeys(partners)
         self._known = {name: self._noted(name, number) for name in names}
         return {name: identity for name, (identity, _) in self._known.items()}
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from agent.signal_summary import (
     CacheSummary,
+    CorunWith,
     CpuSummary,
     HostSummary,
     MissingFigures,
@@ -75,6 +76,7 @@ SUMMARY = RunSummary(
             wait_by=(WaitBy("batch.service", 1_900_000_000), WaitBy("kernel", 150_000_000)),
             limit_cpus=0.5,
             signals=SIGNALS,
+            corun_with=(CorunWith("/system.slice/batch.service", 0, 2_310_000_000),),
             workload=WorkloadSummary("unit", unit="web.service"),
         ),
         CgroupSummary(

@@ -20,6 +20,7 @@ from agent.runfile import Notes, Run, RunWriter, pack, read_run
 from agent.store.codec import decode_histogram, encode_histogram
 from agent.store.schema import HOST_PRESSURE, WORKLOAD
 from agent.verdict import Host
+from collectors.corun import Corun
 from collectors.histogram import EDGES_NS
 from collectors.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
 from collectors.signal_window import (
@@ -85,6 +86,10 @@ def signals(draw: st.DrawFn, ran: list[str]) -> SignalWindow:
             path: draw(
                 st.dictionaries(texts, st.builds(Reading, counts, counts, counts), min_size=1, max_size=2)
             )
+            for path in draw(chosen)
+        },
+        coruns={
+            path: draw(st.dictionaries(paths, st.builds(Corun, counts, counts), min_size=1, max_size=2))
             for path in draw(chosen)
         },
         missing=draw(

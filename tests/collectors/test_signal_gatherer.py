@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from collectors.corun import Corun
 from collectors.hierarchy import detect_layout
 from collectors.sched import SchedWindow
 from collectors.signal_gatherer import SignalGatherer
 from collectors.signal_reader import NEVER_READ
 from collectors.signal_window import SignalWindow
 from probes.perf_event import NO_PMU, Reading
+from probes.rings import Ring
 from probes.snapshot import Snapshot
-from tests.agent.experiment.trials import cgroup, window
+from tests.agent.experiment.trials import NS, cgroup, window
 from tests.collectors.tree import BURSTABLE, SYSTEMD, recorded
 
 DOCKER, BURSTABLE_POD = SYSTEMD["docker"], SYSTEMD["burstable"]
@@ -134,6 +136,20 @@ def test_counters_are_those_of_the_window_and_refusals_are_said(gatherer: Signal
     )
     assert found.counters == {DOCKER: {"cycles": Reading(4, 4, 4)}}
     assert found.missing["counters.cycles"].reason == NO_PMU.reason
+
+
+def test_who_ran_beside_whom_is_told_by_path(root: Path) -> None:
+    for cpu in (0, 1):
+        cache = root / f"sys/devices/system/cpu/cpu{cpu}/cache/index3"
+        cache.mkdir(parents=True)
+        (cache / "level").write_text("3\n")
+        (cache / "shared_cpu_list").write_text("0-1\n")
+    (root / "sys/devices/system/cpu/online").write_text("0-1\n")
+    rings = (Ring(NS, ((0, 0),)), Ring(NS, ((0, 1),)))
+    there = replace(snapshot(DOCKER, BURSTABLE_POD), rings=rings)
+    with SignalGatherer(detect_layout(root), root) as gatherer:
+        found = signals(gatherer.complete(ran(DOCKER), there, there)).coruns
+    assert found == {DOCKER: {BURSTABLE_POD: Corun(0, NS)}}
 
 
 def test_the_window_itself_stays_as_it_was(gatherer: SignalGatherer) -> None:

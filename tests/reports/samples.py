@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from agent.blame import BlameSummary, Charge, WaitPart
 from agent.live.rows import DID_NOT_RUN, DID_NOT_WAIT, NOT_PREEMPTED, LiveRow, LiveTable, Sort
-from agent.signal_summary import WorkloadSummary
+from agent.signal_summary import CorunWith, WorkloadSummary
 from agent.summary import WaitBy
 from agent.verdict import (
     Advice,
@@ -278,6 +278,7 @@ HOSTILE_RUN = replace(
             path=EVIL,
             name=EVIL,
             wait_by=(WaitBy(EVIL, 7),),
+            corun_with=(CorunWith(EVIL, 1, 2),),
             workload=WorkloadSummary("container", EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, EVIL),
         ),
     ),
