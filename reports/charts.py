@@ -34,6 +34,7 @@ WIDTH_PT = 400
 LONGEST_NAME, LONGEST_COLUMN_NAME = 26, 18  # on an axis
 DEEPEST_SHADE = 0.5  # so that the figure on it keeps its contrast
 MOST_LABELS = 14
+MOST_BARS = 12
 STYLE: dict[Any, Any] = {  # which keys there are, matplotlib says in its types only of late
     "svg.fonttype": "none",  # text stays text: it can be searched, and scaled by the reader
     "svg.hashsalt": "jostle",  # the same figures give the same file
@@ -106,7 +107,8 @@ def cause_chart(causes: tuple[Cause, ...]) -> str:
 
 
 def blame_chart(blame: tuple[Blame, ...]) -> str:
-    """How long the victim waited for each cgroup in a mean trial."""
+    """How long the victim waited for each cgroup in a mean trial; the first MOST_BARS, the table has them all."""
+    count_all, blame = len(blame), blame[:MOST_BARS]
 
     def draw(axes: Axes) -> None:
         rows = range(len(blame))
@@ -123,7 +125,13 @@ def blame_chart(blame: tuple[Blame, ...]) -> str:
         axes.grid(axis="x")
 
     title = "Whom the victim waited for"
-    return _svg(draw, 70 + 30 * len(blame), "blame", title, f"{len(blame)} cgroups, the longest wait first.")
+    return _svg(
+        draw,
+        70 + 30 * len(blame),
+        "blame",
+        title,
+        f"{len(blame)} of {count_all} cgroups, the longest wait first.",
+    )
 
 
 def matrix_chart(matrix: WaitMatrix) -> str:

@@ -135,6 +135,16 @@ def test_there_is_a_chart_of_everything() -> None:
     assert SVG.findall(source("partial")) == []
 
 
+def test_a_chart_of_many_shows_the_first_and_the_table_all() -> None:
+    many = tuple(Blame(f"/{n}", f"cgroup-{n}", 30.0 - n, 1.0) for n in range(25))
+    made = html.render_verdict(replace(INTERFERENCE, blame=many))
+    chart = next(svg for svg in SVG.findall(made) if "Whom the victim waited for" in svg)
+    assert "cgroup-11" in chart
+    assert "cgroup-12" not in chart
+    assert "12 of 25 cgroups" in chart
+    assert "cgroup-24" in Page(made).text
+
+
 def test_where_nobody_waited_there_is_no_matrix() -> None:
     nobody = WaitMatrix(("victim",), (), ((),))
     assert "Who waited for whom" not in html.render_verdict(replace(INTERFERENCE, matrix=nobody))
