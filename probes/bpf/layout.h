@@ -96,6 +96,8 @@ struct departure {
 	u64 settled;      /* and up to which clock */
 	u64 css_set_slot; /* css_set << 16 | slot; see slot_of_next(). In one word, as two tasks may write at once. */
 	u64 generation;   /* of css_set_slot */
+	u64 throttle_queue; /* its cfs_rq, when it left without wanting to; else 0 */
+	u64 throttled_ns;   /* for how long that had been throttled by then, or by `settled` */
 } __attribute__((aligned(64)));
 
 /* cgroup key to slot. */

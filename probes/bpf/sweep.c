@@ -35,8 +35,9 @@ static __always_inline bool is_asleep(u64 task)
 }
 
 /* Counts what a waiting task has waited since it was last counted, and charges it. */
-static __always_inline void count_waiting(u64 task, struct wait *wait, struct slot_stats *stats, struct row *ran,
-					  struct row *row, u32 cpu, u32 slot, u64 cfs_rq, u64 queued, u64 now)
+static __always_inline void count_waiting(u64 task, u32 pid, struct departure *left, struct wait *wait,
+					  struct slot_stats *stats, struct row *ran, struct row *row, u32 cpu, u32 slot,
+					  u64 cfs_rq, u64 queued, u64 now)
 {
 	u64 new_ns = less(wait->total_ns, wait->settled_ns);
 	u64 here_ns = less(now, wait->from);
@@ -48,14 +49,20 @@ static __always_inline void count_waiting(u64 task, struct wait *wait, struct sl
 	u64 quiet_from = 0, quiet_to = 0;
 #if HAVE_THROTTLING
 	struct slot_stats *local = stats_of(cpu, slot);
+	u64 throttled_ns = load64(cfs_rq, OFF_cfs_rq_throttled_time);
 	if (is_throttled(task, cfs_rq)) {
 		bool open = local && local->throttle_queue == cfs_rq && local->throttle_start && !local->throttle_end;
 		quiet_from = open ? local->throttle_start : queued;
 		quiet_to = now;
+		throttled_ns += now - quiet_from;
 	} else if (local) {
 		quiet_from = local->throttle_start;
 		quiet_to = throttle_end(local, cfs_rq);
 	}
+	quiet_from = throttled_from(left, pid, cfs_rq, throttled_ns, quiet_from, quiet_to);
+	if (left->throttle_queue)
+		left->throttle_queue = left->pid == pid ? cfs_rq : 0;
+	left->throttled_ns = throttled_ns;
 	stats->throttled_ns += overlap(wait->from, now, quiet_from, quiet_to);
 #endif
 	ran->swept_wait_ns += here_ns - overlap(wait->from, now, quiet_from, quiet_to);
@@ -98,7 +105,7 @@ int on_task(u64 *ctx)
 	if (load64(task, OFF_task_struct_last_queued) != queued) /* it has just arrived, so run_delay holds the wait */
 		return 0;
 	if (!asleep)
-		count_waiting(task, &wait, stats, ran, row, cpu, slot, cfs_rq, queued, now);
+		count_waiting(task, pid, left, &wait, stats, ran, row, cpu, slot, cfs_rq, queued, now);
 	if (left->pid != pid) { /* a new task that has never run, or one that left before the probe came */
 		left->pid = pid;
 		left->involuntary = 0;

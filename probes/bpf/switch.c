@@ -15,6 +15,7 @@ static __always_inline void leave(struct slot_stats *stats, u32 cpu, u64 prev, u
 		if (left->pid != prev_pid) /* its arrival was before the probe's, or another task took its place since */
 			remember(left, prev_pid, load64(prev, OFF_task_struct_run_delay));
 		left->involuntary = involuntary;
+		left->throttle_queue = 0;
 		if (dead)
 			left->pid = left->css_set_slot = 0;
 	}
@@ -22,6 +23,10 @@ static __always_inline void leave(struct slot_stats *stats, u32 cpu, u64 prev, u
 		return;
 #if HAVE_THROTTLING
 	u64 cfs_rq = load64(prev, OFF_task_struct_cfs_rq);
+	if (left) {
+		left->throttle_queue = cfs_rq;
+		left->throttled_ns = load64(cfs_rq, OFF_cfs_rq_throttled_time);
+	}
 	if (is_throttled(prev, cfs_rq)) {
 		stats->preempted_throttled++;
 		begin_throttle(stats, cfs_rq, now);
@@ -74,8 +79,8 @@ static __always_inline void arrive(struct slot_stats *stats, struct row *row, st
 #if HAVE_THROTTLING
 	update_throttle(stats, cfs_rq, queued);
 	if (stats->throttle_end > wait.from) {
-		quiet_from = stats->throttle_start;
 		quiet_to = stats->throttle_end;
+		quiet_from = throttled_from(left, next_pid, cfs_rq, stats->throttle_seen_ns, stats->throttle_start, quiet_to);
 		stats->throttled_ns += overlap(wait.from, now, quiet_from, quiet_to);
 	}
 #endif

@@ -82,11 +82,26 @@ static __always_inline u64 throttle_end(struct slot_stats *stats, u64 cfs_rq)
 }
 
 /*
+ * A wait may hold several episodes, where more tasks share a quota than get a turn in one period: three spinners on
+ * 30 ms per 100 ms lost 30 % of their throttled time on a 5.10 guest. How long they were in all, the kernel's account
+ * tells, and where the earlier ones lay does not matter to the sum: returns where one of that length would have begun.
+ */
+static __always_inline u64 throttled_from(struct departure *left, u32 pid, u64 cfs_rq, u64 throttled_ns, u64 from, u64 to)
+{
+	if (left->pid != pid || left->throttle_queue != cfs_rq || to == 0)
+		return from;
+	u64 all_ns = less(throttled_ns, left->throttled_ns);
+	return all_ns > to - from ? less(to, all_ns) : from;
+}
+
+/*
  * A task has come: run_delay is this until it waits again. Kept now and not when it leaves, so that a wait between two
  * switches that the kernel made without calling the hook is not lost but in the task's next one.
  */
 static __always_inline void remember(struct departure *left, u32 pid, u64 run_delay_ns)
 {
+	if (left->pid != pid)
+		left->throttle_queue = 0;
 	left->pid = pid;
 	left->run_delay_ns = run_delay_ns;
 	left->settled_ns = 0;
