@@ -70,7 +70,6 @@ def test_three_spinners_of_three_cgroups(probe: SchedProbe, situation: Situation
 
 def test_a_starved_task_shows_while_it_starves(probe: SchedProbe, situation: Situation) -> None:
     busy, starved = situation.group("busy"), situation.group("starved")
-    busy.weigh(10_000)
     starved.weigh(1)
     situation.process(spin, busy, {a_cpu()})
     victim = situation.process(idle_spin, starved, {a_cpu()})
