@@ -1,6 +1,6 @@
 # jostle: `make demo` shows the main job, `make test` runs every test this machine can run.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-runtime demo test lint bench install test-systemd test-kernels clean
+.PHONY: help setup setup-runtime demo test lint bench install test-systemd test-kernels test-arm64 clean
 
 PYTHON := .venv/bin/python
 
@@ -40,6 +40,10 @@ test-systemd: setup  ## the unit under a real systemd, in a container (2 minutes
 test-kernels: setup  ## known answers on other kernels, emulated: all of tests/vm/kernels.py, or KERNELS="6.1 7.3" (5 minutes each)
 	@packaging/setup.sh vm
 	@$(PYTHON) -m tests.vm.run_kernels $(KERNELS)
+
+test-arm64: setup  ## the counters on an emulated arm64 that counts instructions exactly (3 minutes)
+	@packaging/setup.sh vm
+	@$(PYTHON) -m tests.vm.run_arm64
 
 clean:  ## remove what was built and installed in this checkout
 	rm -rf .venv build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -14,15 +14,16 @@ from probes import bpf_syscall
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 
+ASKED_FOR = ("slow", "systemd", "icount")
 REQUIRE = "JOSTLE_REQUIRE_KERNEL"
 REQUIRED = os.environ.get(REQUIRE) == "1"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Slow tests, and those that boot a container, run only when a marker expression asks for something."""
+    """Slow tests, and those that need another machine, run only when a marker expression asks for something."""
     if config.option.markexpr:
         return
-    slow = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("systemd")]
+    slow = [item for item in items if any(map(item.get_closest_marker, ASKED_FOR))]
     if slow:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]

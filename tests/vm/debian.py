@@ -26,8 +26,12 @@ def arm64_root() -> Path:
 
     def make(place: Path) -> None:
         _bootstrap(place, "extract", ARM64_PACKAGES, "--architectures=arm64")
-        cache.run(["/usr/bin/python3", "-m", "compileall", "-q", place / "usr/lib/python3", "-j0"], _LOG)
-        cache.run(["/usr/bin/python3", "-m", "compileall", "-q", place / "usr/lib/python3.11", "-j0"], _LOG)
+        for name in ("proc", "root", "run", "sys"):  # of base-files, which is not asked for
+            (place / name).mkdir(exist_ok=True)
+        python = place / "usr/lib"
+        cache.run(
+            ["/usr/bin/python3", "-m", "compileall", "-q", python / "python3", python / "python3.11"], _LOG
+        )
 
     return cache.made("root-arm64", (ROOT_SUITE, ARM64_PACKAGES), make)
 

@@ -55,8 +55,10 @@ ROOT_PACKAGES = (
     "udev",
     "util-linux",
 )
-# Unpacked only, since nothing of another architecture can be run to set it up. No `.venv` fits it.
+# Unpacked only, since nothing of another architecture can be run to set it up; and no `.venv` fits it.
 ARM64_PACKAGES = (
+    "busybox-static",
+    "coreutils",
     "dash",
     "kmod",
     "libbpf1",

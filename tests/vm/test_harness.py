@@ -10,6 +10,7 @@ from tests.vm.errors import VmError
 from tests.vm.image import load_order
 from tests.vm.kernels import KERNELS, chosen
 from tests.vm.run_kernels import main, summary
+from tests.vm.support_table import outcomes, signals, table
 from tests.vm.verdict import judge
 
 
@@ -119,3 +120,21 @@ def test_no_room_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
 def test_a_program_that_is_not_installed_is_named(tmp_path: Path) -> None:
     with pytest.raises(VmError, match="no-such-program is not installed"):
         cache.run(["no-such-program"], tmp_path / "build.log")
+
+
+def test_the_table_shows_what_each_run_found(tmp_path: Path) -> None:
+    doctor, results = tmp_path / "doctor.json", tmp_path / "results.xml"
+    doctor.write_text(
+        '{"signals": [{"name": "ipc", "state": "missing"}, {"name": "psi", "state": "available"}]}'
+    )
+    results.write_text(
+        '<testsuites><testsuite><testcase name="test_it_adds_up"/><testcase name="test_b"><skipped/></testcase>'
+        '<testcase name="test_c"><failure/></testcase></testsuite></testsuites>'
+    )
+    assert outcomes(results) == {"it adds up": "passed", "b": "skipped", "c": "**failed**"}
+    assert list(table("signal", {"6.1": signals(doctor), "7.3": {"ipc": "available"}})) == [
+        "| signal | 6.1 | 7.3 |",
+        "| --- | --- | --- |",
+        "| ipc | missing | available |",
+        "| psi | available | not run |",
+    ]
