@@ -42,5 +42,8 @@ def agent(
 def _become_daemon(config: Path | None) -> NoReturn:
     """Replace this process. A signal that comes meanwhile waits for the new one."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    words = [] if config is None else [str(config)]
+    words = [
+        *(word for word in sys.argv[1:] if word == "--debug"),
+        *([] if config is None else [str(config)]),
+    ]
     os.execv(sys.executable, [sys.executable, "-P", "-m", PROCESS, *words])  # noqa: S606  no shell is meant

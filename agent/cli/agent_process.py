@@ -1,6 +1,6 @@
 """The daemon's own process: what it is made of, without the command line's parser.
 
-    python -P -m agent.cli.agent_process [FILE]
+    python -P -m agent.cli.agent_process [--debug] [FILE]
 
 `jostle agent` becomes this process by exec, so its id and its environment are those that systemd knows. Parsing and
 validating words would keep 13 MB of typer and pydantic resident for months.
@@ -106,4 +106,6 @@ def _sinks(config: Config, layout: CgroupLayout) -> Iterator[Sink]:
 
 
 if __name__ == "__main__":
-    end_with(lambda: run(Path(sys.argv[1]) if sys.argv[1:] else None), debug=False)
+    _debug = sys.argv[1:2] == ["--debug"]
+    _files = sys.argv[1 + _debug :]
+    end_with(lambda: run(Path(_files[0]) if _files else None), debug=_debug)

@@ -9,6 +9,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from agent.store.writing import WindowWriter, prune
 _NS_PER_DAY = 86_400 * 10**9
 # Ten times the pace at which windows come, so that a backlog goes, and one wrong reading of the clock takes little.
 MOST_PRUNED_AT_ONCE = 10
+# In place of a descriptor: a number that was closed may by then be another file's.
+_CLOSED = -1
 # A history whose limit was lowered shrinks by this much in each window.
 _SHRUNK_AT_ONCE_PAGES = 256
 
@@ -68,6 +71,7 @@ class History:
         self._retention = retention
         self._facts = dict(facts)
         self._written: dict[str, str] = {}
+        self._lock = _CLOSED
         self._open()
 
     def take(self, observation: Observation) -> tuple[Event, ...]:
@@ -77,7 +81,7 @@ class History:
             JostleError: It cannot be written; what was written before stays, and the next is tried again.
         """
         if self._is_elsewhere():
-            self.close()
+            self._leave()
             self._open()
         try:
             with self._db as db:
@@ -107,27 +111,36 @@ class History:
         self._retention = Retention.of(config.history)
 
     def close(self) -> None:
-        """Leave one file, without a log beside it."""
+        """Leave one file, without a log beside it; may be called twice."""
         self._db.close()
-        os.close(self._lock)
+        if self._lock != _CLOSED:
+            os.close(self._lock)
+        self._lock = _CLOSED
 
     def _open(self) -> None:
-        self._lock = locked(self._path)
+        lock = locked(self._path)
         try:
             self._db = opened(self._path)
         except BaseException:
-            os.close(self._lock)
+            os.close(lock)
             raise
+        self._lock = lock
         latest = self._db.execute("SELECT id, recording FROM windows ORDER BY id DESC LIMIT 1").fetchone()
         self._newest, before = latest or (0, 0)
         self._recording = before + 1
         self._windows: WindowWriter = WindowWriter(self._db, self._recording)
         self._written = {}
 
+    def _leave(self) -> None:
+        """Close a file that is no longer at its path. SQLite would leave its log there, for whatever comes next."""
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.close()
+
     def _is_elsewhere(self) -> bool:
         """Whether somebody removed or replaced the file: what is written would be in no directory."""
         try:
-            return not os.path.samestat(self._path.stat(), os.fstat(self._lock))
+            return self._lock == _CLOSED or not os.path.samestat(self._path.stat(), os.fstat(self._lock))
         except OSError:
             return True
 

@@ -230,6 +230,20 @@ def test_one_that_is_removed_while_the_agent_runs_is_begun_again(path: Path) -> 
     assert found(path) == [2]
 
 
+def test_one_that_is_replaced_by_something_else_is_begun_again_when_that_is_gone(path: Path) -> None:
+    with closing(opened(path)) as history:
+        history.take(observation(1, *busy(1)))
+        path.rename(path.with_suffix(".old"))
+        path.write_bytes(b"a log\n" * 1000)
+        for number in (2, 3):
+            with pytest.raises(UsageError, match="is no history"):
+                history.take(observation(number, *busy(1)))
+        path.unlink()
+        history.take(observation(4, *busy(1)))
+    assert found(path) == [4]
+    assert found(path.with_suffix(".old")) == [1]
+
+
 def test_a_reader_sees_what_is_there_and_stops_nobody(path: Path) -> None:
     with closing(opened(path)) as history:
         history.take(observation(1, *busy(1)))
