@@ -267,10 +267,11 @@ def test_report_shows_a_period_and_the_cgroups_that_match(running: Place) -> Non
 
 
 def test_blame_asks_about_a_moment(running: Place) -> None:
+    path = busiest(running)
     words = ("--at", "now", "-d", "600", "--history-file", str(running.history), "--json")
-    ended = run("blame", busiest(running), *words)
+    ended = run("blame", path, *words)
     assert ended.code == 0, ended.err
-    assert json.loads(ended.out)["cgroup"] == busiest(running)
+    assert json.loads(ended.out)["cgroup"] == path
 
 
 def test_compare_takes_two_periods(running: Place) -> None:
