@@ -31,7 +31,7 @@ static __always_inline bool is_asleep(u64 task)
 	if (load8(task, OFF_task_struct_sched_delayed))
 		return 1;
 #endif
-	return load32(task, OFF_task_struct_on_rq) == 0;
+	return load8(task, OFF_task_struct_on_rq) == 0; /* see on_migrate() */
 }
 
 /* Counts what a waiting task has waited since it was last counted, and charges it. */
