@@ -166,6 +166,21 @@ def test_ping_pong(probe: SchedProbe, situation: Situation, *, apart: bool) -> N
         assert answer.books[group].voluntary > 1000
 
 
+def test_a_queue_deeper_than_a_wait_is_walked(probe: SchedProbe, situation: Situation) -> None:
+    # Sixty cgroups that run for some microseconds each: most of a wait is charged by a sample, and all of it charged.
+    for _ in range(60):
+        group = situation.group("pair")
+        for work in ping_pong():
+            situation.process(work, group, {a_cpu()})
+    answer = measure(probe, situation, SECONDS)
+    whole = [answer.of(group) for group in situation.members]
+    for found in whole:
+        assert_adds_up(found)
+    books_ns = sum(books.wait_ns for books in answer.books.values())
+    assert sum(found.wait_ns for found in whole) == pytest.approx(books_ns, rel=0.01)
+    assert sum(found.unattributed_ns for found in whole) < 0.01 * books_ns
+
+
 def test_unpinned_tasks_that_outnumber_the_cpus(probe: SchedProbe, situation: Situation) -> None:
     ours, theirs = situation.group("ours"), situation.group("theirs")
     for group in (ours, ours, theirs, theirs, theirs):

@@ -1,6 +1,8 @@
 """Cgroups that come and go while the probe watches."""
 
+import os
 import resource
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +82,26 @@ def test_a_removed_cgroup_is_read_once_more_and_then_gone(probe: SchedProbe, sit
     assert all(key not in found.aggressors for found in waits.values())
 
 
+def test_a_task_that_goes_to_another_cgroup_takes_its_figures_there(
+    probe: SchedProbe, situation: Situation
+) -> None:
+    # The hook remembers each task's slot: it must notice that it is another one.
+    old, new = situation.group("old"), situation.group("new")
+    run_briefly(situation, old)
+    (process,) = situation.processes
+    before, base = probe.read(), process.schedstat
+    new.take(process.pid)
+    os.kill(process.pid, signal.SIGCONT)
+    time.sleep(0.5)
+    process.stop()
+    process.await_stop()
+    window = sched.window(before, probe.read())
+    found = window.cgroups[new.path]
+    run_ns = process.schedstat.run_ns - base.run_ns
+    assert found.run_ns - found.stolen_ns == pytest.approx(run_ns, rel=0.01, abs=SLACK_NS)
+    assert old.path not in window.cgroups
+
+
 def test_slots_are_used_again(small_probe: SchedProbe) -> None:
     rounds, size = 5, 100  # 500 cgroups through some 190 slots
     for _ in range(rounds):
@@ -141,19 +163,28 @@ def test_a_fork_storm_loses_nothing(probe: SchedProbe, situation: Situation) -> 
     assert found.switches > 1000
 
 
+def test_some_seconds_of_forks_and_cgroups(probe: SchedProbe, situation: Situation) -> None:
+    forks_and_cgroups(probe, situation, seconds=8.0, rounds=5)
+
+
 @pytest.mark.slow
 def test_a_minute_of_forks_and_a_thousand_cgroups(probe: SchedProbe, situation: Situation) -> None:
+    forks_and_cgroups(probe, situation, seconds=60.0, rounds=20)
+
+
+def forks_and_cgroups(probe: SchedProbe, situation: Situation, seconds: float, rounds: int) -> None:
+    """Nothing lost of a fork storm, no error, and no growth of memory, while 50 cgroups a round come and go."""
     storm = situation.group("storm")
-    process = situation.process(fork_storm(60.0), storm)
+    process = situation.process(fork_storm(seconds), storm)
     first = probe.read()
     resident_kb = _resident_kb()
     process.go()
-    for _ in range(20):
+    for _ in range(rounds):
         with Situation() as inner:
             groups = [inner.group("short") for _ in range(50)]
             run_briefly(inner, groups[-1], 0.05)
             assert probe.read().cgroups[groups[-1].key].run_ns > 0
-        time.sleep(2)
+        time.sleep(seconds / rounds / 2)
         probe.read()
     used = process.wait()
     found = sched.window(first, probe.read()).cgroups[storm.path]
