@@ -107,8 +107,8 @@ static __always_inline struct slice *slice_at(u32 cpu, u32 head, u64 moment)
 }
 
 /* How much work a wait is worth: what must not take long is short. A look at a slice takes some 25 ns, a draw 100. */
-static __always_inline u32 slices_to_walk(u64 wait_ns) { return 8 + (wait_ns >> 20); }
-static __always_inline u32 slices_to_draw(u64 wait_ns) { return 2 + (wait_ns >> 22); }
+static __always_inline u32 slices_to_walk(u64 wait_ns) { return 6 + (wait_ns >> 21); }
+static __always_inline u32 slices_to_draw(u64 wait_ns) { return 2 + (wait_ns >> 23); }
 
 /*
  * Charges what is left of a walk to those who ran at some moments in it, the first at random and the others at equal
