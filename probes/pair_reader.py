@@ -23,7 +23,7 @@ class PairReader:
         self._row_buckets = dimensions.pair_buckets
         self._bitmap_bytes = dimensions.pairs // 8
         self._bitmaps = [b""] * self._rows
-        self._in_use: list[list[int]] = [[] for _ in range(self._rows)]
+        self._in_use = [array("I") for _ in range(self._rows)]
         self._seen = [bytes(dimensions.pairs * layout.PAIR.size)] * self._rows
         self._victims: dict[int, _Victim] = {}
 
@@ -63,14 +63,13 @@ class PairReader:
         for victim in self._victims.values():
             victim.forget(dead)
 
-    def _buckets_in_use(self, row: int) -> list[int]:
+    def _buckets_in_use(self, row: int) -> "array[int]":
         """Byte offsets within the row of the buckets that hold a pair."""
         start = row * self._bitmap_bytes
         bitmap = self._claimed_memory[start : start + self._bitmap_bytes]
         if bitmap != self._bitmaps[row]:
             self._bitmaps[row] = bitmap
-            buckets = {place // layout.PAIR_WAYS for place in _bits_set(bitmap)}
-            self._in_use[row] = [bucket * layout.SIZE_PAIR_BUCKET for bucket in sorted(buckets)]
+            self._in_use[row] = array("I", _buckets_used(bitmap))
         return self._in_use[row]
 
     def _grow(self, old: bytes, new: bytes) -> Iterator[int]:
@@ -122,7 +121,9 @@ def _places(bucket: int) -> range:
     return range(bucket, bucket + layout.SIZE_PAIR_BUCKET, layout.PAIR.size)
 
 
-def _bits_set(bitmap: bytes) -> list[int]:
-    return [
-        8 * index + bit for index, byte in enumerate(bitmap) if byte for bit in range(8) if byte >> bit & 1
-    ]
+def _buckets_used(bitmap: bytes) -> Iterator[int]:
+    """Byte offsets of the buckets that have one of their four bits set: two buckets to a byte."""
+    for index, byte in enumerate(bitmap):
+        for half in range(8 // layout.PAIR_WAYS):
+            if byte >> half * layout.PAIR_WAYS & 0xF:
+                yield (2 * index + half) * layout.SIZE_PAIR_BUCKET
