@@ -1,4 +1,4 @@
-"""`jostle report`: render a run, a comparison or an experiment again."""
+"""`jostle report`: render a run, a comparison, an experiment or a self-test again."""
 
 import json
 from enum import StrEnum
@@ -13,15 +13,20 @@ from agent.cli.experiment import VERDICT_FILE
 from agent.cli.history import HistoryFile, HistoryFlag
 from agent.files import write_whole
 from agent.runfile import read_run
+from agent.selftest.records import SCHEMA as SELFTEST_SCHEMA
+from agent.selftest.records import Selftest
 from agent.summarise import summarise
 from agent.summary import RunSummary
 from agent.verdict import Verdict
 from probes.errors import UsageError
+from reports.sections import Report
 
 EPILOG = (
     "Example: jostle report jostle-20260301T031200Z/ -f md -o review.md   or   "
     "jostle report --history --since 03:00 --until 03:30"
 )
+
+Renderable = Verdict | RunSummary | Selftest
 
 
 class Format(StrEnum):
@@ -64,7 +69,7 @@ def report(
     asked = from_history.asked(history, history_file)
     if (run is None) == (asked is None):
         raise UsageError("report needs one thing to render", "give RUN, or --history with --since")
-    found: Verdict | RunSummary
+    found: Renderable
     if asked is not None:
         found = summarise(from_history.load(asked, from_history.between(since, until), cgroup))
     elif since or cgroup:
@@ -78,8 +83,8 @@ def report(
         write_whole(file, rendered)
 
 
-def load(path: Path) -> Verdict | RunSummary:
-    """What a path holds: an experiment's or comparison's verdict, or a recording's summary.
+def load(path: Path) -> Renderable:
+    """What a path holds: an experiment's or comparison's verdict, a self-test, or a recording's summary.
 
     Raises:
         UsageError: Neither.
@@ -91,42 +96,36 @@ def load(path: Path) -> Verdict | RunSummary:
     try:
         with path.open("rb") as file:
             is_document = file.read(64).lstrip().startswith(b"{")
-        return _verdict(path) if is_document else summarise(read_run(path))
+        return _document(path) if is_document else summarise(read_run(path))
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror})", "check its permissions") from error
 
 
-def _verdict(path: Path) -> Verdict:
+def _document(path: Path) -> Verdict | Selftest:
     try:
-        return Verdict.from_document(json.loads(path.read_text(encoding="utf-8")))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no JSON document ({error})", "give a file that jostle wrote") from error
+    is_selftest = isinstance(document, dict) and document.get("schema") == SELFTEST_SCHEMA
+    kind, name = (Selftest, "self-test") if is_selftest else (Verdict, "verdict")
+    try:
+        return kind.from_document(document)
     except UsageError as error:
         raise UsageError(
-            f"{path} is no verdict that can be read ({error})", "use the jostle that wrote it"
+            f"{path} is no {name} that can be read ({error})", "use the jostle that wrote it"
         ) from error
 
 
-def render(result: Verdict | RunSummary, form: Format, *, to_terminal: bool) -> str:
+def render(result: Renderable, form: Format, *, to_terminal: bool) -> str:
     """The result in the form that was asked for."""
-    from reports import json_document, markdown, run_sections, text, verdict_sections
+    from reports import markdown, text, verdict_sections
 
     if form is Format.JSON:
-        return (
-            json_document.render_verdict(result)
-            if isinstance(result, Verdict)
-            else json_document.render_run(result)
-        )
+        return _json(result)
     if form is Format.HTML:
-        from reports import html
-
-        return (
-            html.render_verdict(result)
-            if isinstance(result, Verdict)
-            else html.render(run_sections.run_report(result))
-        )
+        return _html(result)
     if not isinstance(result, Verdict):
-        sections = run_sections.run_report(result)
+        sections = _sections(result)
     elif form is Format.MARKDOWN:
         sections = verdict_sections.full_report(result)
     else:
@@ -134,3 +133,27 @@ def render(result: Verdict | RunSummary, form: Format, *, to_terminal: bool) -> 
     if form is Format.MARKDOWN:
         return markdown.render(sections)
     return text.render(sections, width=output.width(), colour=to_terminal and output.colour())
+
+
+def _json(result: Renderable) -> str:
+    from reports import json_document
+
+    if isinstance(result, Verdict):
+        return json_document.render_verdict(result)
+    if isinstance(result, Selftest):
+        return json_document.render_selftest(result)
+    return json_document.render_run(result)
+
+
+def _html(result: Renderable) -> str:
+    from reports import html
+
+    return html.render_verdict(result) if isinstance(result, Verdict) else html.render(_sections(result))
+
+
+def _sections(result: RunSummary | Selftest) -> Report:
+    from reports import run_sections, selftest_sections
+
+    if isinstance(result, Selftest):
+        return selftest_sections.selftest_report(result)
+    return run_sections.run_report(result)

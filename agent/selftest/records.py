@@ -4,6 +4,7 @@ A figure that does not apply is None here and `null` in the document: a rate of 
 experiment that failed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,7 @@ class Tally:
     right_verdict: int
     right_cause: int | None  # of those with the right verdict; null where there is no cause to find
     right_culprit: int | None
-    verdicts: dict[str, int]
+    verdicts: Mapping[str, int]
     median_slowdown_pct: float | None
     median_pairs: float | None
 

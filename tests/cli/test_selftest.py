@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.selftest.records import Selftest
+from tests.agent.selftest.findings import selftest
 from tests.cli.running import Ended, end, is_one_line, leaves_nothing, run, start
 
 
@@ -66,3 +67,21 @@ def test_interrupted_it_keeps_what_it_has(tmp_path: Path) -> None:
     assert document.partial
     assert 1 <= len(document.findings) < document.planned
     assert leaves_nothing(ended)
+
+
+@pytest.mark.parametrize("form", ["text", "json", "md", "html"])
+def test_a_document_is_rendered_again(tmp_path: Path, form: str) -> None:
+    file = tmp_path / "selftest.json"
+    file.write_text(json.dumps(selftest().to_document()))
+    ended = run("report", str(file), "-f", form)
+    assert (ended.code, ended.err) == (0, "")
+    assert "true positives" in ended.out
+
+
+def test_a_damaged_document_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "selftest.json"
+    file.write_text(json.dumps({**selftest().to_document(), "rates": 1}))
+    ended = run("report", str(file))
+    assert ended.code == 2
+    assert "no self-test that can be read" in ended.err
+    assert is_one_line(ended.err)

@@ -1,7 +1,9 @@
 """Labels and findings to reason about."""
 
-from agent.selftest.records import Finding, Label
+from agent.selftest.records import Finding, Label, Selftest
+from agent.selftest.score import rates, tallies
 from agent.verdict import CauseKind, Conclusion
+from tests.agent.summaries import HOST
 
 EFFECT = Label(
     scenario="spin",
@@ -56,4 +58,25 @@ def finding(
         culprit=(culprit or label.culprit) if fine else None,
         culprit_share_pct=95.0 if fine else None,
         error=error,
+    )
+
+
+def selftest(*findings: Finding, partial: bool = False) -> Selftest:
+    """A self-test of the three labels, with one finding each unless others are given."""
+    labels = (EFFECT, OWN, NOTHING)
+    found = findings or tuple(finding(label) for label in labels)
+    return Selftest(
+        partial=partial,
+        planned=len(found) + partial,
+        seed=1,
+        repeat=1,
+        threshold_pct=5.0,
+        started="2026-03-01T03:12:00+00:00",
+        duration_s=1234.5,
+        jostle_version="0.1.0",
+        host=HOST,
+        rates=rates(labels, found),
+        tallies=tallies(labels, found),
+        labels=labels,
+        findings=found,
     )
