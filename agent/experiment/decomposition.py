@@ -116,7 +116,11 @@ def _growth(blocks: Blocks, name: str) -> int | None:
 
 
 def extra_waits_s(blocks: Blocks) -> dict[str, float]:
-    """For each aggressor, how much longer than without the victim waited for it, in seconds per mean trial."""
+    """For each aggressor, how much longer than to be expected the victim waited for it, in seconds per mean trial.
+
+    To be expected is what it waited without the neighbours, for as long as the trial with them took: a bystander that
+    goes on as before has more time to be in the way of a victim that others hold up, and is not to blame for that.
+    """
     names = {name for block in blocks for trial in block for name in trial.victim.waited_for}
     return {name: _mean_extra_wait_s(blocks, name) for name in names}
 
@@ -176,7 +180,10 @@ def _mean_extra_wait_s(blocks: Blocks, name: str) -> float:
         wait = trial.victim.waited_for.get(name)
         return wait.wait_ns if wait else 0
 
-    return sum(wait_ns(with_) - wait_ns(without) for without, with_ in blocks) / len(blocks) / NS_PER_S
+    extra_ns = sum(
+        wait_ns(with_) - wait_ns(without) * with_.duration_s / without.duration_s for without, with_ in blocks
+    )
+    return extra_ns / len(blocks) / NS_PER_S
 
 
 def _mean_extra_run_s(blocks: Blocks, path: str) -> float:

@@ -229,14 +229,24 @@ def test_blame_is_shared_out_wholly_and_sorted(blocks: Blocks) -> None:
     assert all(share.share_pct > 0 for share in found)
 
 
-def test_only_waits_that_grew_make_an_aggressor() -> None:
-    without = trial(Arm.WITHOUT, 2.0, victim=cgroup(1.0, {OTHER: 1.0}))
-    blocks = block(without, beside(4.0, cgroup(1.0, {OTHER: 1.0, NEIGHBOUR: 2.0})))
-    assert extra_waits_s(blocks) == pytest.approx({OTHER: 0.0, NEIGHBOUR: 2.0})
+def test_a_bystander_that_goes_on_as_before_is_no_aggressor() -> None:
+    # It is in the way for a quarter of the time in either arm, which is twice as long in a trial twice as long.
+    without = trial(Arm.WITHOUT, 2.0, victim=cgroup(1.5, {OTHER: 0.5}))
+    blocks = block(without, beside(4.0, cgroup(1.5, {OTHER: 1.0, NEIGHBOUR: 1.5})))
+    assert extra_waits_s(blocks) == pytest.approx({OTHER: 0.0, NEIGHBOUR: 1.5})
     found = aggressor_shares(blocks, {CauseKind.CPU_WAIT: 100.0}, [NEIGHBOUR])
     assert [(share.cgroup, share.share_pct, share.cause) for share in found] == [
         (NEIGHBOUR, 100.0, CauseKind.CPU_WAIT)
     ]
+
+
+def test_a_bystander_that_the_neighbours_set_off_is_one() -> None:
+    without = trial(Arm.WITHOUT, 2.0, victim=cgroup(1.5, {OTHER: 0.5}))
+    blocks = block(without, beside(4.0, cgroup(1.5, {OTHER: 2.0, NEIGHBOUR: 0.5})))
+    found = aggressor_shares(blocks, {CauseKind.CPU_WAIT: 100.0}, [NEIGHBOUR])
+    assert {share.cgroup: share.share_pct for share in found} == pytest.approx(
+        {OTHER: 200 / 3, NEIGHBOUR: 100 / 3}
+    )
 
 
 def test_a_loss_on_the_cpu_is_shared_among_neighbours_by_how_long_they_ran() -> None:
