@@ -1,7 +1,6 @@
 """The HTML report in a real browser."""
 
 import base64
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +10,6 @@ from reports import html
 from reports.escape import for_terminal
 from tests.reports.browser import Page, blank_page
 from tests.reports.samples import EVIL, HOSTILE, INTERFERENCE
-
-pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 
 CHARTS = """[...document.querySelectorAll("svg[role=img]")].map(svg => {
   const box = svg.getBoundingClientRect();
