@@ -49,7 +49,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The whole run; `growth_mb` is from the first settled quarter to the last, `history_mb_per_hour` with its log."""
+    """The whole run.
+
+    `growth_mb` is from the first quarter of the settled part to its last, `descriptors` the most in either half.
+    """
 
     minutes: float
     cgroups: int
@@ -68,7 +71,7 @@ class Figures:
             f"CPU at most {MOST_CPU_PCT} % of a core": self.cpu_pct <= MOST_CPU_PCT,
             f"resident memory at most {MOST_RSS_MB:.1f} MB": self.rss_mb <= MOST_RSS_MB,
             f"memory flat within {MOST_GROWTH_MB:g} MB": self.growth_mb <= MOST_GROWTH_MB,
-            "no descriptor growth": self.descriptors[0] == self.descriptors[1],
+            "no descriptor growth": self.descriptors[1] <= self.descriptors[0],
             "no window lost": self.lost_windows == 0,
         }
         return [goal for goal, ok in kept.items() if not ok]
@@ -85,9 +88,10 @@ def figures(samples: Sequence[Sample], **known: float) -> dict[str, object]:
         "cpu_pct": 100 * (settled[-1].cpu_s - settled[0].cpu_s) / passed_s,
         "rss_mb": max(each.rss_mb for each in samples),
         "growth_mb": _mean_rss_mb(last) - _mean_rss_mb(first),
-        "descriptors": (
-            min(each.descriptors for each in settled),
-            max(each.descriptors for each in settled),
+        # One more is open in the windows in which the kernel accounts for the probe, one in ten.
+        "descriptors": tuple(
+            max(each.descriptors for each in half)
+            for half in (settled[: len(settled) // 2], settled[len(settled) // 2 :])
         ),
     }
 
