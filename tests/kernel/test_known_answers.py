@@ -241,8 +241,9 @@ def test_who_is_moved_while_falling_asleep_does_not_wait(probe: SchedProbe, situ
         situation.process(spin, crowd, {cpu}).go()
     for _ in range(3):
         sleeper = situation.process(idle_nap, sleepers, {cpus[0]})
+        ran_ns = sleeper.schedstat.run_ns
         sleeper.go()
-        eventually(partial(has_napped, sleeper, sleeper.schedstat.run_ns), "it naps")
+        eventually(partial(has_napped, sleeper, ran_ns), "it naps")
         os.sched_setaffinity(sleeper.pid, {cpus[1]})  # while it is still on the queue, its dequeue delayed
     before = probe.read()
     time.sleep(1)
