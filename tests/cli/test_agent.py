@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import Ended, end, eventually, is_one_line, leaves_nothing, run, start
+from tests.kernel.situations import Situation, spin
 
 CONFIG = """\
 agent.window_s = {window_s}
@@ -58,6 +59,15 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
+
+
+@contextmanager
+def somebody_busy() -> Iterator[str]:
+    """The path of a cgroup that runs: on a quiet host nobody else need be outside of the root."""
+    with Situation() as situation:
+        group = situation.group("busy")
+        situation.process(spin, group).go()
+        yield group.path
 
 
 def said(process: "subprocess.Popen[str]", text: str) -> str:
@@ -235,23 +245,26 @@ def test_a_history_on_a_read_only_disk_can_be_asked(place: Place, tmp_path: Path
     with small_disk(tmp_path / "disk", "4m") as disk:
         place.history = disk / "history.db"
         place.configure()
-        process = place.start()
-        place.until(windows=2)
-        process.terminate()
-        end(process)
+        with somebody_busy() as path:
+            process = place.start()
+            place.until(windows=2)
+            process.terminate()
+            end(process)
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-        assert json.loads(report(place, "--since", "10m").out)["cgroups"]
+        cgroups = json.loads(report(place, "--since", "10m").out)["cgroups"]
+        assert path in {cgroup["path"] for cgroup in cgroups}
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Asked while the agent writes."""
     place = Place(tmp_path_factory.mktemp("running"))
-    process = place.start()
-    place.until(windows=8)
-    yield place
-    process.terminate()
-    assert end(process).code == 0
+    with somebody_busy():
+        process = place.start()
+        place.until(windows=8)
+        yield place
+        process.terminate()
+        assert end(process).code == 0
 
 
 def busiest(place: Place) -> str:

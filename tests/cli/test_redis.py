@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.verdict import Verdict
+from reports.escape import for_markdown
 from tests.cli.running import Ended, leaves_nothing, start
 
 # Server and clients are the victim, on one CPU: what the benchmark counts is what they get done together.
@@ -39,5 +40,5 @@ def test_redis_waits_for_its_neighbour(tmp_path: Path, neighbour: str, name: str
     assert verdict.verdict == "interference", verdict.reason
     assert max(verdict.causes, key=lambda cause: cause.share_pct).cause == "cpu-wait"
     assert verdict.aggressors[0].name == name
-    assert "SET.latency_p99" in (tmp_path / "out/report.md").read_text()
+    assert for_markdown("SET.latency_p99") in (tmp_path / "out/report.md").read_text()
     assert leaves_nothing(Ended(process.pid, process.returncode, out, err))
