@@ -7,7 +7,6 @@ the v1 cpu tree for scheduling and in the v2 tree for identity.
 import contextlib
 import errno
 import os
-import secrets
 import signal
 import time
 from collections.abc import Iterator
@@ -103,7 +102,7 @@ class Workspace:
     def __init__(self, layout: CgroupLayout) -> None:
         self._mounts = _mounts(layout)
         self._cpu_on_v2 = layout.cpu_on == "v2"
-        self.name = f"{PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
+        self.name = f"{PREFIX}{os.getpid()}-{os.urandom(3).hex()}"
         self._base = Group(f"/{self.name}", tuple(mount / self.name for mount in self._mounts))
         self._enabled_cpu = False
 
