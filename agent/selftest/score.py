@@ -1,7 +1,7 @@
 """Findings against labels: how often the verdict, the cause and the culprit were right."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from agent.selftest.records import Finding, Label, Rate, Tally
@@ -78,13 +78,3 @@ def _rate(name: str, hits: int, trials: int) -> Rate:
         return Rate(name, MEANINGS[name], hits, trials, None, None)
     measured = proportion(hits, trials)
     return Rate(name, MEANINGS[name], hits, trials, measured.pct, measured.ci95_pct)
-
-
-def rate_named(rates_: Iterable[Rate], name: str) -> Rate:
-    """One of the rates."""
-    return next(rate for rate in rates_ if rate.name == name)
-
-
-def counted(rates_: Iterable[Rate]) -> Mapping[str, str]:
-    """Each rate as `hits of trials`."""
-    return {rate.name: f"{rate.hits} of {rate.trials}" for rate in rates_}
