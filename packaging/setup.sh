@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian 12 machine lacks: the Debian packages listed beside this file, and a virtual
-# environment in .venv. Idempotent; does nothing, quickly, when nothing is missing. Usage: setup.sh [runtime|test|bench]
+# environment in .venv. Idempotent; does nothing, quickly, when nothing is missing. Usage: setup.sh [runtime|test|bench|vm]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 level=${1:-test}
@@ -21,7 +21,13 @@ if [ "${#missing[@]}" -gt 0 ]; then
     fi
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q
-    # Services that packages would start are not wanted: the tests start their own.
+    # Services that packages would start (Redis, Prometheus) are not wanted: the tests start their own.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\n# Temporary, by jostle packaging/setup.sh: no service is started (invoke-rc.d(8)).\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+    fi
     apt-get install -q -y --no-install-recommends "${missing[@]}"
 fi
 
