@@ -29,7 +29,8 @@ def neighbour(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    return list(psutil.Process(process.pid).children(recursive=True))
+    """Its own, not theirs: those of the `fork` neighbour come and go."""
+    return list(psutil.Process(process.pid).children())
 
 
 def has_ended(process: psutil.Process) -> bool:
