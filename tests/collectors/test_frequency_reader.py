@@ -7,12 +7,13 @@ from pathlib import Path
 from time import monotonic_ns, sleep
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors import frequency
 from collectors.frequency import IDLE, NO_CPUFREQ, CpuClock, FrequencyReader, frequency_khz
 from collectors.readings import Missing
+from probes import perf_event
 from probes.perf_event import Event, Reading, Refusal
 from tests.collectors.tree import lay_out
 
@@ -125,7 +126,7 @@ class FakeCounters:
         return Reading(self.rates[name] * self.now_s, self.now_s, self.now_s)
 
     def left_open(self) -> list[int]:
-        return [descriptor for descriptor in self.open if os.path.exists(f"/proc/self/fd/{descriptor}")]
+        return [descriptor for descriptor in self.open if Path(f"/proc/self/fd/{descriptor}").exists()]
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCounters]:
     """Half busy at 3 GHz on a TSC of 2 GHz."""
     made = FakeCounters({"aperf": 1_500_000_000, "mperf": 1_000_000_000, "tsc": 2_000_000_000}, range(2))
     for name in ("open_per_cpu", "enable", "read"):
-        monkeypatch.setattr(frequency.perf_event, name, getattr(made, name))
+        monkeypatch.setattr(perf_event, name, getattr(made, name))
     yield made
     assert made.left_open() == []
 
