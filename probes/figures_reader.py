@@ -5,7 +5,7 @@ grow by the difference modulo 2^32 since the last reading.
 """
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from probes import layout
 from probes.bpf_syscall import ArrayMap
@@ -30,15 +30,30 @@ class SlotReader:
         self._cells: dict[tuple[int, int], bytes] = {}
         self._totals: dict[int, list[int]] = {}
         self._figures: dict[int, Figures] = {}
+        self._changed: set[int] = set()
         self.cpu_run_ns = [0] * self._rows
         self.cpu_wait_ns = [0] * self._rows
 
-    def read(self, slots: Iterable[int]) -> dict[int, Figures]:
-        """The totals of these slots now; what did not change is the same object as before."""
-        slots = list(slots)
-        changed = {slot for row in range(self._rows) for slot in self._read_row(row, slots)}
-        for slot in changed:
+    def copy(self, row: int, slots: Sequence[int]) -> list[bytes]:
+        """One row's figures of these slots as they are now, for `take_in`."""
+        with self._memory.mapped(row * self._slots, self._slots) as cells:
+            starts = (slot * layout.SIZE_SLOT_STATS for slot in slots)
+            return [cells[start : start + layout.SIZE_SLOT_STATS] for start in starts]
+
+    def take_in(self, row: int, slots: Sequence[int], cells: Iterable[bytes]) -> None:
+        """Add what has grown in a row since its last copy."""
+        for slot, cell in zip(slots, cells, strict=True):
+            before = self._cells.get((row, slot), _EMPTY_CELL)
+            if cell != before:
+                self._cells[row, slot] = cell
+                self._add(row, slot, before, cell)
+                self._changed.add(slot)
+
+    def figures(self, slots: Iterable[int]) -> dict[int, Figures]:
+        """The totals of these slots; what did not change is the same object as before."""
+        for slot in self._changed:
             self._figures[slot] = _figures(self._totals[slot])
+        self._changed.clear()
         return {slot: self._figures.get(slot, _NOTHING) for slot in slots}
 
     def clear(self, slots: Iterable[int]) -> None:
@@ -51,22 +66,9 @@ class SlotReader:
                     cells[start : start + layout.SIZE_SLOT_STATS] = _EMPTY_CELL
                     self._cells.pop((row, slot), None)
         for slot in slots:
+            self._changed.discard(slot)
             self._totals.pop(slot, None)
             self._figures.pop(slot, None)
-
-    def _read_row(self, row: int, slots: list[int]) -> list[int]:
-        """Takes in one row; the slots that changed."""
-        changed = []
-        with self._memory.mapped(row * self._slots, self._slots) as cells:
-            for slot in slots:
-                start = slot * layout.SIZE_SLOT_STATS
-                cell = cells[start : start + layout.SIZE_SLOT_STATS]
-                before = self._cells.get((row, slot), _EMPTY_CELL)
-                if cell != before:
-                    self._cells[row, slot] = cell
-                    self._add(row, slot, before, cell)
-                    changed.append(slot)
-        return changed
 
     def _add(self, row: int, slot: int, before: bytes, after: bytes) -> None:
         old, new = layout.STATS.unpack_from(before), layout.STATS.unpack_from(after)

@@ -26,21 +26,30 @@ class PairReader:
         self._in_use = [array("I") for _ in range(self._rows)]
         self._seen = [bytes(dimensions.pairs * layout.PAIR.size)] * self._rows
         self._victims: dict[int, _Victim] = {}
+        self._grown: set[int] = set()
 
-    def read(self) -> dict[int, Waits]:
-        """The totals of those victims that have any that grew since the last reading."""
-        grown: set[int] = set()
-        for row in range(self._rows):
-            buckets = self._buckets_in_use(row)
-            if not buckets:
-                continue
-            with self._memory.mapped(row * self._row_buckets, self._row_buckets) as memory:
-                new, old = memory[:], self._seen[row]
-            for at in buckets if new != old else ():
-                end = at + layout.SIZE_PAIR_BUCKET
-                if new[at:end] != old[at:end]:
-                    grown.update(self._grow(old[at:end], new[at:end]))
-            self._seen[row] = new
+    def copy(self, row: int) -> bytes:
+        """One row's pairs as they are now, for `take_in`; empty when it has none."""
+        if not self._buckets_in_use(row):
+            return b""
+        with self._memory.mapped(row * self._row_buckets, self._row_buckets) as memory:
+            return memory[:]
+
+    def take_in(self, row: int, new: bytes) -> None:
+        """Add what has grown in a row since its last copy."""
+        old = self._seen[row]
+        if not new or new == old:
+            return
+        # After the copy: a pair that is in it has been claimed by now.
+        for at in self._buckets_in_use(row):
+            end = at + layout.SIZE_PAIR_BUCKET
+            if new[at:end] != old[at:end]:
+                self._grown.update(self._grow(old[at:end], new[at:end]))
+        self._seen[row] = new
+
+    def grown(self) -> dict[int, Waits]:
+        """The totals of those victims that have any that grew since this was last asked."""
+        grown, self._grown = self._grown, set()
         return {slot: self._victims[slot].waits() for slot in grown}
 
     def clear(self, slots: Iterable[int]) -> None:
@@ -58,6 +67,7 @@ class PairReader:
                         layout.PAIR.pack_into(memory, at, 0, 0, 0)
                         layout.PAIR.pack_into(seen, at, 0, 0, 0)
             self._seen[row] = bytes(seen)
+        self._grown -= dead
         for slot in dead & self._victims.keys():
             del self._victims[slot]
         for victim in self._victims.values():

@@ -23,13 +23,10 @@ class Running:
         return 0 if self.slot == layout.SLOT_IDLE else max(0, self.clock - self.since)
 
 
-def running(rows: mmap.mmap, cpus: int) -> list[Running]:
-    """By CPU."""
-    heads = (layout.ROW_HEAD.unpack_from(rows, cpu * layout.SIZE_ROW) for cpu in range(cpus))
-    return [
-        Running(since=h[1], clock=h[2], slot=h[4], head=h[5], switches=h[8], swept_wait_ns=h[10])
-        for h in heads
-    ]
+def running(rows: mmap.mmap, cpu: int) -> Running:
+    """On one CPU, now."""
+    h = layout.ROW_HEAD.unpack_from(rows, cpu * layout.SIZE_ROW)
+    return Running(since=h[1], clock=h[2], slot=h[4], head=h[5], switches=h[8], swept_wait_ns=h[10])
 
 
 def set_shed(rows: mmap.mmap, cpus: int, flags: int) -> None:

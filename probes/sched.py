@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
+from typing import NamedTuple
 
 from probes import bpf_syscall, canary, compiler, kernel, layout, loader, rings, rows
 from probes.bpf_syscall import ArrayMap
@@ -55,6 +56,18 @@ _ATTACHED = ("on_switch", "on_migrate", "on_task", "on_cgroup_mkdir", "on_cgroup
 _SHED_FLAGS = (layout.SHED_BLAME, layout.SHED_HISTOGRAM)
 
 ListCgroups = Callable[[], Iterable[tuple[int, str]]]
+
+# How often a row is copied until no switch comes in between. One copy takes some 0.1 ms.
+_COPIES = 3
+
+
+class _Copy(NamedTuple):
+    """One row's figures and pairs, and the slice in progress on that CPU: whose, and how long so far."""
+
+    cells: list[bytes]
+    pairs: bytes
+    running: int
+    run_ns: int
 
 
 class SchedProbe:
@@ -142,28 +155,29 @@ class SchedProbe:
 
     def read(self) -> Snapshot:
         """Sweep, then read everything. Costs about 10 µs per active cgroup."""
-        bpf_syscall.run_iterator(self._sweep_link)
         died = self._directory.update()
-        running_before = rows.running(self._rows, self._dimensions.cpus)
         slots = [*_RESERVED, *self._directory.live]
-        figures = self._slots.read(slots)
-        running_after = rows.running(self._rows, self._dimensions.cpus)
-        in_progress_ns = [0] * self._dimensions.cpus
-        for cpu, (before, after) in enumerate(zip(running_before, running_after, strict=True)):
-            if before == after and before.slot in figures:  # else a switch came between, and counted it
-                in_progress_ns[cpu] = before.in_progress_ns
-                figures[before.slot] = _plus_run(figures[before.slot], before.in_progress_ns)
+        bpf_syscall.run_iterator(self._sweep_link)
+        copies = [self._copy(row, slots) for row in range(self._dimensions.cpus + 1)]
+        for row, copy in enumerate(copies):
+            self._slots.take_in(row, slots, copy.cells)
+            self._pairs.take_in(row, copy.pairs)
+        figures = self._slots.figures(slots)
+        for copy in copies:
+            if copy.running in figures:  # its birth may not be known yet
+                figures[copy.running] = _plus_run(figures[copy.running], copy.run_ns)
         self._take_in_waits()
+        heads = [rows.running(self._rows, cpu) for cpu in range(self._dimensions.cpus)]
         snapshot = Snapshot(
             monotonic_ns=time.monotonic_ns(),
             cgroups={self._key(slot): cgroup for slot, cgroup in figures.items() if slot != layout.SLOT_IDLE},
             waits=dict(self._waits),
-            cpus=self._cpu_figures(in_progress_ns),
+            cpus=self._cpu_figures(heads, copies),
             paths=_RESERVED_PATHS | dict(self._directory.live.values()),
             homeless=self._directory.homeless,
             shed=self._shed,
             counters={self._key(slot): counted for slot, counted in self._counters.read(slots).items()},
-            rings=rings.newest(self._slices, running_after, self._key_or_other),
+            rings=rings.newest(self._slices, heads, self._key_or_other),
             uncounted={event.name: refusal for event, refusal in self._events.refused.items()},
         )
         self._free(self._doomed)
@@ -215,10 +229,25 @@ class SchedProbe:
     def _key(self, slot: int) -> int:
         return _RESERVED[slot] if slot in _RESERVED else self._directory.live[slot][0]
 
+    def _copy(self, row: int, slots: list[int]) -> _Copy:
+        """One row as it is now.
+
+        A wait and its parts are written to one row, so both are copied together: apart, 4 ms went by between them on a
+        busy host, and a window's parts did not add up by as much. What ends between the two copies still does that,
+        for what it waited since the sweep; so a copy that a switch has come into is made again.
+        """
+        for _ in range(_COPIES):
+            before = rows.running(self._rows, row)
+            cells, pairs = self._slots.copy(row, slots), self._pairs.copy(row)
+            after = rows.running(self._rows, row)
+            if before == after:
+                return _Copy(cells, pairs, before.slot, before.in_progress_ns)
+        return _Copy(cells, pairs, before.slot, 0)  # a switch has counted it
+
     def _take_in_waits(self) -> None:
         """Those of the victims that have grown. A slot whose birth is not known yet has its turn with its next wait."""
         keys = _RESERVED | {slot: key for slot, (key, _) in self._directory.live.items()}
-        for victim, found in self._pairs.read().items():
+        for victim, found in self._pairs.grown().items():
             if victim in keys:
                 columns = zip(*found, strict=True)
                 known = [(keys[slot], ns, preempted) for slot, ns, preempted in columns if slot in keys]
@@ -242,14 +271,14 @@ class SchedProbe:
         self._pairs.clear(slots)
         self._directory.free(slots)
 
-    def _cpu_figures(self, in_progress_ns: list[int]) -> tuple[CpuFigures, ...]:
+    def _cpu_figures(self, heads: list[rows.Running], copies: list[_Copy]) -> tuple[CpuFigures, ...]:
         return tuple(
             CpuFigures(
-                run_ns=self._slots.cpu_run_ns[cpu] + in_progress_ns[cpu],
-                wait_ns=self._slots.cpu_wait_ns[cpu] + row.swept_wait_ns,
-                switches=row.switches,
+                run_ns=self._slots.cpu_run_ns[cpu] + copies[cpu].run_ns,
+                wait_ns=self._slots.cpu_wait_ns[cpu] + head.swept_wait_ns,
+                switches=head.switches,
             )
-            for cpu, row in enumerate(rows.running(self._rows, self._dimensions.cpus))
+            for cpu, head in enumerate(heads)
         )
 
 

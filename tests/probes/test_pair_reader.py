@@ -12,9 +12,11 @@ Pairings = dict[tuple[int, int], tuple[int, int]]
 
 def read(reader: PairReader) -> Pairings:
     """(wait_ns, preemptions) by (victim, aggressor), of the victims that have grown."""
+    for row in range(SMALL.cpus + 1):
+        reader.take_in(row, reader.copy(row))
     return {
         (victim, aggressor): (wait_ns, preemptions)
-        for victim, waits in reader.read().items()
+        for victim, waits in reader.grown().items()
         for aggressor, wait_ns, preemptions in zip(*waits, strict=True)
     }
 
@@ -45,7 +47,7 @@ def test_pairs_of_the_dead_are_forgotten_on_both_sides() -> None:
     pairs.write(0, 1, (5, 6), 1, 10)
     pairs.write(1, 2, (6, 5), 1, 10)
     pairs.write(2, 3, (7, 8), 1, 10)
-    reader.read()
+    read(reader)
     reader.clear([5])
     assert read(reader) == {}
     pairs.write(0, 1, (9, 7), 2, 40)  # its place is taken by another pair
@@ -64,3 +66,15 @@ def test_places_that_were_never_claimed_are_not_read() -> None:
     pairs.write(0, 1, (5, 6), 1, 10)
     pairs.claimed[0] = 0
     assert read(reader) == {}
+
+
+def test_a_pair_that_is_claimed_while_its_row_is_copied_is_not_lost() -> None:
+    pairs = Pairs()
+    reader = PairReader(pairs.claimed, pairs.array, SMALL)
+    pairs.write(0, 1, (5, 6), 1, 10)
+    read(reader)
+    pairs.write(0, 20, (7, 8), 1, 10)
+    copied = reader.copy(0)
+    pairs.write(0, 40, (9, 8), 1, 10)  # too late for this reading
+    reader.take_in(0, copied)
+    assert read(reader) == {(7, 8): (10, 1), (9, 8): (10, 1)}
