@@ -13,11 +13,11 @@ from probes.errors import HostError
 from probes.layout import KEY_V1
 from probes.perf_event import Event
 from probes.sched import Identity, SchedProbe
-from probes.snapshot import CpuFigures, Figures, Snapshot, Waits
+from probes.snapshot import KEY_GONE, CpuFigures, Figures, Snapshot, Waits
 
 KERNEL, OTHER, REST = "kernel", "other", "rest"
 """Names of what is no cgroup: kernel threads, cgroups beyond the probe's slots, and in a victim's waits those
-aggressors that are not among its MOST_AGGRESSORS. A cgroup's name begins with `/`."""
+aggressors that are not among its MOST_AGGRESSORS or have been removed since. A cgroup's name begins with `/`."""
 
 # On a host where everyone waits for everyone, 200 busy cgroups make 40,000 pairs: too many to keep each second.
 MOST_AGGRESSORS = 20
@@ -83,7 +83,7 @@ class SchedWindow:
     signals: SignalWindow | None = None
 
 
-_NO_WAITS = Waits((), (), ())
+_NO_WAITS, _NOTHING = Waits((), (), ()), WaitFor(0, 0)
 _SUMMED = tuple(f.name for f in fields(CgroupWindow) if f.name not in {"path", "histogram", "waited_for"})
 
 
@@ -194,28 +194,36 @@ def _waits(before: Snapshot, after: Snapshot) -> dict[int, dict[str, WaitFor]]:
 
 
 def _grown_waits(before: Waits, after: Waits, paths: Mapping[int, str]) -> dict[str, WaitFor]:
-    """One victim's, by the aggressor's name."""
-    old = {aggressor: (ns, count) for aggressor, ns, count in zip(*before, strict=True)}
+    """One victim's, by the aggressor's name; what was waited for cgroups that are gone by now is in the REST."""
+    old = {aggressor: WaitFor(ns, count) for aggressor, ns, count in zip(*before, strict=True)}
     by_name: dict[str, WaitFor] = {}
     for aggressor, ns, count in zip(*after, strict=True):
-        old_ns, old_count = old.get(aggressor, (0, 0))
-        if (ns, count) != (old_ns, old_count):
-            name, wait = paths.get(aggressor, OTHER), WaitFor(max(0, ns - old_ns), max(0, count - old_count))
-            by_name[name] = _plus(by_name[name], wait) if name in by_name else wait
-    return by_name
+        grown = _minus(WaitFor(ns, count), old.pop(aggressor, _NOTHING))
+        if aggressor == KEY_GONE:
+            by_name[REST] = grown
+        elif grown != _NOTHING:
+            name = paths.get(aggressor, OTHER)
+            by_name[name] = _plus(by_name[name], grown) if name in by_name else grown
+    # Those left over went meanwhile: KEY_GONE has grown by all that was ever waited for them.
+    rest = _minus(by_name.pop(REST, _NOTHING), reduce(_plus, old.values(), _NOTHING))
+    return by_name if rest == _NOTHING else {**by_name, REST: rest}
 
 
 def _heaviest(waits: dict[str, WaitFor]) -> dict[str, WaitFor]:
     """The MOST_AGGRESSORS that were waited for longest, the others together as REST."""
     if len(waits) <= MOST_AGGRESSORS:
         return waits
-    ranked = sorted(waits.items(), key=lambda item: -item[1].wait_ns)
+    ranked = sorted(waits.items(), key=lambda item: (item[0] == REST, -item[1].wait_ns))
     rest = reduce(_plus, (wait for _, wait in ranked[MOST_AGGRESSORS:]))
     return {**dict(ranked[:MOST_AGGRESSORS]), REST: rest}
 
 
 def _plus(a: WaitFor, b: WaitFor) -> WaitFor:
     return WaitFor(a.wait_ns + b.wait_ns, a.preemptions + b.preemptions)
+
+
+def _minus(a: WaitFor, b: WaitFor) -> WaitFor:
+    return WaitFor(max(0, a.wait_ns - b.wait_ns), max(0, a.preemptions - b.preemptions))
 
 
 def _grown(
@@ -241,13 +249,16 @@ def _grown(
         preempted_foreign=growth("preempted_foreign"),
         preempted_throttled=growth("preempted_throttled"),
         histogram=histogram.subtract(after.histogram, before.histogram if before else zeros),
-        waited_for=_with_rest(waited_for, growth("rest_ns")),
+        waited_for=_with_rest(waited_for, growth("rest_ns"), growth("preempted_foreign")),
     )
 
 
-def _with_rest(waits: Mapping[str, WaitFor], rest_ns: int) -> Mapping[str, WaitFor]:
-    """What the kernel's side found no room to tell apart belongs to the rest as well."""
-    return {**waits, REST: _plus(waits.get(REST, WaitFor(0, 0)), WaitFor(rest_ns, 0))} if rest_ns else waits
+def _with_rest(waits: Mapping[str, WaitFor], rest_ns: int, preemptions: int) -> Mapping[str, WaitFor]:
+    """What the kernel's side found no room to tell apart, and the preemptions by those, belong to the rest as well."""
+    if not rest_ns:
+        return waits
+    untold = WaitFor(rest_ns, max(0, preemptions - sum(wait.preemptions for wait in waits.values())))
+    return {**waits, REST: _plus(waits.get(REST, _NOTHING), untold)}
 
 
 def _cpu(before: CpuFigures, after: CpuFigures, duration_ns: int) -> CpuWindow:

@@ -21,7 +21,7 @@ from probes.figures_reader import SlotReader
 from probes.pair_reader import PairReader
 from probes.perf_event import Event
 from probes.slot_directory import SlotDirectory
-from probes.snapshot import KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, Figures, Snapshot, Waits
+from probes.snapshot import KEY_GONE, KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, Figures, Snapshot, Waits
 
 _RESERVED = {layout.SLOT_IDLE: KEY_IDLE, layout.SLOT_KERNEL: KEY_KERNEL, layout.SLOT_OTHER: KEY_OTHER}
 _RESERVED_PATHS = {KEY_IDLE: "idle", KEY_KERNEL: "kernel", KEY_OTHER: "other"}
@@ -251,7 +251,11 @@ class SchedProbe:
             if victim in keys:
                 columns = zip(*found, strict=True)
                 known = [(keys[slot], ns, preempted) for slot, ns, preempted in columns if slot in keys]
-                self._waits[keys[victim]] = _waits(known)
+                self._waits[keys[victim]] = _waits(known + self._gone(keys[victim]))
+
+    def _gone(self, victim: int) -> list[tuple[int, int, int]]:
+        known = zip(*self._waits[victim], strict=True) if victim in self._waits else ()
+        return [column for column in known if column[0] == KEY_GONE]
 
     def _key_or_other(self, slot: int) -> int:
         return self._key(slot) if slot in _RESERVED or slot in self._directory.live else KEY_OTHER
@@ -261,7 +265,7 @@ class SchedProbe:
             return
         dead = {self._key(slot) for slot in slots}
         self._waits = {
-            victim: found if dead.isdisjoint(found.aggressors) else _without(found, dead)
+            victim: found if dead.isdisjoint(found.aggressors) else _bury(found, dead)
             for victim, found in self._waits.items()
             if victim not in dead
         }
@@ -295,5 +299,10 @@ def _waits(known: list[tuple[int, int, int]]) -> Waits:
     )
 
 
-def _without(found: Waits, dead: set[int]) -> Waits:
-    return _waits([column for column in zip(*found, strict=True) if column[0] not in dead])
+def _bury(found: Waits, dead: set[int]) -> Waits:
+    """What was waited for the dead goes to KEY_GONE."""
+    dead = dead | {KEY_GONE}
+    columns = list(zip(*found, strict=True))
+    gone = [column for column in columns if column[0] in dead]
+    buried = (KEY_GONE, sum(wait_ns for _, wait_ns, _ in gone), sum(count for _, _, count in gone))
+    return _waits([*(column for column in columns if column[0] not in dead), buried])

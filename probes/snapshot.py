@@ -8,7 +8,7 @@ from probes.perf_event import Reading, Refusal
 from probes.rings import Ring
 
 # Keys that stand for no cgroup; a cgroup's key is its kernfs id, with layout.KEY_V1 added for v1.
-KEY_IDLE, KEY_KERNEL, KEY_OTHER = -3, -1, -2
+KEY_IDLE, KEY_KERNEL, KEY_OTHER, KEY_GONE = -3, -1, -2, -4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Figures:
 class Waits(NamedTuple):
     """How long a victim waited while each of its aggressors ran, and how often each preempted it.
 
+    What was waited for cgroups that are gone from the snapshot stands under KEY_GONE, so that the sum never falls.
     Columns of one length, because 200 cgroups that all wait for one another make 40,000 pairs: as objects they take
     25 MB, as columns 1 MB a snapshot.
     """

@@ -1,5 +1,7 @@
 """Windows of snapshots: no negatives, sums preserved, a subtree's inner waits its own."""
 
+from dataclasses import replace
+
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -7,11 +9,12 @@ from collectors import sched
 from collectors.histogram import EDGES_NS
 from collectors.sched import CgroupWindow, WaitFor
 from probes.layout import COUNT_FIELDS, KEY_V1, TIME_FIELDS
-from probes.snapshot import KEY_OTHER, CpuFigures, Figures, Snapshot, Waits
+from probes.snapshot import KEY_GONE, KEY_OTHER, CpuFigures, Figures, Snapshot, Waits
 
 NR = len(EDGES_NS)
 PATHS = {1: "/a", 2: "/a/x", 3: "/ab", KEY_V1 | 1: "/a", KEY_V1 | 4: "/", KEY_OTHER: "other"}
 KEYS = sorted(PATHS)
+AGGRESSORS = {key: f"/aggressor-{key}" for key in range(10, 61)}
 AMOUNT = st.integers(0, 1 << 50)
 
 
@@ -75,6 +78,35 @@ def test_a_window_from_the_beginning_holds_all_there_is(after: Snapshot) -> None
 @given(snapshots())
 def test_nothing_happened_between_a_snapshot_and_itself(snapshot: Snapshot) -> None:
     assert sched.window(snapshot, snapshot).cgroups == {}
+
+
+NOTHING_YET = Figures(**dict.fromkeys((*TIME_FIELDS, *COUNT_FIELDS), 0), histogram=(0,) * NR)
+
+
+@given(st.dictionaries(st.integers(10, 60), st.tuples(AMOUNT, AMOUNT, st.booleans())), AMOUNT, AMOUNT)
+def test_what_was_waited_for_the_removed_is_in_the_rest(
+    aggressors: dict[int, tuple[int, int, bool]], gone_ns: int, grown_ns: int
+) -> None:
+    """By aggressor: wait before, growth of it, and whether it is gone afterwards."""
+    old = {(1, key): (ns, 0) for key, (ns, _, _) in aggressors.items()} | {(1, KEY_GONE): (gone_ns, 0)}
+    kept = {(1, key): (ns + grown, 0) for key, (ns, grown, gone) in aggressors.items() if not gone}
+    buried_ns = sum(ns + grown for ns, grown, gone in aggressors.values() if gone)
+    kept[1, KEY_GONE] = (
+        gone_ns + grown_ns + buried_ns,
+        0,
+    )  # grown_ns: of those that came and went in between
+    before = replace(empty(), waits=waits_of(old), cgroups={1: NOTHING_YET})
+    after = replace(
+        empty(1),
+        waits=waits_of(kept),
+        cgroups={1: replace(NOTHING_YET, switches_in=1)},
+        paths=PATHS | AGGRESSORS,
+    )
+    waited_for = sched.window(before, after).cgroups["/a"].waited_for
+    assert sum(wait.wait_ns for wait in waited_for.values()) == grown_ns + sum(
+        grown for _, grown, _ in aggressors.values()
+    )
+    assert len(waited_for) <= sched.MOST_AGGRESSORS + 1
 
 
 def cgroup_window(path: str, run_ns: int, self_ns: int, waits: dict[str, WaitFor]) -> CgroupWindow:

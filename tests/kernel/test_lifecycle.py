@@ -15,7 +15,7 @@ from probes import kernel
 from probes.layout import Dimensions
 from probes.sched import SchedProbe
 from probes.snapshot import KEY_OTHER
-from tests.kernel.answers import SLACK_NS, assert_agrees, measure
+from tests.kernel.answers import SLACK_NS, assert_adds_up, assert_agrees, measure
 from tests.kernel.situations import Group, Situation, a_cpu, fork_storm, spin
 
 pytestmark = pytest.mark.kernel
@@ -80,6 +80,26 @@ def test_a_removed_cgroup_is_read_once_more_and_then_gone(probe: SchedProbe, sit
     waits = probe.read().waits
     assert key not in waits
     assert all(key not in found.aggressors for found in waits.values())
+
+
+def test_what_was_waited_for_a_removed_cgroup_still_adds_up(probe: SchedProbe) -> None:
+    with Situation() as staying:
+        victim = staying.group("victim")
+        spinner = staying.process(spin, victim, {a_cpu()})
+        before = probe.read()
+        spinner.go()
+        with Situation() as leaving:
+            leaving.process(spin, leaving.group("leaver"), {a_cpu()}).go()
+            time.sleep(0.5)
+        with_it = probe.read()
+        staying.stop()
+        for _ in range(3):  # it leaves the snapshots
+            after = probe.read()
+        whole, later = sched.window(before, after), sched.window(with_it, after)
+        found = whole.cgroups[victim.path]
+        assert_adds_up(found)
+        assert found.waited_for[sched.REST].wait_ns > 0.1 * 1e9
+        assert_adds_up(later.cgroups[victim.path])
 
 
 def test_a_task_that_goes_to_another_cgroup_takes_its_figures_there(
