@@ -6,6 +6,7 @@ from math import isinf
 
 from agent.attribution import leaf
 from agent.recorder import totals
+from agent.run_details import distinct, run_details
 from agent.runfile import Notes, Run
 from agent.signal_totals import (
     corun_partners,
@@ -38,6 +39,7 @@ def summarise(run: Run) -> RunSummary:
     read = [window.signals for window in run.windows if window.signals is not None]
     signals, limits, named = signal_summaries(read), limits_cpus(read), workloads(read)
     partners = corun_partners(read)
+    whole = totals(run.windows)
     cgroups = [
         replace(
             _cgroup(cgroup, seconds, named.get(path)),
@@ -45,7 +47,7 @@ def summarise(run: Run) -> RunSummary:
             signals=signals.get(path),
             corun_with=partners.get(path, ()),
         )
-        for path, cgroup in totals(run.windows).items()
+        for path, cgroup in whole.items()
     ]
     cgroups.sort(key=lambda cgroup: -(cgroup.wait_ns or 0))
     cost = self_cost_of(run)
@@ -73,6 +75,7 @@ def summarise(run: Run) -> RunSummary:
         unavailable=unavailable,
         host_signals=host,
         missing=missing_figures(read),
+        details=run_details(run.windows, whole, distinct({each.path: each.name for each in cgroups})),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.documents import decode, encode, null_keys
+from agent.run_details import RunDetails
 from agent.signal_summary import CorunWith, HostSummary, MissingFigures, SignalSummary, WorkloadSummary
 from agent.verdict.context import Host
 from agent.verdict.records import SelfCost
@@ -64,6 +65,7 @@ class RunSummary:
     unavailable: Mapping[str, str] = field(default_factory=dict)
     host_signals: HostSummary | None = None
     missing: Mapping[str, MissingFigures] = field(default_factory=dict)
+    details: RunDetails | None = None  # left out: nothing is known of single windows
 
     def __post_init__(self) -> None:
         silent = sorted(_nulls(self) - self.unavailable.keys())

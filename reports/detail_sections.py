@@ -85,7 +85,7 @@ def histogram_table(histograms: WaitHistograms) -> Table:
         "Waits for a CPU, by length",
         (Column("Length"), *figure_columns("Without", "With")),
         tuple(
-            (_bucket(low, high), count(without), count(with_))
+            (bucket(low, high), count(without), count(with_))
             for (low, high), without, with_ in zip(
                 pairwise(edges), histograms.without, histograms.with_, strict=True
             )
@@ -95,5 +95,6 @@ def histogram_table(histograms: WaitHistograms) -> Table:
     )
 
 
-def _bucket(low_ns: float | None, high_ns: float | None) -> str:
+def bucket(low_ns: float | None, high_ns: float | None) -> str:
+    """A range of waits by its borders; the last is open."""
     return f"over {time_ns(low_ns)}" if high_ns is None else f"{time_ns(low_ns)} to {time_ns(high_ns)}"

@@ -11,20 +11,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from agent.summary import RunSummary
 from agent.verdict import Verdict
-from reports.charts import (
-    blame_chart,
-    cause_chart,
-    confirmation_chart,
-    histogram_chart,
-    matrix_chart,
-    pair_chart,
-    sweep_chart,
-    time_chart,
-    trial_chart,
-)
+from reports.charts import of_run, of_verdict
 from reports.escape import for_html, for_link
 from reports.rounding import as_shown
+from reports.run_sections import full_run_report
 from reports.sections import Kind, Report
 from reports.verdict_sections import capacity_report
 
@@ -34,7 +26,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def render_verdict(verdict: Verdict) -> str:
     """The report of an experiment or a comparison, with its charts."""
-    return render(capacity_report(verdict), charts(as_shown(verdict)))
+    return render(capacity_report(verdict), of_verdict.charts(as_shown(verdict)))
+
+
+def render_run(summary: RunSummary) -> str:
+    """The report of a recording, with its charts."""
+    return render(full_run_report(summary), of_run.charts(summary.details))
 
 
 def render(report: Report, drawn: Mapping[str, str] | None = None) -> str:
@@ -56,29 +53,6 @@ def render(report: Report, drawn: Mapping[str, str] | None = None) -> str:
     style = Markup((TEMPLATES / "report.css").read_text())  # noqa: S704  a file of this package
     template = environment.get_template("report.html")
     return template.render(report=report, charts=figures, style=style, Kind=Kind, link=for_link)
-
-
-def charts(verdict: Verdict) -> dict[str, str]:
-    """The charts there are figures for, by the title of the section they belong above."""
-    drawn = {}
-    if verdict.causes:
-        drawn["Where the additional time went"] = cause_chart(verdict.causes)
-    if verdict.confirmed:
-        drawn["Each suspect stopped alone"] = confirmation_chart(verdict.confirmed)
-    if verdict.sweep:
-        drawn["Slowdown by intensity of the neighbours"] = sweep_chart(verdict.sweep)
-    if verdict.pairs and verdict.effect is not None:
-        drawn["Pairs of trials"] = pair_chart(verdict.pairs, verdict.effect)
-    if verdict.blame:
-        drawn["Whom the victim waited for"] = blame_chart(verdict.blame)
-    if verdict.matrix is not None and verdict.matrix.waited_for:
-        drawn["Who waited for whom"] = matrix_chart(verdict.matrix)
-    if verdict.histograms is not None:
-        drawn["Waits for a CPU, by length"] = histogram_chart(verdict.histograms)
-    if verdict.trials and verdict.effect is not None:
-        values = trial_chart(verdict.trials, verdict.effect.metric, verdict.effect.unit)
-        drawn["Trials"] = f"{values}\n{time_chart(verdict.trials)}"
-    return drawn
 
 
 def _harmless(value: object) -> object:

@@ -1,14 +1,18 @@
 """A recording as sections: who waited, who ran, and who waited for whom."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from agent.summary import CgroupSummary, RunSummary
 from reports.figures import count, counted, quantity, seconds, time_ns
 from reports.origin_sections import COST_WORDS, host_facts, own_cost, unavailable_listing
+from reports.run_detail_sections import detail_sections
 from reports.run_signal_sections import WORDS as SIGNAL_WORDS
 from reports.run_signal_sections import missing_sentences, signal_sections
-from reports.sections import NAME, Column, Facts, Kind, Listing, Report, Section, Table, figure_columns
+from reports.sections import NAME, Column, Facts, Kind, Listing, Prose, Report, Section, Table, figure_columns
 
+# A crowded host has hundreds, and each of them waits for dozens of others.
+MOST_CGROUPS, MOST_WAITED_FOR = 20, 5
 WORDS = {
     "run_ns": "run time",
     "wait_ns": "wait time",
@@ -26,9 +30,29 @@ WORDS = {
 
 
 def run_report(summary: RunSummary) -> Report:
-    """The recording's summary, the longest waits first."""
+    """The recording's summary, the longest waits first, for a terminal."""
+    return _report(replace(summary, details=None))
+
+
+def full_run_report(summary: RunSummary) -> Report:
+    """The summary with what lies behind it, for a review."""
+    return _report(summary)
+
+
+def _report(summary: RunSummary) -> Report:
     headline = "Recording (partial)" if summary.partial else "Recording"
-    return Report(headline, _sentence(summary), tuple(_sections(summary)))
+    first = replace(summary, cgroups=summary.cgroups[:MOST_CGROUPS])
+    return Report(headline, _sentence(summary), (*_left_out(summary), *_sections(first)))
+
+
+def _left_out(summary: RunSummary) -> Iterator[Section]:
+    left = len(summary.cgroups) - MOST_CGROUPS
+    if left > 0:
+        text = (
+            f"The {MOST_CGROUPS} that waited longest are shown; the JSON form of this report has the other "
+            f"{count(left)} as well."
+        )
+        yield Prose("Which cgroups", text)
 
 
 def _sentence(summary: RunSummary) -> str:
@@ -44,6 +68,7 @@ def _sentence(summary: RunSummary) -> str:
 
 def _sections(summary: RunSummary) -> Iterator[Section]:
     yield wait_table(summary.cgroups)
+    yield from detail_sections(summary.details)
     yield switch_table(summary.cgroups)
     if any(cgroup.wait_by for cgroup in summary.cgroups):
         yield wait_by_table(summary.cgroups)
@@ -106,8 +131,11 @@ def wait_by_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
         tuple(
             (cgroup.name, entry.name, time_ns(entry.wait_ns))
             for cgroup in cgroups
-            for entry in cgroup.wait_by
+            for entry in cgroup.wait_by[:MOST_WAITED_FOR]
         ),
+        note=f"Of each, the {MOST_WAITED_FOR} that it waited for longest."
+        if any(len(cgroup.wait_by) > MOST_WAITED_FOR for cgroup in cgroups)
+        else "",
     )
 
 

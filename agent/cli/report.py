@@ -118,21 +118,15 @@ def _document(path: Path) -> Verdict | Selftest:
 
 def render(result: Renderable, form: Format, *, to_terminal: bool) -> str:
     """The result in the form that was asked for."""
-    from reports import markdown, text, verdict_sections
+    from reports import markdown, text
 
     if form is Format.JSON:
         return _json(result)
     if form is Format.HTML:
         return _html(result)
-    if not isinstance(result, Verdict):
-        sections = _sections(result)
-    elif form is Format.MARKDOWN:
-        sections = verdict_sections.full_report(result)
-    else:
-        sections = verdict_sections.verdict_report(result)
     if form is Format.MARKDOWN:
-        return markdown.render(sections)
-    return text.render(sections, width=output.width(), colour=to_terminal and output.colour())
+        return markdown.render(_full(result))
+    return text.render(_short(result), width=output.width(), colour=to_terminal and output.colour())
 
 
 def _json(result: Renderable) -> str:
@@ -146,14 +140,28 @@ def _json(result: Renderable) -> str:
 
 
 def _html(result: Renderable) -> str:
-    from reports import html
+    from reports import html, selftest_sections
 
-    return html.render_verdict(result) if isinstance(result, Verdict) else html.render(_sections(result))
+    if isinstance(result, Verdict):
+        return html.render_verdict(result)
+    if isinstance(result, RunSummary):
+        return html.render_run(result)
+    return html.render(selftest_sections.selftest_report(result))
 
 
-def _sections(result: RunSummary | Selftest) -> Report:
-    from reports import run_sections, selftest_sections
+def _full(result: Renderable) -> Report:
+    from reports import run_sections, verdict_sections
 
-    if isinstance(result, Selftest):
-        return selftest_sections.selftest_report(result)
-    return run_sections.run_report(result)
+    if isinstance(result, Verdict):
+        return verdict_sections.full_report(result)
+    return run_sections.full_run_report(result) if isinstance(result, RunSummary) else _short(result)
+
+
+def _short(result: Renderable) -> Report:
+    from reports import run_sections, selftest_sections, verdict_sections
+
+    if isinstance(result, Verdict):
+        return verdict_sections.verdict_report(result)
+    if isinstance(result, RunSummary):
+        return run_sections.run_report(result)
+    return selftest_sections.selftest_report(result)

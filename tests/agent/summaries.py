@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from agent.run_details import Moment, RunDetails, RunMatrix, Waiting, Waits
 from agent.signal_summary import (
     CacheSummary,
     CorunWith,
@@ -54,6 +55,20 @@ SIGNALS = SignalSummary(
     itlb_misses=None,
     branch_misses=5.5,
     running_ratio=0.95,
+)
+DETAILS = RunDetails(
+    edges_ns=(256.0, 512.0, 1024.0, 4_194_304.0, None),
+    by_length=(Waits("web.service", (0, 20, 41, 380, 2)), Waits("batch.service", (0, 12, 0, 37, 0))),
+    moments=(Moment(0.0, 1.0), Moment(1.0, 2.0), Moment(5.0, 6.5)),
+    over_time=(
+        Waiting("web.service", (0.125, 0.25, 0.375)),
+        Waiting("batch.service", (0.0, 0.0625, 0.03125)),
+    ),
+    matrix=RunMatrix(
+        ("web.service", "batch.service"),
+        ("web.service", "batch.service", "kernel", "everyone else"),
+        ((1_250_000, 1_900_000_000, 150_000_000, 48_750_000), (640_000_000, 0, 0, 0)),
+    ),
 )
 SUMMARY = RunSummary(
     duration_s=10.0,
@@ -129,4 +144,5 @@ SUMMARY = RunSummary(
         "counters.iTLB-load-misses": MissingFigures("this CPU's PMU does not count it", 20),
         "cpu.frequency_khz": MissingFigures("the kernel has no cpufreq driver", 20, "load one"),
     },
+    details=DETAILS,
 )

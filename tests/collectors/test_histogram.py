@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -20,6 +22,15 @@ def of_waits(waits_ns: list[int]) -> list[int]:
 @given(COUNTS, COUNTS)
 def test_adding_and_subtracting_undo_each_other(a: list[int], b: list[int]) -> None:
     assert histogram.subtract(histogram.add([a, b]), b) == tuple(a)
+
+
+@given(FINISHED)
+def test_octaves_hold_the_same_waits_in_buckets_that_double(waits_ns: list[int]) -> None:
+    counts = histogram.octaves(of_waits(waits_ns))
+    borders_ns = [0, *(256 << octave for octave in range(25)), 1 << 62]
+    assert counts == tuple(
+        sum(low_ns <= wait_ns < high_ns for wait_ns in waits_ns) for low_ns, high_ns in pairwise(borders_ns)
+    )
 
 
 def test_the_sum_of_none_is_empty() -> None:

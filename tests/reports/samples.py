@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from agent.blame import BlameSummary, Charge, WaitPart
 from agent.live.rows import DID_NOT_RUN, DID_NOT_WAIT, NOT_PREEMPTED, LiveRow, LiveTable, Sort
+from agent.run_details import RunMatrix, Waiting, Waits
 from agent.signal_summary import CorunWith, WorkloadSummary
 from agent.summary import WaitBy
 from agent.verdict import (
@@ -30,7 +31,7 @@ from agent.verdict import (
     WaitHistograms,
     WaitMatrix,
 )
-from tests.agent.summaries import HOST, SUMMARY
+from tests.agent.summaries import DETAILS, HOST, SUMMARY
 
 # Seconds without and with the neighbours, block by block.
 MEASURED_S = (
@@ -285,6 +286,12 @@ HOSTILE_RUN = replace(
     warnings=(EVIL,),
     partial=True,
     lost_windows=3,
+    details=replace(
+        DETAILS,
+        by_length=(Waits(EVIL, DETAILS.by_length[0].waits),),
+        over_time=(Waiting(EVIL, DETAILS.over_time[0].mean_waiting),),
+        matrix=RunMatrix((EVIL,), (EVIL,), ((7,),)),
+    ),
 )
 RUNS = {"run": SUMMARY, "run-hostile": HOSTILE_RUN}
 

@@ -11,7 +11,7 @@ import pytest
 
 from reports import json_document, markdown, text
 from reports.blame_sections import blame_report
-from reports.run_sections import run_report
+from reports.run_sections import full_run_report, run_report
 from reports.sections import Report
 from reports.signal_sections import doctor_report
 from reports.top_sections import top_report
@@ -34,7 +34,9 @@ def outputs() -> Iterator[tuple[str, str]]:
             name, verdict_report(verdict), full_report(verdict), json_document.render_verdict(verdict)
         )
     for name, summary in RUNS.items():
-        yield from laid_out(name, run_report(summary), run_report(summary), json_document.render_run(summary))
+        yield from laid_out(
+            name, run_report(summary), full_run_report(summary), json_document.render_run(summary)
+        )
     for name, signals in DOCTORS.items():
         report = doctor_report(signals)
         yield from laid_out(name, report, report, json_document.render_signals(signals))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from agent.run_details import Moment, RunMatrix, Waiting, Waits
 from agent.verdict import (
     Aggressor,
     Blame,
@@ -25,12 +26,14 @@ from agent.verdict import (
     WaitMatrix,
 )
 from reports import html, text
-from reports.charts import LONGEST_NAME
+from reports.charts import of_run, of_verdict
+from reports.charts.canvas import LONGEST_NAME
 from reports.escape import for_terminal, shortened
-from reports.run_sections import run_report
-from reports.sections import Table
+from reports.run_sections import full_run_report
+from reports.sections import Report, Table
 from reports.svg import PALETTE
 from reports.verdict_sections import capacity_report, verdict_report
+from tests.agent.summaries import DETAILS, SUMMARY
 from tests.reports.samples import EVIL, HOSTILE, INTERFERENCE, PARTIAL, RUNS, VERDICTS
 from tests.reports.test_same_figures import numbers_in
 
@@ -116,18 +119,20 @@ def test_the_verdict_comes_first(name: str) -> None:
     assert " ".join(body).startswith(f"{report.headline} {' '.join(for_terminal(report.sentence).split())}")
 
 
-@every_verdict
-def test_every_image_has_a_name_and_a_table(name: str) -> None:
-    tables = {
-        section.title for section in capacity_report(VERDICTS[name]).sections if isinstance(section, Table)
-    }
-    assert html.charts(VERDICTS[name]).keys() <= tables
-    for drawing in SVG.findall(source(name)):
+def assert_images_have_names_and_tables(made: str, charts: dict[str, str], report: Report) -> None:
+    assert charts.keys() <= {section.title for section in report.sections if isinstance(section, Table)}
+    for drawing in SVG.findall(made):
         root = ET.fromstring(drawing)  # noqa: S314  made by this test's own call
         assert root.get("role") == "img"
         assert [child.tag.split("}")[1] for child in root][:2] == ["title", "desc"]
         assert root[1].text is not None
         assert root[1].text.endswith("The table below has the figures.")
+
+
+@every_verdict
+def test_every_image_has_a_name_and_a_table(name: str) -> None:
+    verdict = VERDICTS[name]
+    assert_images_have_names_and_tables(source(name), of_verdict.charts(verdict), capacity_report(verdict))
 
 
 def test_there_is_a_chart_of_everything() -> None:
@@ -222,8 +227,33 @@ def test_the_same_verdict_gives_the_same_file() -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_recording_is_a_page_too(name: str) -> None:
-    rendered = Page(html.render(run_report(RUNS[name])))
-    assert numbers_in(text.render(run_report(RUNS[name]), width=500)) - numbers_in(rendered.text) == set()
+    summary = RUNS[name]
+    made, report = html.render_run(summary), full_run_report(summary)
+    assert numbers_in(text.render(report, width=500)) - numbers_in(Page(made).text) == set()
+    assert_images_have_names_and_tables(made, of_run.charts(summary.details), report)
+    assert len(SVG.findall(made)) == 3
+    assert "<script" not in made.lower()
+
+
+def test_a_recording_in_which_nobody_waited_has_no_charts() -> None:
+    details = replace(DETAILS, by_length=(), over_time=(), matrix=RunMatrix((), (), ()))
+    assert SVG.findall(html.render_run(replace(SUMMARY, details=details))) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"moments": (Moment(0.0, 0.0),), "over_time": (Waiting("x", (0.0,)),)},
+        {"by_length": (Waits("long " * 40, (0, 0, 0, 0, 1)),) * 6},
+        {"by_length": (Waits("邻居 $x_1$", (10**9, 0, 0, 0, 0)),)},
+        {"matrix": RunMatrix(("a",), ("a",), ((0,),))},
+        {"matrix": RunMatrix(("long " * 40,) * 6, ("x",) * 7, ((10**13,) * 7,) * 6)},
+    ],
+)
+def test_unusual_recordings_can_be_drawn(changes: dict[str, Any]) -> None:
+    details = replace(DETAILS, **changes)
+    made = html.render_run(replace(SUMMARY, details=details))
+    assert len(SVG.findall(made)) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""What all charts are drawn on, and what several of them have in common."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from io import StringIO
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.escape import shortened
+from reports.svg import INK, MUTED, RULE, WITH, embeddable
+
+WIDTH_PT = 400
+LONGEST_NAME = 26  # on an axis
+STYLE: dict[Any, Any] = {  # which keys there are, matplotlib says in its types only of late
+    "svg.fonttype": "none",  # text stays text: it can be searched, and scaled by the reader
+    "svg.hashsalt": "jostle",  # the same figures give the same file
+    "text.parse_math": False,  # a dollar in a name is a dollar
+    "font.family": "DejaVu Sans",
+    "font.size": 11,
+    "axes.labelsize": 11,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "grid.color": RULE,
+    "legend.frameon": False,
+}
+
+
+def chart(draw: Callable[[Axes], None], height_pt: int, prefix: str, title: str, description: str) -> str:
+    """An `<svg>` element with one pair of axes.
+
+    Args:
+        draw: Fills the axes.
+        height_pt: Of the whole, which is `WIDTH_PT` wide.
+        prefix: Starts every id in it; unique in the page, letters and hyphens.
+        title: The image's name, read out.
+        description: Read out after it; that the table has the figures is added.
+    """
+    return _svg(lambda figure: draw(figure.subplots()), height_pt, prefix, title, description)
+
+
+def panels(
+    draw: Callable[[Axes, int], None], names: Sequence[str], labels: tuple[str, str], prefix: str, title: str
+) -> str:
+    """An `<svg>` element with a panel for each name, one above the other, on the same axes.
+
+    Args:
+        draw: Fills the axes of the panel of this number.
+        names: At least one.
+        labels: Of the horizontal and of the vertical axis.
+        prefix: As for `chart`.
+        title: As for `chart`.
+    """
+
+    def fill(figure: Figure) -> None:
+        grid = figure.subplots(len(names), sharex=True, sharey=True, squeeze=False)[:, 0]
+        for number, (axes, name) in enumerate(zip(grid, names, strict=True)):
+            draw(axes, number)
+            axes.set_title(shortened(name, 2 * LONGEST_NAME), loc="left", fontsize=10)
+        grid[-1].set_xlabel(labels[0])
+        figure.supylabel(labels[1], fontsize=11)
+
+    description = "One panel for each, those that waited longest first."
+    return _svg(fill, 90 + 70 * len(names), prefix, title, description)
+
+
+def named_bars(axes: Axes, names: Sequence[str], lengths: Sequence[float], figures: Sequence[str]) -> None:
+    """Horizontal bars, the first on top, each between its name and its figure."""
+    axes.barh(range(len(names)), lengths, color=WITH, height=0.62)
+    name_rows(axes, names, figures)
+
+
+def name_rows(axes: Axes, names: Sequence[str], figures: Sequence[str]) -> None:
+    """A name to the left and a figure to the right of each row, the first on top."""
+    for row, figure in enumerate(figures):
+        axes.annotate(figure, (1.01, row), xycoords=("axes fraction", "data"), va="center")
+    shown = [shortened(name, LONGEST_NAME) for name in names]
+    axes.set(yticks=range(len(names)), yticklabels=shown, ylim=(len(names) - 0.5, -0.5))
+    axes.grid(axis="x")
+
+
+def rows_height_pt(rows: int) -> int:
+    """The height of a chart of that many named rows."""
+    return 70 + 30 * rows
+
+
+def legend(axes: Axes, columns: int) -> None:
+    """A legend above the axes, if anything in them has a label."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=1.6
+        )
+
+
+def _svg(fill: Callable[[Figure], None], height_pt: int, prefix: str, title: str, description: str) -> str:
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # matplotlib's own font measures the text but the reader's font draws it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure = Figure(figsize=(WIDTH_PT / 72, height_pt / 72), layout="constrained")
+        fill(figure)
+        file = StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    return embeddable(file.getvalue(), prefix, title, f"{description} The table below has the figures.")
