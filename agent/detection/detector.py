@@ -16,8 +16,9 @@ from collectors.sched import KERNEL, OTHER, CgroupWindow, SchedWindow
 
 # A cgroup that has done nothing for so many windows is gone, or what was usual for it is long past: an hour of 10 s.
 FORGOTTEN_AFTER = 360
-# Of more cgroups those go first that have done nothing for longest. Each takes about 2 KB.
-MOST_TRACKED = 4096
+# Twice as many are remembered as did something in the latest window, within these bounds; of more, those go first that
+# have done nothing for longest. Each takes about 2 KB, and where pods come and go, 300 new ones come in a minute.
+LEAST_ROOM, MOST_ROOM = 512, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Detector:
         events = [replace(event, utc_ns=utc_ns, state=State.CLEARED, value=None) for event in self._orphans]
         events += [event for tracked in self._tracked.values() for event in self._cgroup(tracked, moment)]
         self._orphans.clear()
-        self._forget()
+        self._forget(room=min(MOST_ROOM, max(LEAST_ROOM, 2 * len(window.cgroups))))
         return events
 
     def change(self, settings: Settings) -> None:
@@ -105,11 +106,11 @@ class Detector:
             tracked = self._tracked[path] = _Tracked(path, series, self._number)
         return tracked
 
-    def _forget(self) -> None:
+    def _forget(self, room: int) -> None:
         """Drop what was silent for long, which has been cleared by then, and what is too much."""
         oldest = self._number - FORGOTTEN_AFTER
         gone = [tracked for tracked in self._tracked.values() if tracked.seen <= oldest]
-        surplus = len(self._tracked) - len(gone) - MOST_TRACKED
+        surplus = len(self._tracked) - len(gone) - room
         if surplus > 0:
             quiet = [each for each in self._tracked.values() if not any(s.raised for s in each.series)]
             gone += sorted(quiet, key=lambda tracked: tracked.seen)[:surplus]

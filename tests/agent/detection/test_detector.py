@@ -184,13 +184,20 @@ def test_what_is_gone_is_forgotten() -> None:
 
 
 def test_too_many_push_out_those_that_were_silent_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detecting, "MOST_TRACKED", 10)
+    monkeypatch.setattr(detecting, "LEAST_ROOM", 10)
     detector = Detector(WAIT)
     crowd = [[usual(), *(usual(f"/pod-{n}-{number}") for n in range(5))] for number in range(12)]
     list(told(detector, crowd))
-    assert detector.tracked == 10
+    assert detector.tracked == 2 * 6
     # The victim was there all along, and what is usual for it is known.
     assert [number for number, _ in told(detector, [crowded(), crowded()], begin=12)] == [13]
+
+
+def test_however_many_do_something_the_room_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detecting, "MOST_ROOM", 10)
+    detector = Detector(WAIT)
+    list(told(detector, [[usual(f"/pod-{number}") for number in range(50)]]))
+    assert detector.tracked == 10
 
 
 def test_other_settings_keep_what_they_share_and_clear_the_rest() -> None:
