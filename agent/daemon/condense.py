@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from collectors.sched import REST, CgroupWindow, SchedWindow, WaitFor
 
-# Of 300 cgroups on two CPUs each waits for some 20 others in 10 s: two thirds of the history's bytes, and of no use to
+# Of 300 cgroups on two CPUs each waits for some 20 others in 10 s: half as many bytes again, and of no use to
 # whoever asks weeks later who it was.
 MOST_BY_NAME = 8
 

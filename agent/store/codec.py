@@ -2,25 +2,82 @@
 
 import sqlite3
 import struct
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 DAMAGE = (sqlite3.Error, struct.error, LookupError, TypeError, ValueError, OverflowError)
 """What reading a damaged file raises, anywhere in this package."""
 
-# One non-empty bucket of a histogram: its number and its count.
-_BUCKET = struct.Struct("<BQ")
+_LOW_BITS, _MORE = 0x7F, 0x80
+# A count has 63 bits, SQLite's integers being signed: nine bytes of seven.
+_MOST_BITS = 63
 
 
-def encode_histogram(counts: tuple[int, ...]) -> bytes:
-    """Only the buckets that hold something: 9 bytes each."""
-    return b"".join(_BUCKET.pack(index, count) for index, count in enumerate(counts) if count)
+def encode_numbers(numbers: Iterable[int]) -> bytes:
+    """Counts as LEB128: seven bits in a byte, the lowest first, so that small numbers take one."""
+    encoded = bytearray()
+    for number in numbers:
+        while number > _LOW_BITS:
+            encoded.append(number & _LOW_BITS | _MORE)
+            number >>= 7  # noqa: PLW2901  its lowest seven bits are written
+        encoded.append(number)
+    return bytes(encoded)
 
 
-def decode_histogram(encoded: bytes, buckets: int) -> tuple[int, ...]:
+def decode_numbers(encoded: object) -> list[int]:
+    """The inverse of `encode_numbers`."""
+    if not isinstance(encoded, bytes):
+        raise TypeError("numbers are no blob")
+    numbers = []
+    number = shift = 0
+    for byte in encoded:
+        number |= (byte & _LOW_BITS) << shift
+        shift += 7
+        if not byte & _MORE:
+            numbers.append(number)
+            number = shift = 0
+        elif shift >= _MOST_BITS:
+            raise OverflowError("a number is longer than any that was written")
+    if shift:
+        raise ValueError("a number has no end")
+    return numbers
+
+
+def encode_histogram(counts: Iterable[int]) -> bytes:
+    """Only the buckets that hold something, each with how many empty ones are before it: 30 bytes for 15 buckets."""
+    return encode_numbers(_with_gaps(counts))
+
+
+def _with_gaps(counts: Iterable[int]) -> Iterator[int]:
+    gap = 0
+    for each in counts:
+        if each:
+            yield from (gap, each)
+            gap = 0
+        else:
+            gap += 1
+
+
+def decode_histogram(encoded: object, buckets: int) -> tuple[int, ...]:
     """The inverse of `encode_histogram`."""
     counts = [0] * buckets
-    for index, count in _BUCKET.iter_unpack(encoded):
-        counts[index] = count
+    numbers = decode_numbers(encoded)
+    at = -1
+    for gap, found in zip(numbers[::2], numbers[1::2], strict=True):
+        at += gap + 1
+        counts[at] = found
     return tuple(counts)
+
+
+def encode_rows(rows: Iterable[Iterable[int]]) -> bytes:
+    """Rows of as many numbers each."""
+    return encode_numbers(chain.from_iterable(rows))
+
+
+def decode_rows(encoded: object, columns: int) -> Iterator[tuple[int, ...]]:
+    """The inverse of `encode_rows`."""
+    numbers = decode_numbers(encoded)
+    return zip(*(numbers[column::columns] for column in range(columns)), strict=True)
 
 
 def encode_path(path: str) -> bytes:

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
-from agent.store.codec import count, decode_histogram, decode_path
+from agent.store.codec import count, decode_histogram, decode_path, decode_rows
 from agent.store.schema import COUNTERS
 from agent.store.signal_reading import Cgroups, names, signals_of
 from collectors.histogram import EDGES_NS
@@ -66,22 +66,21 @@ def span_ns(db: sqlite3.Connection) -> tuple[int, int] | None:
 def _cgroups(
     db: sqlite3.Connection, window: int, paths: Mapping[int, str], shown: Container[int]
 ) -> dict[str, CgroupWindow]:
-    waits: dict[int, dict[str, WaitFor]] = {}
-    for victim, aggressor, wait_ns, preemptions in db.execute(
-        "SELECT victim, aggressor, wait_ns, preemptions FROM waits WHERE window = ?", (window,)
-    ):
-        waits.setdefault(victim, {})[paths[aggressor]] = WaitFor(count(wait_ns), count(preemptions))
+    rows = db.execute(
+        f"SELECT cgroup, histogram, waited_for, {', '.join(COUNTERS)} FROM sched WHERE window = ?",  # noqa: S608  our names
+        (window,),
+    )
     return {
         paths[cgroup]: CgroupWindow(
             path=paths[cgroup],
             **dict(zip(COUNTERS, map(count, counters), strict=True)),
-            histogram=decode_histogram(encoded, len(EDGES_NS)),
-            waited_for=waits.get(cgroup, {}),
+            histogram=decode_histogram(histogram, len(EDGES_NS)),
+            waited_for={
+                paths[aggressor]: WaitFor(wait_ns, preemptions)
+                for aggressor, wait_ns, preemptions in decode_rows(waits, 3)
+            },
         )
-        for cgroup, encoded, *counters in db.execute(
-            f"SELECT cgroup, histogram, {', '.join(COUNTERS)} FROM sched WHERE window = ?",  # noqa: S608  our names
-            (window,),
-        )
+        for cgroup, histogram, waits, *counters in rows
         if cgroup in shown
     }
 

@@ -6,6 +6,7 @@ the first N steps make of an empty one.
 
 import sqlite3
 
+from agent.store import repacking
 from probes.errors import UsageError
 
 NAME = "jostle.run"
@@ -32,7 +33,7 @@ WORKLOAD = (
 )
 
 PER_WINDOW = (
-    *("sched", "waits", "cpus", "events"),
+    *("sched", "cpus", "events"),
     *("signals", "cpu_signals", "host_signals", "cache_signals", "counters", "missing", "coruns"),
 )
 """The tables whose rows belong to one window, by a column `window`: they go when their window does."""
@@ -133,7 +134,18 @@ CREATE TABLE coruns (
 ) WITHOUT ROWID;
 """
 
-_STEPS = (_TABLES_1, _RECORDINGS_2, _SIGNALS_3, _CORUNS_4)
+# Two thirds of a history's bytes were whom each cgroup waited for, 20 a row, and histograms of 9 bytes a bucket: both
+# are numbers of few bytes in a blob of the cgroup's row. codec.py reads them, repacking.py has these functions.
+_PACKED_5 = """
+ALTER TABLE sched ADD COLUMN waited_for BLOB NOT NULL DEFAULT x'';
+UPDATE sched SET histogram = repacked_histogram(histogram), waited_for = ifnull((
+    SELECT packed_waits(aggressor, wait_ns, preemptions) FROM waits
+    WHERE waits.window = sched.window AND victim = cgroup
+), x'');
+DROP TABLE waits;
+"""
+
+_STEPS = (_TABLES_1, _RECORDINGS_2, _SIGNALS_3, _CORUNS_4, _PACKED_5)
 VERSION = len(_STEPS)
 
 
@@ -166,6 +178,7 @@ def migrate(db: sqlite3.Connection) -> None:
     found = version_of(db)
     if found == VERSION:
         return
+    repacking.provide(db)
     statements = "".join(_STEPS[found:])
     try:
         db.executescript(

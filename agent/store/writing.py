@@ -3,13 +3,15 @@
 import sqlite3
 from collections.abc import Iterator
 
-from agent.store.codec import encode_histogram, encode_path
+from agent.store.codec import encode_histogram, encode_path, encode_rows
 from agent.store.schema import COUNTERS, PER_WINDOW
 from agent.store.signal_writing import SignalWriter
 from collectors.sched import SchedWindow
 
 # In how many windows a cgroup's `last_window` is renewed once: to renew it in each would double what is written.
 NOTED_EVERY = 360
+_COLUMNS = ("window", "cgroup", *COUNTERS, "histogram", "waited_for")
+_INSERT_SCHED = f"INSERT INTO sched ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  our names
 
 
 class WindowWriter:
@@ -30,9 +32,7 @@ class WindowWriter:
         )
         number = int(cursor.lastrowid or 0)
         ids = self._ids(window, number)
-        marks = ", ".join("?" * (len(COUNTERS) + 3))
-        self._db.executemany(f"INSERT INTO sched VALUES ({marks})", _sched_rows(number, window, ids))  # noqa: S608  marks only
-        self._db.executemany("INSERT INTO waits VALUES (?, ?, ?, ?, ?)", _wait_rows(number, window, ids))
+        self._db.executemany(_INSERT_SCHED, _sched_rows(number, window, ids))
         self._db.executemany(
             "INSERT INTO cpus VALUES (?, ?, ?, ?, ?)",
             [(number, cpu, c.running, c.waiting, c.switches) for cpu, c in enumerate(window.cpus)],
@@ -90,10 +90,5 @@ def prune(db: sqlite3.Connection, oldest: int) -> None:
 def _sched_rows(number: int, window: SchedWindow, ids: dict[str, int]) -> Iterator[tuple[object, ...]]:
     for path, cgroup in window.cgroups.items():
         counters = (getattr(cgroup, name) for name in COUNTERS)
-        yield (number, ids[path], *counters, encode_histogram(cgroup.histogram))
-
-
-def _wait_rows(number: int, window: SchedWindow, ids: dict[str, int]) -> Iterator[tuple[object, ...]]:
-    for path, cgroup in window.cgroups.items():
-        for name, wait in cgroup.waited_for.items():
-            yield number, ids[path], ids[name], wait.wait_ns, wait.preemptions
+        waits = ((ids[name], *wait) for name, wait in cgroup.waited_for.items())
+        yield (number, ids[path], *counters, encode_histogram(cgroup.histogram), encode_rows(waits))

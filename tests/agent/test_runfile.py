@@ -267,12 +267,16 @@ def spoilt(path: Path, *statements: str) -> Path:
         "ALTER TABLE sched DROP COLUMN wait_ns",
         "UPDATE sched SET histogram = x'00'",
         "UPDATE sched SET histogram = 'text'",
-        "UPDATE sched SET histogram = x'ff0100000000000000'",
+        "UPDATE sched SET histogram = x'6001'",  # beyond the last bucket
+        "UPDATE sched SET histogram = x'0081'",  # a number without its end
+        "UPDATE sched SET histogram = x'00ffffffffffffffffff01'",  # more than 63 bits
         "UPDATE sched SET run_ns = -1",
         "UPDATE sched SET run_ns = 'many'",
         "UPDATE windows SET duration_ns = 0.5",
         "UPDATE cpus SET running = 'often'",
-        "UPDATE waits SET aggressor = 99",
+        "UPDATE sched SET waited_for = x'630101'",  # there is no 99th cgroup
+        "UPDATE sched SET waited_for = x'0101'",  # not a multiple of three
+        "UPDATE sched SET waited_for = 7",
         "UPDATE cgroups SET path = 1000000000000000 WHERE id = 1",
     ],
 )

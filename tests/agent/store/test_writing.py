@@ -54,7 +54,7 @@ def test_what_came_and_went_leaves_nothing_behind(db: sqlite3.Connection) -> Non
         prune(db, number - 9)
     assert len(writer._known) == 2
     assert len(names(db)) == 2 * (writing.NOTED_EVERY + 10 - 1)
-    for table in ("windows", "sched", "waits", "cpus"):
+    for table in ("windows", "sched", "cpus"):
         assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (10,)  # noqa: S608  our names
 
 
