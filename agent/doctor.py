@@ -1,8 +1,10 @@
 """What this host can measure: each signal's state, why, and what would mend it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from agent.counting import Counting, events_to_try, measure_counting, uncounted
 from collectors import counters
 from collectors.hierarchy import CgroupLayout, detect_layout
 from collectors.sched import open_probe
@@ -10,25 +12,42 @@ from collectors.signals import Signal, file_signals
 from probes.errors import JostleError
 from probes.kernel import Kernel
 
+_OF_THE_PROBE = ("scheduler latency", "preemption", "run-queue length", "throttled waits", "stolen time")
 
-def examine(root: Path = Path("/")) -> list[Signal]:
-    """All signals, the ones that matter most first. Attaches the probe for a moment to see whether it can."""
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found: every signal, the ones that matter most first, and what counting events costs."""
+
+    signals: tuple[Signal, ...]
+    counting: Counting
+
+
+def examine(root: Path = Path("/")) -> Examination:
+    """All signals. Attaches the probe for a moment to see whether it can, and what its counters cost."""
     try:
         layout = detect_layout(root)
     except JostleError as error:
-        return [Signal("cgroups", "missing", error.message, error.remedy)]
-    return [*_scheduler(layout), _cgroups(layout), *counters.signals(), *file_signals(root)]
+        return Examination(
+            (Signal("cgroups", "missing", error.message, error.remedy),), uncounted(error.message)
+        )
+    scheduler, counting = _probed(layout)
+    return Examination((*scheduler, _cgroups(layout), *counters.signals(), *file_signals(root)), counting)
 
 
-def _scheduler(layout: CgroupLayout) -> Iterator[Signal]:
+def _probed(layout: CgroupLayout) -> tuple[list[Signal], Counting]:
+    """The signals of the probe, and what its counters cost."""
+    events, why_stand_ins = events_to_try()
     try:
-        with open_probe(layout) as probe:
-            probe.read()
-            known = probe.kernel
+        with open_probe(layout, events) as probe:
+            counting = measure_counting(probe, events, why_stand_ins)
+            return list(_scheduler(probe.kernel)), counting
     except JostleError as error:
-        for name in ("scheduler latency", "preemption", "run-queue length", "throttled waits", "stolen time"):
-            yield Signal(name, "missing", error.message, error.remedy)
-        return
+        missing = [Signal(name, "missing", error.message, error.remedy) for name in _OF_THE_PROBE]
+        return missing, uncounted(error.message)
+
+
+def _scheduler(known: Kernel) -> Iterator[Signal]:
     how = (
         "eBPF, typed pointers"
         if known.typed

@@ -124,11 +124,19 @@ def scaled(reading: Reading | Missing) -> int | Missing:
 def signals(refusals: Mapping[Event, Refusal | None] | None = None) -> list[Signal]:
     """What this host can count (`refusals`: as `available` says), for `jostle doctor`."""
     found = available(WANTED) if refusals is None else refusals
-    refused = next((refusal for event in (CYCLES, INSTRUCTIONS) if (refusal := found[event])), None)
-    if refused:
+    if refused := _refusal_of_ipc(found):
         return [_missing(name, refused) for name in (IPC, MISS_RATES)]
     how = "hardware counters, read when a CPU goes over to another cgroup"
     return [Signal(IPC, "available", how), _miss_rates({event: found[event] for event in MISSES})]
+
+
+def refusal_of_ipc() -> Refusal | None:
+    """Why this host cannot count instructions per cycle, or None: it can."""
+    return _refusal_of_ipc(available((CYCLES, INSTRUCTIONS)))
+
+
+def _refusal_of_ipc(found: Mapping[Event, Refusal | None]) -> Refusal | None:
+    return found[CYCLES] or found[INSTRUCTIONS]
 
 
 def pmu_state() -> str:

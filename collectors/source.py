@@ -16,6 +16,7 @@ from collectors.readings import Missing
 from collectors.sched import open_probe
 from collectors.schedstat import SchedstatTally, TaskTimes
 from probes.bpf_syscall import RunStats
+from probes.counters import CountingCost
 from probes.layout import NR_BUCKETS
 from probes.perf_event import Event
 from probes.snapshot import Figures, Snapshot
@@ -38,6 +39,9 @@ class Source(Protocol):
 
     def run_stats(self) -> list[RunStats]:
         """The kernel's accounting of its BPF programs, the switch hook's first; empty where there are none."""
+
+    def counting_cost(self) -> CountingCost | None:
+        """What counting events costs the switch hook; None where nothing is counted."""
 
     def shed(self, level: int) -> None:
         """Leave out the first `level` steps of `probes.sched.SHEDDING_ORDER`."""
@@ -100,6 +104,9 @@ class SchedstatSource:
     def run_stats(self) -> list[RunStats]:
         """There are no programs."""
         return []
+
+    def counting_cost(self) -> None:
+        """Nothing is counted."""
 
     def shed(self, level: int) -> None:
         """There is nothing to leave out."""

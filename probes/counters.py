@@ -13,6 +13,7 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from probes import bpf_syscall, layout, perf_event
 from probes.bpf_syscall import _bpf
@@ -21,7 +22,33 @@ from probes.perf_event import Event, Reading, Refusal
 
 _MAP_UPDATE_ELEM = 2
 _FIGURES = 3  # per event: value, enabled_ns, running_ns
-_SLOT_BYTES = 8
+_STATE_HEAD = struct.Struct("<4Q")  # slot, changes, timed, timed_ns
+
+
+@dataclass(frozen=True, slots=True)
+class CountingCost:
+    """What the hook's readings of the events took since it was attached, all CPUs together.
+
+    Attributes:
+        changes: How often it read them: once per switch to another slot.
+        timed: How many of these readings it timed.
+        timed_ns: How long those took, without the clock's own part.
+    """
+
+    changes: int
+    timed: int
+    timed_ns: int
+
+    @property
+    def ns_per_change(self) -> float | None:
+        """What a switch to another slot costs more than one within a slot; None until a reading was timed."""
+        return self.timed_ns / self.timed if self.timed else None
+
+    def ns_per_switch(self, before: "CountingCost", switches: int) -> float | None:
+        """What counting added to each of the `switches` since an earlier moment, those within a slot among them."""
+        if self.ns_per_change is None or not switches:
+            return None
+        return self.ns_per_change * (self.changes - before.changes) / switches
 
 
 class OpenEvents:
@@ -75,7 +102,7 @@ class SlotCounters:
         self._slots = dimensions.slots
         self._cpus = dimensions.cpus if source.events else 0  # with no events there are no maps
         self._cell = struct.Struct(f"<{_FIGURES * len(source.events)}Q")
-        self._state_bytes = _SLOT_BYTES + self._cell.size
+        self._state_bytes = _STATE_HEAD.size + self._cell.size
         self._resources = contextlib.ExitStack()
         self._sums = self._memory(maps.get("slot_counters"), self._cpus * self._slots, self._cell.size)
         self._states = self._memory(maps.get("cpu_counters"), self._cpus, self._state_bytes)
@@ -97,6 +124,14 @@ class SlotCounters:
             start = self._place(cpu, slot)
             self._sums[start : start + self._cell.size] = bytes(self._cell.size)
         self._shown.pop(slot, None)
+
+    def cost(self) -> CountingCost | None:
+        """What reading the events took the hook until now; None where nothing is counted."""
+        if not self._cpus:
+            return None
+        heads = [_STATE_HEAD.unpack_from(self._states, cpu * self._state_bytes) for cpu in range(self._cpus)]
+        _, *columns = zip(*heads, strict=True)
+        return CountingCost(*map(sum, columns))
 
     def close(self) -> None:
         """Unmap; may be called twice."""
@@ -120,7 +155,7 @@ class SlotCounters:
     def _running(self, cpu: int) -> tuple[int, list[int]] | None:
         """The slot on a CPU and its figures there until now; None: it is idle, or a switch came between."""
         before = self._state(cpu)
-        slot = int.from_bytes(before[:_SLOT_BYTES], "little")
+        slot, *_ = _STATE_HEAD.unpack_from(before)
         if slot == layout.SLOT_IDLE:
             return None
         finished = self._finished(cpu, slot)
@@ -130,7 +165,7 @@ class SlotCounters:
             return None
         if self._state(cpu) != before:
             return None
-        seen = self._cell.unpack_from(before, _SLOT_BYTES)
+        seen = self._cell.unpack_from(before, _STATE_HEAD.size)
         return slot, [a + b for a, b in zip(finished, in_progress(seen, now), strict=True)]
 
     def _state(self, cpu: int) -> bytes:

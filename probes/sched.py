@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from probes import bpf_syscall, canary, compiler, kernel, layout, loader, rings, rows
 from probes.bpf_syscall import ArrayMap
-from probes.counters import OpenEvents, SlotCounters
+from probes.counters import CountingCost, OpenEvents, SlotCounters
 from probes.figures_reader import SlotReader
 from probes.pair_reader import PairReader
 from probes.perf_event import Event
@@ -192,6 +192,10 @@ class SchedProbe:
     def run_stats(self) -> list[bpf_syscall.RunStats]:
         """The kernel's accounting of every program that is attached, the switch hook's first."""
         return [bpf_syscall.run_stats(self._descriptors[name]) for name in _ATTACHED]
+
+    def counting_cost(self) -> CountingCost | None:
+        """What the events cost the switch hook until now; None where none is counted."""
+        return self._counters.cost()
 
     def _map_memory(self) -> dict[str, mmap.mmap]:
         """What is read or written all the time: some 200 kB."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from agent.blame import BlameSummary
+from agent.counting import Counting
 from agent.live.rows import LiveTable
 from agent.selftest.records import Label, Selftest
 from agent.summary import RunSummary
@@ -37,13 +38,13 @@ def render_top(table: LiveTable) -> str:
     return _dump(table.to_document())
 
 
-def render_signals(signals: Sequence[Signal]) -> str:
-    """What the host can measure: a list `signals` of `{name, state, reason, remedy}`."""
+def render_signals(signals: Sequence[Signal], counting: Counting) -> str:
+    """What the host can measure: a list `signals` of `{name, state, reason, remedy}`; what counting events costs."""
     entries = [
         {"name": signal.name, "state": signal.state, "reason": signal.reason, "remedy": signal.remedy}
         for signal in signals
     ]
-    return _dump({"schema": DOCTOR_SCHEMA, "signals": entries})
+    return _dump({"schema": DOCTOR_SCHEMA, "signals": entries, "counting": asdict(counting)})
 
 
 def render_selftest(selftest: Selftest) -> str:

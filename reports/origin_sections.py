@@ -68,6 +68,14 @@ def own_cost(cost: SelfCost | None) -> str:
     )
 
 
+def counters_part(cost: SelfCost | None, uncounted: str | None) -> str:
+    """What counting events added to each context switch, or why there was nothing to count."""
+    added_ns = cost.counters_ns_per_switch if cost else None
+    if added_ns is None and uncounted is not None:
+        return f"none: {uncounted}"
+    return UNAVAILABLE if added_ns is None else f"{quantity(added_ns, 'ns')} per context switch"
+
+
 def unavailable_listing(reasons: Mapping[str, str], words: Mapping[str, str]) -> Listing:
     """The figures there are not, by their word in `words`; those that share a reason together."""
     by_reason: dict[str, list[str]] = {}

@@ -115,7 +115,12 @@ def _metric(metric: SecondaryMetric) -> SecondaryMetric:
 
 
 def _self_cost(cost: SelfCost) -> SelfCost:
-    return SelfCost(_rounded(cost.ns_per_switch), _rounded(cost.switches_per_s), _coarse(cost.cpu_pct))
+    return SelfCost(
+        _rounded(cost.ns_per_switch),
+        _rounded(cost.switches_per_s),
+        _coarse(cost.cpu_pct),
+        _rounded(cost.counters_ns_per_switch),
+    )
 
 
 def _rounded(number: float | None) -> float | None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from agent.summary import CgroupSummary, RunSummary
 from reports.figures import count, counted, quantity, seconds, time_ns
-from reports.origin_sections import COST_WORDS, host_facts, own_cost, unavailable_listing
+from reports.origin_sections import COST_WORDS, counters_part, host_facts, own_cost, unavailable_listing
 from reports.run_detail_sections import detail_sections
 from reports.run_signal_sections import WORDS as SIGNAL_WORDS
 from reports.run_signal_sections import missing_sentences, signal_sections
@@ -147,5 +147,9 @@ def quality_facts(summary: RunSummary) -> Facts:
             ("Measured by", summary.tier),
             ("Windows lost", count(summary.lost_windows)),
             ("Own cost", own_cost(summary.self_cost)),
+            (
+                "Counters' part",
+                counters_part(summary.self_cost, summary.unavailable.get("signals.instructions")),
+            ),
         ),
     )

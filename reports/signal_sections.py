@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from reports.sections import Column, Report, Table
+from agent.counting import Counting
+from reports.figures import time_ns
+from reports.sections import Column, Facts, Report, Table
 
 STATES = ("available", "degraded", "missing")
 CLAUSES = {"available": "can measure", "degraded": "can measure in part", "missing": "cannot measure"}
@@ -52,9 +54,10 @@ class Signal(Protocol):
         """What would mend it."""
 
 
-def doctor_report(signals: Sequence[Signal]) -> Report:
-    """What the host can and cannot measure, then each signal with its reason and remedy."""
-    return Report(_headline(signals), _sentence(signals), (signal_table(signals),))
+def doctor_report(signals: Sequence[Signal], counting: Counting) -> Report:
+    """What the host can and cannot measure, then each signal with its reason and remedy, and what counting costs."""
+    sections = (signal_table(signals), counting_facts(counting))
+    return Report(_headline(signals), _sentence(signals), sections)
 
 
 def signal_table(signals: Sequence[Signal]) -> Table:
@@ -64,6 +67,15 @@ def signal_table(signals: Sequence[Signal]) -> Table:
         (Column("Signal"), Column("State"), Column("Why"), Column("Remedy")),
         tuple((signal.name, signal.state, signal.reason or "", signal.remedy or "") for signal in signals),
     )
+
+
+def counting_facts(counting: Counting) -> Facts:
+    """What counting events adds to a context switch, and on what that was measured."""
+    kind = "" if counting.hardware else "software events, which stand in: "
+    counted = f"{kind}{', '.join(counting.events)}" if counting.events else "nothing"
+    items = [("Per switch between cgroups", time_ns(counting.ns_per_change)), ("Counted", counted)]
+    why = [("Why", counting.reason)] if counting.reason else []
+    return Facts("What counting events costs", (*items, *why))
 
 
 def _headline(signals: Sequence[Signal]) -> str:

@@ -22,11 +22,11 @@ def doctor(
     """What this host can measure, per signal: available, degraded or missing, why, and what would mend it."""
     from reports import json_document, signal_sections, text
 
-    signals = examination.examine()
+    found = examination.examine()
     if json_output:
-        output.show(json_document.render_signals(signals))
+        output.show(json_document.render_signals(found.signals, found.counting))
     else:
-        report = signal_sections.doctor_report(signals)
+        report = signal_sections.doctor_report(found.signals, found.counting)
         output.show(text.render(report, width=output.width(), colour=output.colour()))
-    if all(signal.state == "missing" for signal in signals):
-        raise HostError("this host can measure nothing", signals[0].remedy)
+    if all(signal.state == "missing" for signal in found.signals):
+        raise HostError("this host can measure nothing", found.signals[0].remedy)

@@ -127,6 +127,9 @@ class SelfCost:
     ns_per_switch: float | None
     switches_per_s: float | None
     cpu_pct: float | None
+    counters_ns_per_switch: float | None = (
+        None  # the part that counting events has in it; left out: none was counted
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,16 @@
 """What the doctor makes of hosts that differ from this one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from agent.counting import uncounted
 from agent.doctor import examine
 from collectors.signals import Signal
+from probes.counters import CountingCost
 from probes.errors import HostError
 
 V2_ONLY = "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
@@ -31,21 +33,27 @@ def with_kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def install(**features: bool) -> None:
         @contextmanager
-        def opened(_: object) -> Iterator[SimpleNamespace]:
-            yield SimpleNamespace(read=lambda: None, kernel=SimpleNamespace(**features))
+        def opened(_: object, events: object) -> Iterator[SimpleNamespace]:
+            assert events
+            yield SimpleNamespace(
+                read=lambda: SimpleNamespace(uncounted={}),
+                counting_cost=lambda: CountingCost(changes=6400, timed=100, timed_ns=21_000),
+                kernel=SimpleNamespace(**features),
+            )
 
         monkeypatch.setattr("agent.doctor.open_probe", opened)
+        monkeypatch.setattr("agent.counting.LOAD_S", 0.0)
 
     return install
 
 
-def by_name(signals: list[Signal]) -> dict[str, Signal]:
+def by_name(signals: Iterable[Signal]) -> dict[str, Signal]:
     return {signal.name: signal for signal in signals}
 
 
 def test_all_that_the_kernel_offers_is_available(root: Path, with_kernel: Callable[..., None]) -> None:
     with_kernel(typed=True, throttling=True, stolen=True)
-    found = by_name(examine(root))
+    found = by_name(examine(root).signals)
     for name in (
         "scheduler latency",
         "preemption",
@@ -66,24 +74,26 @@ def test_what_the_kernel_lacks_is_missing_with_the_option_that_brings_it(
     root: Path, with_kernel: Callable[..., None], missing: str, name: str, remedy: str
 ) -> None:
     with_kernel(**{"typed": True, "throttling": True, "stolen": True, missing: False})
-    found = by_name(examine(root))[name]
+    found = by_name(examine(root).signals)[name]
     assert found.state == "missing"
     assert remedy in (found.remedy or "")
 
 
 def test_the_slower_programs_are_said_to_be_slower(root: Path, with_kernel: Callable[..., None]) -> None:
     with_kernel(typed=False, throttling=True, stolen=True)
-    assert "5 times the cost" in by_name(examine(root))["scheduler latency"].reason
+    assert "5 times the cost" in by_name(examine(root).signals)["scheduler latency"].reason
 
 
 def test_a_probe_that_is_refused_is_why_its_signals_are_missing(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: object) -> None:
+    def refuse(_: object, _events: object) -> None:
         raise HostError("attaching probes needs root", "run it with sudo")
 
     monkeypatch.setattr("agent.doctor.open_probe", refuse)
-    found = by_name(examine(root))
+    examined = examine(root)
+    assert examined.counting == uncounted("attaching probes needs root")
+    found = by_name(examined.signals)
     assert found["scheduler latency"] == Signal(
         "scheduler latency", "missing", "attaching probes needs root", "run it with sudo"
     )
@@ -95,9 +105,9 @@ def test_cgroups_without_the_cpu_controller_are_degraded(
 ) -> None:
     with_kernel(typed=True, throttling=True, stolen=True)
     (root / "sys/fs/cgroup/cgroup.controllers").write_text("memory\n")
-    assert by_name(examine(root))["cgroups"].state == "degraded"
+    assert by_name(examine(root).signals)["cgroups"].state == "degraded"
 
 
 def test_without_cgroups_that_is_all_there_is_to_say(root: Path) -> None:
     (root / "proc/self/mountinfo").write_text("")
-    assert [(signal.name, signal.state) for signal in examine(root)] == [("cgroups", "missing")]
+    assert [(signal.name, signal.state) for signal in examine(root).signals] == [("cgroups", "missing")]

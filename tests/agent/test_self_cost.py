@@ -7,13 +7,18 @@ import pytest
 from agent.self_cost import CostMeter, measure, self_cost
 from agent.verdict import SelfCost
 from probes.bpf_syscall import RunStats
+from probes.counters import CountingCost
 
 
 class FakeSource:
-    """Its programs' accounts, one reading after the other."""
+    """Its programs' accounts, and those of its counters, one reading after the other."""
 
-    def __init__(self, readings: Sequence[list[RunStats]]) -> None:
+    def __init__(self, readings: Sequence[list[RunStats]], counting: Sequence[CountingCost] = ()) -> None:
         self._readings = list(readings)
+        self._counting = list(counting)
+
+    def counting_cost(self) -> CountingCost | None:
+        return self._counting.pop(0) if self._counting else None
 
     def run_stats(self) -> list[RunStats]:
         return self._readings.pop(0)
@@ -50,3 +55,16 @@ def test_the_meter_holds_what_the_accounts_grew_by(monkeypatch: pytest.MonkeyPat
     with measure(FakeSource([before, before, after])) as meter:  # type: ignore[arg-type]
         assert meter == CostMeter()
     assert meter == CostMeter(ns_per_switch=200.0, other_ns_per_s=200.0)
+
+
+@pytest.mark.kernel
+def test_the_counters_part_is_of_all_switches() -> None:
+    """Every fifth of 10 switches went to another cgroup, and what has been timed since the start took 90 ns each."""
+    accounts = [[RunStats(run_time_ns=ns, run_count=count)] for ns, count in ((0, 0), (0, 0), (2000, 10))]
+    counting = [CountingCost(changes=640, timed=10, timed_ns=800), CountingCost(642, 11, 990)]
+    with measure(FakeSource(accounts, counting)) as meter:  # type: ignore[arg-type]  # a part of a source
+        pass
+    assert meter.counters_ns_per_switch == pytest.approx(90 * 2 / 10)
+    cost = self_cost(meter, switches=10, seconds=1.0, cpus=1)
+    assert cost is not None
+    assert cost.counters_ns_per_switch == meter.counters_ns_per_switch

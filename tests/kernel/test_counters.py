@@ -27,13 +27,16 @@ EVENTS = (CPU_CLOCK, CYCLES, PAGE_FAULTS)
 TOLERANCE = 0.02
 SPIN_S = 0.1
 PAGES = 20_000
+NAPS = 1000
+# bpf/counters.h
+TIMED_EVERY = 64
 ATTEMPTS = 30
 # Its place in the head of a row (struct row in bpf/layout.h).
 UNREPORTED = 9
 # Faults of the interpreter itself while it runs a command.
 OTHER_PAGES = 300
 
-# Runs one command per line: `spin SECONDS` of CPU time, or `touch PAGES` of fresh memory once each.
+# Runs one command per line: `spin SECONDS` of CPU time, `touch PAGES` of fresh memory once each, or `nap TIMES`.
 WORKER = """
 import mmap, sys, time
 for line in sys.stdin:
@@ -41,6 +44,8 @@ for line in sys.stdin:
     if command == "spin":
         end = time.process_time() + float(amount)
         while time.process_time() < end: pass
+    elif command == "nap":
+        for _ in range(int(amount)): time.sleep(20e-6)
     else:
         pages = int(amount)
         memory = mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -134,6 +139,10 @@ def worker() -> Iterator[Callable[..., Worker]]:
             return made
 
         yield make
+
+
+def switches_in(snapshot: Snapshot, key: int) -> int:
+    return figures_of(snapshot, key).switches_in
 
 
 def run_ns(before: Snapshot, after: Snapshot, key: int) -> int:
@@ -253,6 +262,31 @@ def test_what_cannot_be_counted_is_said_and_the_rest_goes_on(probe: SchedProbe) 
     assert snapshot.uncounted == ({CYCLES.name: refusal} if refusal else {})
     names = {event.name for event in EVENTS} - set(snapshot.uncounted)
     assert all(set(figures) == names for figures in snapshot.counters.values())
+
+
+def test_each_switch_to_another_cgroup_is_a_reading_and_one_in_64_is_timed(
+    probe: SchedProbe, worker: Callable[..., Worker]
+) -> None:
+    napper = worker("napper")
+    before, cost_before = probe.read(), probe.counting_cost()
+    napper.do(f"nap {NAPS}")
+    after, cost = probe.read(), probe.counting_cost()
+    assert cost_before is not None
+    assert cost is not None
+    changes = cost.changes - cost_before.changes
+    switches = sum(cpu.switches for cpu in after.cpus) - sum(cpu.switches for cpu in before.cpus)
+    gone = switches_in(after, napper.key) - switches_in(before, napper.key)
+    assert gone >= NAPS
+    # Away from it and back; not more than all switches, and those that the hook was not called for.
+    unseen = sum(unreported_switches(probe))
+    assert 2 * gone - 2 <= changes <= switches + unseen
+    assert 0 < cost.timed <= cost.changes // TIMED_EVERY
+    assert cost.timed_ns > 0
+
+
+def test_where_nothing_is_counted_it_costs_nothing() -> None:
+    with opened(typed=True, events=()) as probe:
+        assert probe.counting_cost() is None
 
 
 def test_an_event_that_starts_again_from_0_takes_nothing_back(worker: Callable[..., Worker]) -> None:

@@ -1,5 +1,6 @@
 """User space's half of the counters, against a model of the hook's half."""
 
+import dataclasses
 import struct
 
 import pytest
@@ -7,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes import bpf_syscall, layout, perf_event
-from probes.counters import OpenEvents, SlotCounters, in_progress
+from probes.counters import CountingCost, OpenEvents, SlotCounters, in_progress
 from probes.layout import Dimensions
 from probes.perf_event import CPU_CLOCK, Reading
 
 SLOT, OTHER_SLOT = 5, 6
 DIMENSIONS = Dimensions(cpus=1, slots=8, slot_buckets=8, pair_buckets=64)
 CELL = struct.Struct("<3Q")
+HEAD = struct.Struct("<4Q")
 
 
 class Host:
@@ -21,7 +23,7 @@ class Host:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.value = 0
-        self.sums, self.state = bytearray(8 * CELL.size), bytearray(8 + CELL.size)
+        self.sums, self.state = bytearray(8 * CELL.size), bytearray(HEAD.size + CELL.size)
         memories = {1: self.sums, 2: self.state}
         monkeypatch.setattr(bpf_syscall, "map_memory", lambda fd, _entries, _size: Closable(memories[fd]))
         source = OpenEvents([], 1)
@@ -38,12 +40,12 @@ class Host:
 
     def switch_to(self, slot: int) -> None:
         current = int.from_bytes(self.state[:8], "little")
-        seen = CELL.unpack_from(self.state, 8)
+        seen = CELL.unpack_from(self.state, HEAD.size)
         if seen[1] and self.value >= seen[0]:
             place = current * CELL.size
             old = CELL.unpack_from(self.sums, place)
             CELL.pack_into(self.sums, place, *(total + self.value - seen[0] for total in old))
-        CELL.pack_into(self.state, 8, *[self.value] * 3)
+        CELL.pack_into(self.state, HEAD.size, *[self.value] * 3)
         self.state[:8] = slot.to_bytes(8, "little")
 
     def shown(self, slot: int = SLOT) -> int:
@@ -102,6 +104,30 @@ def test_with_no_events_there_is_nothing_to_read() -> None:
     reader = SlotCounters(source, {}, DIMENSIONS)
     reader.clear(SLOT)
     assert reader.read([SLOT]) == {SLOT: {}}
+    assert reader.cost() is None
+
+
+def test_the_cost_is_of_all_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = OpenEvents([], 2)
+    source.events.append(CPU_CLOCK)
+    memories = {1: bytearray(16 * CELL.size), 2: bytearray()}
+    for slot, changes, timed, timed_ns in ((SLOT, 640, 10, 900), (OTHER_SLOT, 64, 1, 200)):
+        memories[2] += HEAD.pack(slot, changes, timed, timed_ns) + bytes(CELL.size)
+    monkeypatch.setattr(bpf_syscall, "map_memory", lambda fd, _entries, _size: Closable(memories[fd]))
+    reader = SlotCounters(
+        source, {"slot_counters": 1, "cpu_counters": 2}, dataclasses.replace(DIMENSIONS, cpus=2)
+    )
+    cost = reader.cost()
+    assert cost == CountingCost(changes=704, timed=11, timed_ns=1100)
+    assert cost.ns_per_change == 100
+    assert cost.ns_per_switch(CountingCost(604, 9, 0), switches=400) == 25
+
+
+def test_before_a_reading_was_timed_its_cost_is_not_known() -> None:
+    start = CountingCost(changes=63, timed=0, timed_ns=0)
+    assert start.ns_per_change is None
+    assert start.ns_per_switch(CountingCost(0, 0, 0), switches=63) is None
+    assert CountingCost(64, 1, 90).ns_per_switch(start, switches=0) is None
 
 
 STEPS = st.lists(

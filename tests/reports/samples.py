@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from agent.blame import BlameSummary, Charge, WaitPart
+from agent.counting import Counting, uncounted
 from agent.live.rows import DID_NOT_RUN, DID_NOT_WAIT, NOT_PREEMPTED, LiveRow, LiveTable, Sort
 from agent.run_details import RunMatrix, Waiting, Waits
 from agent.signal_summary import CorunWith, WorkloadSummary
@@ -383,17 +384,28 @@ class Sign:
 
 DOCTORS = {
     "doctor": (
-        Sign("run-queue wait", "available"),
-        Sign(
-            "pressure stall",
-            "degraded",
-            "the kernel was started without psi=1",
-            "add psi=1 to its command line",
+        (
+            Sign("run-queue wait", "available"),
+            Sign(
+                "pressure stall",
+                "degraded",
+                "the kernel was started without psi=1",
+                "add psi=1 to its command line",
+            ),
+            Sign(
+                "hardware counters",
+                "missing",
+                "no hardware PMU",
+                "use bare metal, or a guest with a virtual PMU",
+            ),
         ),
-        Sign(
-            "hardware counters", "missing", "no hardware PMU", "use bare metal, or a guest with a virtual PMU"
+        Counting(
+            ("cpu-clock", "page-faults"), hardware=False, ns_per_change=212.44, reason="no hardware PMU"
         ),
     ),
-    "doctor-all": (Sign("run-queue wait", "available"),),
-    "doctor-none": (Sign(EVIL, "missing", EVIL, EVIL),),
+    "doctor-all": (
+        (Sign("run-queue wait", "available"),),
+        Counting(("cycles", "instructions"), hardware=True, ns_per_change=346.1),
+    ),
+    "doctor-none": ((Sign(EVIL, "missing", EVIL, EVIL),), uncounted(EVIL)),
 }

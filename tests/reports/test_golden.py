@@ -37,9 +37,9 @@ def outputs() -> Iterator[tuple[str, str]]:
         yield from laid_out(
             name, run_report(summary), full_run_report(summary), json_document.render_run(summary)
         )
-    for name, signals in DOCTORS.items():
-        report = doctor_report(signals)
-        yield from laid_out(name, report, report, json_document.render_signals(signals))
+    for name, (signals, counting) in DOCTORS.items():
+        report = doctor_report(signals, counting)
+        yield from laid_out(name, report, report, json_document.render_signals(signals, counting))
     for name, blame in BLAMES.items():
         blamed = blame_report(blame)
         yield from laid_out(name, blamed, blamed, json_document.render_blame(blame))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from agent.counting import uncounted
 from reports import json_document, markdown, text
 from reports.blame_sections import blame_report
 from reports.run_sections import run_report
@@ -69,8 +70,8 @@ def test_hostile_names_are_plain_text_everywhere() -> None:
         text.render(run_report(RUNS["run-hostile"])),
         markdown.render(run_report(RUNS["run-hostile"])),
         json_document.render_run(RUNS["run-hostile"]),
-        text.render(doctor_report(DOCTORS["doctor-none"])),
-        json_document.render_signals(DOCTORS["doctor-none"]),
+        text.render(doctor_report(*DOCTORS["doctor-none"])),
+        json_document.render_signals(*DOCTORS["doctor-none"]),
         text.render(blame_report(BLAMES["blame-hostile"])),
         markdown.render(blame_report(BLAMES["blame-hostile"])),
         json_document.render_blame(BLAMES["blame-hostile"]),
@@ -83,7 +84,7 @@ def test_hostile_names_are_plain_text_everywhere() -> None:
 
 
 def test_json_shows_not_even_delete() -> None:
-    assert is_plain(json_document.render_signals([Sign("\x7f\x9b", "missing")]))
+    assert is_plain(json_document.render_signals([Sign("\x7f\x9b", "missing")], uncounted("\x7f")))
 
 
 @given(
@@ -111,7 +112,7 @@ def test_bars(pct: float, filled: int) -> None:
     ],
 )
 def test_the_doctor_begins_with_the_answer(states: set[str], headline: str) -> None:
-    report = doctor_report([Sign(f"the {state} one", state) for state in sorted(states)])
+    report = doctor_report([Sign(f"the {state} one", state) for state in sorted(states)], uncounted(""))
     assert report.headline == headline
     assert all(f"{CLAUSES[state]} the {state} one" in report.sentence for state in states)
 
