@@ -276,10 +276,9 @@ def test_each_switch_to_another_cgroup_is_a_reading_and_one_in_64_is_timed(
     changes = cost.changes - cost_before.changes
     switches = sum(cpu.switches for cpu in after.cpus) - sum(cpu.switches for cpu in before.cpus)
     gone = switches_in(after, napper.key) - switches_in(before, napper.key)
-    assert gone >= NAPS
-    # Away from it and back; not more than all switches, and those that the hook was not called for.
+    assert gone > NAPS / 2  # a nap that is over before it began takes no switch
     unseen = sum(unreported_switches(probe))
-    assert 2 * gone - 2 <= changes <= switches + unseen
+    assert gone - unseen <= changes <= switches + unseen  # it came from another cgroup each time
     assert 0 < cost.timed <= cost.changes // TIMED_EVERY
     assert cost.timed_ns > 0
 
