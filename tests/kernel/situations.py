@@ -92,7 +92,9 @@ class Group:
 
     def weigh(self, weight: int) -> None:
         """Its weight among its siblings, where the cpu controller gives cgroups one; 100 is usual."""
-        if (self.directory / "cpu.weight").exists():
+        if self.v1:
+            (self.directory / "cpu.shares").write_text(str(weight * 1024 // 100))
+        elif (self.directory / "cpu.weight").exists():
             (self.directory / "cpu.weight").write_text(str(weight))
 
     @property
@@ -208,9 +210,10 @@ class Situation:
                 stack.callback(process.end)
 
     def group(self, name: str = "group", *, v1: bool = False, parent: Group | None = None) -> Group:
-        """Make a cgroup: on v2, or where the v1 cpu controller is; below `parent` where one is given."""
+        """Make a cgroup: on v2, or (asked for, or no v2 here) where the v1 cpu controller is; or below `parent`."""
         if parent is not None:
             return self._make(parent.directory / name, parent.mount, parent.v1)
+        v1 = v1 or self.layout.v2_mount is None
         mount = self.layout.v1_mounts["cpu"] if v1 else self.layout.v2_mount
         assert mount is not None
         return self._make(mount / f"jostle-test-{os.getpid()}-{next(_names)}-{name}", mount, v1)

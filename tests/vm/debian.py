@@ -38,7 +38,7 @@ def arm64_root() -> Path:
 
 def kernel(wanted: Kernel) -> Path:
     """An unpacked kernel: `vmlinuz`, `release`, and `modules/` with their dependencies worked out."""
-    name = f"kernel-{wanted.name}-{wanted.arch}"
+    name = f"kernel-{wanted.series}-{wanted.arch}"
     return cache.made(name, wanted, lambda place: _unpack_kernel(wanted, place))
 
 
@@ -94,8 +94,10 @@ def _packages_of_image(wanted: Kernel, apt: list[str]) -> list[str]:
     image = next((name for name in _dependencies(apt, wanted.package) if _is_image(name)), None)
     if image is None:
         raise VmError(f"{wanted.suite} has no {wanted.package} any more: change tests/vm/kernels.py", _LOG)
-    if not image.startswith(f"linux-image-{wanted.name}."):
-        raise VmError(f"{wanted.suite} has {image} now, not {wanted.name}: change tests/vm/kernels.py", _LOG)
+    if not image.startswith(f"linux-image-{wanted.series}."):
+        raise VmError(
+            f"{wanted.suite} has {image} now, not {wanted.series}: change tests/vm/kernels.py", _LOG
+        )
     version = image.removeprefix("linux-image-")
     parts = {f"linux-{part}-{version}" for part in ("base", "binary", "modules")}
     return [image, *sorted(parts.intersection(_dependencies(apt, image)))]

@@ -35,7 +35,7 @@ def initrd(kernel: Kernel, busybox: Path) -> Path:
     unpacked = debian.kernel(kernel)
     recipe = (kernel, (unpacked / "release").read_text(), (GUEST / "init").read_text(), str(busybox))
     place = cache.made(
-        f"initrd-{kernel.name}-{kernel.arch}", recipe, lambda place: _make_initrd(unpacked, busybox, place)
+        f"initrd-{kernel.series}-{kernel.arch}", recipe, lambda place: _make_initrd(unpacked, busybox, place)
     )
     return place / "initrd.img"
 

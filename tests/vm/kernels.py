@@ -1,25 +1,24 @@
 """The one table of the kernels that jostle is tested on, and of what their guests are made of."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A Debian kernel, and the guest that it is tested in.
+    """A Debian kernel.
 
     Attributes:
-        name: Its series, as asked for and as printed.
+        series: As in `6.1`.
         suite: The Debian suite whose newest kernel is of that series.
         flavour: Of Debian's packages; `cloud` is the smallest.
         arch: Debian's name of the architecture.
-        cpus: How many the guest has.
     """
 
-    name: str
+    series: str
     suite: str
     flavour: str = "cloud"
     arch: str = "amd64"
-    cpus: int = 2
 
     @property
     def package(self) -> str:
@@ -27,15 +26,30 @@ class Kernel:
         return f"linux-image-{self.flavour}-{self.arch}"
 
 
-KERNELS = (
-    Kernel("5.10", "bullseye"),
-    Kernel("6.1", "bookworm"),
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a kernel is tested on; `cgroups` is the only version of the hierarchies that are mounted there."""
+
+    kernel: Kernel
+    cpus: int = 2
+    cgroups: Literal["v1", "v2"] = "v2"
+
+    @property
+    def name(self) -> str:
+        """As asked for and as printed: the kernel's series, with what is unusual about the machine."""
+        return self.kernel.series if self.cgroups == "v2" else f"{self.kernel.series}-{self.cgroups}"
+
+
+MACHINES = (
+    Machine(Kernel("5.10", "bullseye")),
+    Machine(Kernel("6.1", "bookworm")),
+    Machine(Kernel("6.1", "bookworm"), cgroups="v1"),
     # QEMU 7.2 boots it with two CPUs 15 times of 39, with one always; so this one is also the host with one CPU.
-    Kernel("6.12", "trixie", cpus=1),
-    Kernel("7.3", "trixie-backports"),
+    Machine(Kernel("6.12", "trixie"), cpus=1),
+    Machine(Kernel("7.3", "trixie-backports")),
 )
-# Attributing the instructions of two CPUs that take turns on one emulating thread goes wrong: one CPU.
-ARM64 = Kernel("6.1", "bookworm", arch="arm64", cpus=1)
+# Attributing the instructions of two CPUs that take turns on one emulating thread goes wrong: the guest has one CPU.
+ARM64 = Kernel("6.1", "bookworm", arch="arm64")
 
 # The root that all guests share; what `.venv` needs comes from the checkout.
 ROOT_SUITE = "bookworm"
@@ -70,14 +84,14 @@ ARM64_PACKAGES = (
 )
 
 
-def chosen(names: list[str]) -> list[Kernel]:
-    """The kernels of these series, all for none.
+def chosen(names: list[str]) -> list[Machine]:
+    """The machines of these names, all for none.
 
     Raises:
-        ValueError: No such series in the table.
+        ValueError: No such name in the table.
     """
-    known = {kernel.name: kernel for kernel in KERNELS}
+    known = {machine.name: machine for machine in MACHINES}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(f"no kernel {unknown[0]} in the table; known: {', '.join(known)}")
-    return [known[name] for name in names] or list(KERNELS)
+    return [known[name] for name in names] or list(MACHINES)

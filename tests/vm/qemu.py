@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tests.vm import cache, verdict
 from tests.vm.errors import VmError
@@ -26,6 +27,7 @@ class Guest:
         name: As printed, and of its directory of logs.
         machine: QEMU's program and the options that make the machine.
         console: The kernel's name of its serial port.
+        cgroups: The only version of the hierarchies that it has.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Guest:
     kernel: Path
     initrd: Path
     image: Path
+    cgroups: Literal["v1", "v2"] = "v2"
 
 
 def x86_64(cpus: int) -> tuple[str, ...]:
@@ -69,10 +72,13 @@ def run(guest: Guest, command: str, *, limit_s: float) -> Path:
     words = {
         "console": guest.console,
         "panic": "-1",
+        "jostle.cgroups": guest.cgroups,
         "jostle.checkout": cache.CHECKOUT,
         "jostle.run": directory,
         "jostle.nonce": nonce,
     }
+    if guest.cgroups == "v2":
+        words["cgroup_no_v1"] = "all"
     append = " ".join(("quiet", *(f"{name}={value}" for name, value in words.items())))
     log = directory / "console.log"
     with _shared_checkout(directory / "virtiofsd.log") as sock, log.open("wb") as out:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.vm import debian, image, qemu
 from tests.vm.errors import VmError
-from tests.vm.kernels import Kernel, chosen
+from tests.vm.kernels import Machine, chosen
 
 # A known-answer test needs 3 s or so of the guest's time, the verdicts a minute each: 4 minutes in all, on a quiet
 # machine.
@@ -26,20 +26,21 @@ exit $code
 """
 
 
-def test_kernel(kernel: Kernel) -> str:
+def test_kernel(machine: Machine) -> str:
     """Boot it, run the tests; what to print of it.
 
     Raises:
         VmError: A test failed, or the guest never came to its end.
     """
-    unpacked = debian.kernel(kernel)
+    unpacked = debian.kernel(machine.kernel)
     guest = qemu.Guest(
-        name=f"kernel-{kernel.name}",
-        machine=qemu.x86_64(kernel.cpus),
+        name=f"kernel-{machine.name}",
+        machine=qemu.x86_64(machine.cpus),
         console="ttyS0",
         kernel=unpacked / "vmlinuz",
-        initrd=image.initrd(kernel, _BUSYBOX),
+        initrd=image.initrd(machine.kernel, _BUSYBOX),
         image=image.root_image(),
+        cgroups=machine.cgroups,
     )
     begun = time.monotonic()
     directory = qemu.run(guest, _COMMAND.format(run=qemu.directory_of(guest)), limit_s=LIMIT_S)
@@ -65,17 +66,17 @@ def summary(results: Path) -> str:
 def main(names: list[str]) -> int:
     """One line for each kernel; 1 when one of them failed, 2 for a name that is not in the table."""
     try:
-        kernels = chosen(names)
+        machines = chosen(names)
     except ValueError as error:
         print(f"test-kernels: {error}", file=sys.stderr)
         return 2
     failed = False
-    for kernel in kernels:
+    for machine in machines:
         try:
-            print(f"kernel {kernel.name}: {test_kernel(kernel)}", flush=True)
+            print(f"kernel {machine.name}: {test_kernel(machine)}", flush=True)
         except VmError as error:
             failed = True
-            print(f"kernel {kernel.name}: FAILED: {error}", file=sys.stderr, flush=True)
+            print(f"kernel {machine.name}: FAILED: {error}", file=sys.stderr, flush=True)
     return int(failed)
 
 

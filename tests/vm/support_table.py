@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.vm import cache
-from tests.vm.kernels import KERNELS
+from tests.vm.kernels import MACHINES
 
 _NOT_RUN = "not run"
 
@@ -52,7 +52,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def main() -> None:
     """Both tables."""
-    runs = {kernel.name: cache.CACHE / "runs" / f"kernel-{kernel.name}" for kernel in KERNELS}
+    runs = {machine.name: cache.CACHE / "runs" / f"kernel-{machine.name}" for machine in MACHINES}
     runs = {name: run for name, run in runs.items() if (run / "doctor.json").is_file()}
     print("\n".join(table("signal", {name: signals(run / "doctor.json") for name, run in runs.items()})))
     print()

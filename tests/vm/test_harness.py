@@ -8,7 +8,7 @@ import pytest
 from tests.vm import cache, qemu
 from tests.vm.errors import VmError
 from tests.vm.image import load_order
-from tests.vm.kernels import KERNELS, chosen
+from tests.vm.kernels import MACHINES, chosen
 from tests.vm.run_kernels import main, summary
 from tests.vm.support_table import outcomes, signals, table
 from tests.vm.verdict import judge
@@ -56,8 +56,8 @@ def test_one_that_hangs_is_ended_and_told(tmp_path: Path) -> None:
 def test_a_kernel_that_is_not_in_the_table_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["4.19"]) == 2
     assert "no kernel 4.19 in the table; known: 5.10, 6.1" in capsys.readouterr().err
-    assert chosen([]) == list(KERNELS)
-    assert [kernel.name for kernel in chosen(["7.3", "5.10"])] == ["7.3", "5.10"]
+    assert chosen([]) == list(MACHINES)
+    assert [machine.name for machine in chosen(["7.3", "6.1-v1"])] == ["7.3", "6.1-v1"]
 
 
 def test_modules_are_loaded_after_what_they_need() -> None:
