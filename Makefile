@@ -40,6 +40,8 @@ test-systemd: setup  ## the unit under a real systemd, in a container (2 minutes
 test-kernels: setup  ## known answers on other kernels, emulated: all of tests/vm/kernels.py, or KERNELS="6.1 7.3" (5 minutes each)
 	@packaging/setup.sh vm
 	@$(PYTHON) -m tests.vm.run_kernels $(KERNELS)
+	@timeout --kill-after=10 900 $(PYTHON) -m pytest -q -m guest tests/vm || \
+		{ echo "test-kernels: failed; logs: $(CURDIR)/.cache/vm/runs/bad-ends" >&2; exit 1; }
 
 test-arm64: setup  ## the counters on an emulated arm64 that counts instructions exactly (3 minutes)
 	@packaging/setup.sh vm

@@ -14,7 +14,7 @@ from probes import bpf_syscall
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 
-ASKED_FOR = ("slow", "systemd", "icount")
+ASKED_FOR = ("slow", "systemd", "icount", "guest")
 REQUIRE = "JOSTLE_REQUIRE_KERNEL"
 REQUIRED = os.environ.get(REQUIRE) == "1"
 

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.vm import tied
 from tests.vm.errors import VmError
 
 CHECKOUT = Path(__file__).parents[2]
@@ -56,11 +57,13 @@ def run(command: Sequence[str | Path], log: Path, *, cwd: Path | None = None, li
     Raises:
         VmError: It failed or took too long.
     """
+    if shutil.which(command[0]) is None:
+        raise VmError(f"{command[0]} is not installed: run packaging/setup.sh vm")
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
         with log.open("ab") as out:
             subprocess.run(
-                command,
+                [*tied.TREE, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -72,5 +75,3 @@ def run(command: Sequence[str | Path], log: Path, *, cwd: Path | None = None, li
         raise VmError(f"{Path(command[0]).name} failed with code {error.returncode}", log) from error
     except subprocess.TimeoutExpired as error:
         raise VmError(f"{Path(command[0]).name} took over {limit_s:.0f} s", log) from error
-    except FileNotFoundError as error:
-        raise VmError(f"{command[0]} is not installed: run packaging/setup.sh vm") from error

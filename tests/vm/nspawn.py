@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from collectors.hierarchy import detect_layout
-from tests.vm import cache, debian
+from tests.vm import cache, debian, tied
 from tests.vm.errors import VmError
 
 _BOOT_S = 60
-# Ends with its parent, however that ends, and takes along all that was started in it.
-_TIED = ("setpriv", "--pdeathsig=KILL", "--", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+_PREFIX = "jostle-vm-"
 # Without either of the last two, bpf(2) gets EPERM.
 _NSPAWN = (
     "systemd-nspawn",
@@ -72,14 +71,14 @@ def booted(name: str, binds: Sequence[tuple[Path, str]]) -> Iterator[Container]:
     root, log = debian.root(), cache.CACHE / "runs" / name / "console.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     mounts = [f"--bind-ro={host}:{inside}" for host, inside in binds]
-    with _cgroup() as group, log.open("wb") as out:
+    with own_cgroup() as group, log.open("wb") as out:
         nspawn = subprocess.Popen(
             [
                 "sh",
                 "-c",
                 _INTO_CGROUP,
                 group,
-                *_TIED,
+                *tied.TREE,
                 *_NSPAWN,
                 "-D",
                 root,
@@ -102,18 +101,36 @@ def booted(name: str, binds: Sequence[tuple[Path, str]]) -> Iterator[Container]:
 
 
 @contextlib.contextmanager
-def _cgroup() -> Iterator[Path]:
+def own_cgroup() -> Iterator[Path]:
     """nspawn moves whoever shares its cgroup, so it gets one of its own."""
-    mount = detect_layout().v2_mount
-    if mount is None:
-        raise VmError("there is no cgroup2 hierarchy here, which systemd in a container needs")
-    group = mount / f"jostle-vm-{os.getpid()}"
+    group = cgroup_of(os.getpid())
+    for stale in _of_the_dead(group.parent):
+        _remove(stale)
     group.mkdir()
     try:
         yield group
     finally:
         (group / "cgroup.kill").write_text("1")
         _remove(group)
+
+
+def cgroup_of(run: int) -> Path:
+    """That of a run, by its process.
+
+    Raises:
+        VmError: This machine has no cgroup2 hierarchy.
+    """
+    mount = detect_layout().v2_mount
+    if mount is None:
+        raise VmError("there is no cgroup2 hierarchy here, which systemd in a container needs")
+    return mount / f"{_PREFIX}{run}"
+
+
+def _of_the_dead(mount: Path) -> Iterator[Path]:
+    """Cgroups of runs that were killed: all in them ended as well, and nobody was left to remove them."""
+    for group in mount.glob(f"{_PREFIX}*"):
+        if not Path("/proc", group.name.removeprefix(_PREFIX)).exists():
+            yield group
 
 
 def _remove(group: Path) -> None:

@@ -1,22 +1,24 @@
 """Runs a command in an emulated guest that sees the checkout at its own path, and is judged by its marker line."""
 
 import contextlib
+import os
 import secrets
+import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
-from tests.vm import cache, verdict
+from tests.vm import cache, tied, verdict
 from tests.vm.errors import VmError
 
 _VIRTIOFSD = "/usr/lib/qemu/virtiofsd"  # in qemu-system-common
-# Ends with its parent, however that ends.
-_TIED = ("setpriv", "--pdeathsig=KILL", "--")
 _MEMORY_MB = 2048
+# What a guest may write: its log, and to its copy of the root (pytest's directories).
+_FREE_BYTES = 512 << 20
+_SOCKET = "virtiofsd.sock"  # by this name, in the run's directory: a path to it may be longer than a socket's can be
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,12 @@ def run(guest: Guest, command: str, *, limit_s: float) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     for old in directory.iterdir():
         old.unlink()
+    cache.require_room(directory, _FREE_BYTES)
     (directory / "command").write_text(command)
     words = {
         "console": guest.console,
         "panic": "-1",
+        "oops": "panic",
         "jostle.cgroups": guest.cgroups,
         "jostle.checkout": cache.CHECKOUT,
         "jostle.run": directory,
@@ -81,43 +85,42 @@ def run(guest: Guest, command: str, *, limit_s: float) -> Path:
         words["cgroup_no_v1"] = "all"
     append = " ".join(("quiet", *(f"{name}={value}" for name, value in words.items())))
     log = directory / "console.log"
-    with _shared_checkout(directory / "virtiofsd.log") as sock, log.open("wb") as out:
-        in_time = _to_its_end(
-            [*_TIED, *guest.machine, *_devices(guest, sock), "-append", append], out, limit_s
-        )
+    with _shared_checkout(directory), log.open("wb") as out:
+        in_time = _to_its_end([*guest.machine, *_devices(guest), "-append", append], directory, out, limit_s)
     verdict.judge(guest.name, log, nonce, timed_out_after_s=None if in_time else limit_s)
     return directory
 
 
-def _devices(guest: Guest, sock: Path) -> Sequence[str]:
+def _devices(guest: Guest) -> Sequence[str]:
     return (
         *("-object", f"memory-backend-memfd,id=mem,size={_MEMORY_MB}M,share=on", "-m", str(_MEMORY_MB)),
         *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-net", "none"),
         *("-kernel", str(guest.kernel), "-initrd", str(guest.initrd)),
         *(
             "-drive",
-            f"file={guest.image},format=raw,if=none,id=d0,snapshot=on",
+            f"file={guest.image},format=raw,if=none,id=d0,snapshot=on,werror=report",
             "-device",
             "virtio-blk-pci,drive=d0",
         ),
-        *("-chardev", f"socket,id=v,path={sock}", "-device", "vhost-user-fs-pci,chardev=v,tag=checkout"),
+        *("-chardev", f"socket,id=v,path={_SOCKET}", "-device", "vhost-user-fs-pci,chardev=v,tag=checkout"),
     )
 
 
 @contextlib.contextmanager
-def _shared_checkout(log: Path) -> Iterator[Path]:
-    """A virtiofsd for one guest; it is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="jostle-vm-") as directory, log.open("wb") as out:
-        sock = Path(directory) / "s"
+def _shared_checkout(directory: Path) -> Iterator[None]:
+    """A virtiofsd for the guest of that run; it is gone afterwards."""
+    log = directory / "virtiofsd.log"
+    with log.open("wb") as out:
         options = ("-o", f"source={cache.CHECKOUT}", "-o", "cache=auto", "-o", "sandbox=chroot")
         server = subprocess.Popen(
-            [*_TIED, _VIRTIOFSD, f"--socket-path={sock}", *options, "--rlimit-nofile=0"],
+            [*tied.PROGRAM, _VIRTIOFSD, f"--socket-path={_SOCKET}", *options, "--rlimit-nofile=0"],
             stdout=out,
             stderr=out,
+            cwd=directory,
         )
         try:
-            _await(sock, server, log)
-            yield sock
+            _await(directory / _SOCKET, server, log)
+            yield
         finally:
             server.kill()
             server.wait()
@@ -131,14 +134,21 @@ def _await(sock: Path, server: "subprocess.Popen[bytes]", log: Path) -> None:
         time.sleep(0.02)
 
 
-def _to_its_end(command: Sequence[str], out: object, limit_s: float) -> bool:
-    """Whether it ended in time; it has ended in any case."""
+def _to_its_end(command: Sequence[str], directory: Path, out: IO[bytes], limit_s: float) -> bool:
+    """Whether it ended in time; it has ended in any case. It works in that directory."""
+    if shutil.which(command[0]) is None:
+        raise VmError(f"{command[0]} is not installed: run packaging/setup.sh vm")
     try:
         subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=limit_s, check=False
-        )  # type: ignore[call-overload]
+            [*tied.PROGRAM, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd=directory,
+            env=os.environ | {"TMPDIR": str(directory)},
+            timeout=limit_s,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return False
-    except FileNotFoundError as error:
-        raise VmError("QEMU is not installed: run packaging/setup.sh vm") from error
     return True

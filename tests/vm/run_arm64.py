@@ -35,7 +35,7 @@ def main() -> int:
         directory = qemu.run(guest, _COMMAND.format(run=qemu.directory_of(guest)), limit_s=LIMIT_S)
         release = Path(unpacked / "release").read_text()
         print(f"arm64, icount shift {SHIFT}: {summary(directory / 'results.xml')} on {release}")
-    except VmError as error:
+    except (VmError, OSError) as error:  # OSError: the disk is full, and says where
         print(f"arm64: FAILED: {error}", file=sys.stderr)
         return 1
     return 0

@@ -32,20 +32,28 @@ def test_kernel(machine: Machine) -> str:
     Raises:
         VmError: A test failed, or the guest never came to its end.
     """
-    unpacked = debian.kernel(machine.kernel)
-    guest = qemu.Guest(
+    guest = guest_of(machine)
+    begun = time.monotonic()
+    directory = qemu.run(guest, _COMMAND.format(run=qemu.directory_of(guest)), limit_s=LIMIT_S)
+    release = guest.kernel.with_name("release").read_text()
+    return f"{summary(directory / 'results.xml')} on {release}, {time.monotonic() - begun:.0f} s"
+
+
+def guest_of(machine: Machine) -> qemu.Guest:
+    """What it boots, fetched and built where that is missing.
+
+    Raises:
+        VmError: Something could not be fetched or built.
+    """
+    return qemu.Guest(
         name=f"kernel-{machine.name}",
         machine=qemu.x86_64(machine.cpus),
         console="ttyS0",
-        kernel=unpacked / "vmlinuz",
+        kernel=debian.kernel(machine.kernel) / "vmlinuz",
         initrd=image.initrd(machine.kernel, _BUSYBOX),
         image=image.root_image(),
         cgroups=machine.cgroups,
     )
-    begun = time.monotonic()
-    directory = qemu.run(guest, _COMMAND.format(run=qemu.directory_of(guest)), limit_s=LIMIT_S)
-    release = (unpacked / "release").read_text()
-    return f"{summary(directory / 'results.xml')} on {release}, {time.monotonic() - begun:.0f} s"
 
 
 def summary(results: Path) -> str:
@@ -74,7 +82,7 @@ def main(names: list[str]) -> int:
     for machine in machines:
         try:
             print(f"kernel {machine.name}: {test_kernel(machine)}", flush=True)
-        except VmError as error:
+        except (VmError, OSError) as error:  # OSError: the disk is full, and says where
             failed = True
             print(f"kernel {machine.name}: FAILED: {error}", file=sys.stderr, flush=True)
     return int(failed)

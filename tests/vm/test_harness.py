@@ -47,7 +47,7 @@ def test_anything_else_is_told_in_one_line_with_the_log(tmp_path: Path, text: st
 def test_one_that_hangs_is_ended_and_told(tmp_path: Path) -> None:
     log = tmp_path / "console.log"
     with log.open("wb") as out:
-        in_time = qemu._to_its_end([sys.executable, "-c", "import time; time.sleep(600)"], out, 0.5)
+        in_time = qemu._to_its_end([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path, out, 0.5)
     assert not in_time
     with pytest.raises(VmError, match=r"not at its end after 0\.5 s"):
         judge("6.1", log, "abc", timed_out_after_s=0.5)

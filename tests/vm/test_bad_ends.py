@@ -1,0 +1,86 @@
+"""Real guests and containers that end badly, and runs that are killed: each is told, and nothing of it runs on."""
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import eventually, is_running
+from tests.vm import cache, qemu
+from tests.vm.errors import VmError
+from tests.vm.kernels import chosen
+from tests.vm.nspawn import cgroup_of, own_cgroup
+from tests.vm.run_kernels import guest_of
+
+BOOTED_S = 120  # on a busy machine; some 10 on a quiet one
+HANGS_AFTER_S = 20
+
+
+@pytest.fixture
+def guest() -> qemu.Guest:
+    """One whose logs are not those of the known answers."""
+    (machine,) = chosen(["6.1"])
+    return dataclasses.replace(guest_of(machine), name="bad-ends")
+
+
+def is_over(guest: qemu.Guest) -> bool:
+    """Whether nothing runs that names its logs: QEMU does, and virtiofsd works in their directory."""
+    directory = qemu.directory_of(guest)
+    at_work = (link for link in Path("/proc").glob("[0-9]*/cwd") if link.exists())
+    return not is_running(f"jostle.run={directory}") and directory not in {link.resolve() for link in at_work}
+
+
+def start_killable(script: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", script], cwd=cache.CHECKOUT, start_new_session=True)
+
+
+@pytest.mark.guest
+def test_a_guest_that_panics_is_told_with_its_last_words(guest: qemu.Guest) -> None:
+    begun = time.monotonic()
+    with pytest.raises(VmError, match=r"Kernel panic - not syncing: .*; log: .*/bad-ends/console\.log$"):
+        qemu.run(guest, "echo c >/proc/sysrq-trigger; sleep 600", limit_s=BOOTED_S)
+    assert time.monotonic() - begun < BOOTED_S
+    assert is_over(guest)
+
+
+@pytest.mark.guest
+def test_a_guest_that_hangs_is_ended(guest: qemu.Guest) -> None:
+    with pytest.raises(VmError, match=rf"not at its end after {HANGS_AFTER_S} s; log: .*/console\.log$"):
+        qemu.run(guest, "echo it hangs; sleep 600", limit_s=HANGS_AFTER_S)
+    assert is_over(guest)
+
+
+@pytest.mark.guest
+def test_a_guest_ends_with_a_run_that_is_killed(guest: qemu.Guest) -> None:
+    log = qemu.directory_of(guest) / "console.log"
+    log.unlink(missing_ok=True)
+    harness = start_killable(
+        "from tests.vm.test_bad_ends import *\n"
+        "guest = dataclasses.replace(guest_of(chosen(['6.1'])[0]), name='bad-ends')\n"
+        "qemu.run(guest, 'echo it runs; sleep 600', limit_s=600)"
+    )
+    assert eventually(lambda: log.is_file() and "it runs" in log.read_text(errors="replace"))
+    assert not is_over(guest)
+    harness.send_signal(signal.SIGKILL)
+    harness.wait()
+    assert eventually(lambda: is_over(guest))
+
+
+@pytest.mark.systemd
+def test_a_container_ends_with_a_run_that_is_killed() -> None:
+    harness = start_killable(
+        "from tests.vm.nspawn import *\nwith booted('bad-ends', []) as container:\n    time.sleep(600)"
+    )
+    machine = f"--machine=jostle-{harness.pid}"
+    assert eventually(lambda: is_running(machine))
+    harness.send_signal(signal.SIGKILL)
+    harness.wait()
+    assert eventually(lambda: not is_running(machine))
+    left = cgroup_of(harness.pid)
+    assert left.exists()
+    with own_cgroup():
+        assert not left.exists()
