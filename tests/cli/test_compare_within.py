@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.experiment.process import start as start_in
-from agent.experiment.trial_cgroups import Workspace
 from agent.runfile import RunWriter, pack
 from collectors.hierarchy import detect_layout
+from tests.agent.experiment.foreign import foreign_cgroup, host_mounts, outweigh, outweighing
 from tests.agent.experiment.trials import OTHER, VICTIM, cgroup, window
 from tests.agent.summaries import HOST
 from tests.cli.running import is_one_line, run
@@ -76,22 +75,18 @@ def test_bad_usage_is_one_line(tmp_path: Path, words: list[str], told: str) -> N
 
 @pytest.mark.kernel
 def test_a_real_tenant_that_bursts_on_the_victims_cpu(tmp_path: Path) -> None:
+    layout = detect_layout()
+    # Both outweigh whoever else is on that CPU.
+    spin = f"{outweighing(host_mounts(layout))}; exec timeout 15 taskset -c 0 {PYTHON} -c 'while True: pass'"
     burst = f"{PYTHON} -m agent.workloads.neighbour bursty --processes 1 --period-ms 1500"
-    spin = f"exec timeout 12 taskset -c 0 {PYTHON} -c 'while True: pass'"
     path = tmp_path / "a.run"
-    with Workspace(detect_layout()) as workspace:
-        group = workspace.make("tenant")
-        tenant = start_in(burst, group, [0], tmp_path / "out", tmp_path / "err")
-        tenant.release()
-        try:
-            ended = run("record", "-i", "0.1", "-d", "10", "-o", str(path), "--", "sh", "-c", spin)
-            assert path.exists(), ended.err
-        finally:
-            group.stop()
-            tenant.close()
-        compared = run("compare", "--within", str(path), "--tenant", group.path, "--json")
+    with foreign_cgroup(host_mounts(layout), f"exec taskset -c 0 {burst}") as tenant:
+        outweigh(tenant)
+        ended = run("record", "-i", "0.1", "-d", "12", "-o", str(path), "--", "sh", "-c", spin)
+        assert path.exists(), ended.err
+        compared = run("compare", "--within", str(path), "--tenant", tenant.path, "--json")
     assert compared.code == 0, compared.err
     document = json.loads(compared.out)
-    assert document["verdict"] in {"interference", "inconclusive"}, document["reason"]  # others may be about
-    assert document["effect"]["slowdown_pct"] > 0
-    assert document["aggressors"][0]["cgroup"] == group.path
+    assert document["verdict"] == "interference", document["reason"]
+    assert document["causes"][0]["cause"] == "cpu-wait"
+    assert document["aggressors"][0]["cgroup"] == tenant.path

@@ -7,6 +7,7 @@ the neighbours are: so that there is interference for certain, and the moment of
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,15 @@ import pytest
 from agent.experiment.trial_cgroups import Group
 from agent.verdict import Verdict
 from collectors.hierarchy import detect_layout
-from tests.agent.experiment.foreign import BUSY, cpu_ticks, foreign_cgroup, host_mounts, is_frozen
+from tests.agent.experiment.foreign import (
+    BUSY,
+    cpu_ticks,
+    foreign_cgroup,
+    host_mounts,
+    is_frozen,
+    outweigh,
+    outweighing,
+)
 from tests.cli.running import Ended, end, eventually, is_one_line, leaves_nothing, marked_sleep, run, start
 
 pytestmark = pytest.mark.kernel
@@ -162,6 +171,40 @@ def test_ctrl_c_of_the_whole_process_group_thaws_too(tmp_path: Path, neighbour: 
     assert leaves_nothing(ended, sleeper)
 
 
+@pytest.mark.parametrize(
+    ("action", "code"), [(":", 0), ("kill -TERM $PPID", 130), ("kill -KILL $PPID", -signal.SIGKILL)]
+)
+def test_a_bystander_that_is_frozen_runs_again_whatever_happens(
+    tmp_path: Path, action: str, code: int
+) -> None:
+    # It works when it is asked, and the neighbour asks: so it is there in the trials with the neighbour alone.
+    questions, froze, sleeper = tmp_path / "questions", tmp_path / "froze", marked_sleep()
+    os.mkfifo(questions)
+    works = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"
+    answering = f"while :; do read _ < {questions} && {{ {works}; }}; done"
+    asking = f"trap '' PIPE; while :; do echo > {questions}; done 2>/dev/null"
+    with foreign_cgroup(host_mounts(detect_layout()), answering) as bystander:
+        cpu = max(os.sched_getaffinity(0))
+        os.sched_setaffinity(min(bystander.pids()), {cpu})
+        after = "" if code == 0 else f"; {sleeper}"
+        when_frozen = f"grep -q 'frozen 1' {events_of(bystander)} && {{ touch {froze}; {action}{after}; }}"
+        words = [
+            "experiment",
+            "--victim",
+            f"{works}; {victim(SLOW_BESIDE, f'*-stopped.*) {when_frozen}; echo took 20 ;;')}",
+        ]
+        words += ["--metric", METRIC, "--neighbour", asking, "--cpus", str(cpu), "--pairs", "2"]
+        ended = run(*words, "--confirm", "--allow-freeze", "-o", str(tmp_path / "out"))
+        assert ended.code == code, ended.err
+        assert froze.exists(), ended.out
+        assert eventually(lambda: not is_frozen(bystander) and leaves_nothing(ended, sleeper))
+        if code == 0:
+            assert bystander.path in {entry.cgroup for entry in verdict_in(tmp_path).confirmed or ()}
+        with subprocess.Popen(["sh", "-c", asking]) as asks:
+            assert runs_on(bystander)
+            asks.kill()
+
+
 def test_a_neighbour_thawed_by_somebody_else_makes_the_trial_void(tmp_path: Path, neighbour: Group) -> None:
     thawed = tmp_path / "thawed"
     meddle = f"*-without.*) [ -e {thawed} ] || {{ touch {thawed}; echo 0 > {neighbour.directories[0]}/cgroup.freeze; }}"
@@ -194,16 +237,16 @@ def test_a_watched_cgroup_is_slowed_by_its_stretch(tmp_path: Path, neighbour: Gr
     cpu = max(os.sched_getaffinity(0))
     for pid in neighbour.pids():
         os.sched_setaffinity(pid, {cpu})
-    words = ["--neighbour", BUSY, "--cpus", str(cpu), "--pairs", "4", "--max-pairs", "4"]
-    ended = watching(tmp_path, neighbour, *words, "--json")
+    outweigh(neighbour)  # as jostle's own are to: nobody else is to be in the figures
+    beside = f"{outweighing(host_mounts(detect_layout()))}; {BUSY}"
+    ended = watching(tmp_path, neighbour, "--neighbour", beside, "--cpus", str(cpu), "--json")
     assert ended.code == 0
     document = json.loads(ended.out)
-    # How sure four pairs are depends on who else is busy on this machine; what is measured does not.
-    assert document["effect"]["slowdown_pct"] > 0
+    assert document["verdict"] == "interference", document["reason"]
     assert document["victim_cgroup"] == neighbour.path
     assert (document["effect"]["metric"], document["effect"]["better"]) == ("stretch", "lower")
     assert document["causes"][0]["cause"] == "cpu-wait"
-    assert "neighbour-1 while" in {entry["name"] for entry in document["aggressors"]}
+    assert document["aggressors"][0]["name"] == "neighbour-1 for"
     assert any("caches, memory or disks" in warning for warning in document["quality"]["warnings"])
     assert runs_on(neighbour)
     assert leaves_nothing(ended)

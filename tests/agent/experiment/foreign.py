@@ -11,6 +11,8 @@ from agent.experiment.trial_cgroups import Group
 from collectors.hierarchy import CgroupLayout
 
 BUSY = "while :; do :; done"
+# The most that a cgroup can weigh: beside it, whoever else is on the CPU gets 1 % of it.
+HEAVIEST = {"cpu.shares": "262144", "cpu.weight": "10000"}
 
 
 @contextlib.contextmanager
@@ -63,3 +65,17 @@ def cpu_ticks(group: Group) -> int:
     """User and system time of all its processes, in clock ticks: fields 14 and 15 of /proc/PID/stat."""
     stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in group.pids()]
     return sum(int(fields[11]) + int(fields[12]) for fields in stats)
+
+
+def outweigh(group: Group) -> None:
+    """Let it have nearly all of the CPU, but for others that outweigh too; where no controller weighs, nothing."""
+    for directory in group.directories:
+        for name, text in HEAVIEST.items():
+            if (directory / name).exists():
+                (directory / name).write_text(text)
+
+
+def outweighing(mounts: list[Path]) -> str:
+    """The same for all that a jostle runs, as a shell's command in a victim or neighbour that it starts."""
+    written = "; ".join(f"[ ! -e $d/{name} ] || echo {text} > $d/{name}" for name, text in HEAVIEST.items())
+    return f"for d in {' '.join(f'{mount}/jostle-$PPID-*' for mount in mounts)}; do {written}; done"
