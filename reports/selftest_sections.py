@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from agent.selftest.records import Finding, Label, Rate, Selftest, Tally
-from reports.figures import UNAVAILABLE, count, interval, percent, quantity, seconds
+from reports.figures import UNAVAILABLE, count, interval, percent, seconds
 from reports.origin_sections import host_facts
 from reports.sections import Column, Facts, Kind, Listing, Report, Section, Table, figure_columns
 
@@ -74,10 +74,11 @@ def tally_table(tallies: Sequence[Tally], labels: Sequence[Label]) -> Table:
         (
             SCENARIO,
             Column("Label"),
-            *figure_columns("Verdict right", "Cause right", "Culprit right", "Slowdown", "Pairs"),
+            *figure_columns("Verdict", "Cause", "Blame", "Slower"),
         ),
         tuple(_tally_row(tally, by_name[tally.scenario]) for tally in tallies),
-        note="Slowdown and pairs are medians. Causes and culprits count where the verdict was right.",
+        note="Verdict, cause and blame (the culprit named first): how many were right; the latter two where the "
+        "verdict was. Slower is the median slowdown.",
     )
 
 
@@ -85,16 +86,15 @@ def _tally_row(tally: Tally, label: Label) -> tuple[str, ...]:
     return (
         tally.scenario,
         label.verdict,
-        f"{tally.right_verdict} of {tally.experiments}",
+        _of(tally.right_verdict, tally.experiments),
         _of(tally.right_cause, tally.right_verdict),
         _of(tally.right_culprit, tally.right_verdict),
         percent(tally.median_slowdown_pct),
-        quantity(tally.median_pairs),
     )
 
 
 def _of(hits: int | None, trials: int) -> str:
-    return UNAVAILABLE if hits is None else f"{hits} of {trials}"
+    return UNAVAILABLE if hits is None else f"{hits}/{trials}"
 
 
 def _expected(label: Label) -> tuple[str, str, str]:

@@ -31,7 +31,7 @@ def agent(
         bool, typer.Option("--check", help="Only say whether the configuration is right.")
     ] = False,
 ) -> None:
-    """The daemon that systemd runs: history, detection and metrics, until SIGTERM; SIGHUP reads FILE again."""
+    """The daemon that systemd runs. History, detection and metrics, until SIGTERM; SIGHUP reads FILE again."""
     configuration.load(config)
     if check:
         say(f"{config or configuration.DEFAULT_PATH}: ok")

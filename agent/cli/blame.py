@@ -66,7 +66,7 @@ def blame_cgroup(
     history_file: HistoryFile = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Who this cgroup waited for, in milliseconds and in shares that add up to its whole wait.
+    """Who this cgroup waited for, in milliseconds and in shares. They add up to its whole wait.
 
     With --at it is the agent's history that is asked, for a minute around that time, or as long as -d says.
     """

@@ -45,7 +45,7 @@ def compare_runs(
     history: HistoryFlag = False,
     history_file: HistoryFile = None,
 ) -> None:
-    """A verdict from recordings made earlier; weaker than an experiment, as nothing was interleaved.
+    """A verdict from recordings made earlier. Weaker than an experiment's, as nothing was interleaved.
 
     With --history they are periods, such as 02:00..02:30 and 03:00..03:30.
     """

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 def doctor(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """What this host can measure, per signal: available, degraded or missing, why, and what would mend it."""
+    """What this host can measure. Per signal: available, degraded or missing, why, and what would mend it."""
     from reports import json_document, signal_sections, text
 
     found = examination.examine()

@@ -5,13 +5,13 @@ import os
 import secrets
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from agent.cli import experiment_options as options
 from agent.cli import output
 from agent.cli.help import HelpAll
 from agent.experiment.plan import Plan, parse_cpus, parse_levels
@@ -19,14 +19,12 @@ from agent.files import cannot_write, write_whole
 from agent.interrupts import Interrupted, Interrupts
 from agent.metrics import DURATION, STRETCH, parse_spec
 from agent.verdict import Conclusion, DataFile, Verdict
-from collectors.source import Tier
 from probes.errors import UsageError
 from probes.loader import require_privilege
 
 VERDICT_FILE, REPORT_FILE, PAGE_FILE = "verdict.json", "report.md", "report.html"
 EPILOG = "Example: jostle experiment --victim './bench' --neighbour ./batch"
 EXIT_INTERFERENCE, EXIT_INCONCLUSIVE = 10, 11
-DEFAULT_MAX_PAIRS = 24
 _PYTHON = shlex.quote(sys.executable)
 DEMO_VICTIM = f"{_PYTHON} -m agent.workloads.victim"
 DEMO_NEIGHBOUR = f"{_PYTHON} -m agent.workloads.neighbour spin"
@@ -38,73 +36,29 @@ def register(app: typer.Typer) -> None:
 
 
 def experiment(
-    victim: Annotated[
-        str | None, typer.Option(metavar="CMD", help="Run once per trial, in its own cgroup.")
-    ] = None,
-    victim_cgroup: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Or watch this existing cgroup.")
-    ] = None,
-    neighbour: Annotated[
-        list[str] | None, typer.Option(metavar="CMD", help="Runs beside it in half of the trials (*).")
-    ] = None,
-    neighbour_cgroup: Annotated[
-        list[str] | None, typer.Option(metavar="PATH", help="Or freeze this one in the other half (*).")
-    ] = None,
-    allow_freeze: Annotated[
-        bool, typer.Option("--allow-freeze", help="Existing cgroups may be frozen.")
-    ] = False,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SPEC", help="duration, a reader, NAME=REGEX:lower|higher (*)."),
-    ] = None,
-    pairs: Annotated[
-        int, typer.Option(metavar="N", help="Pairs of trials to begin with (4).", show_default=False)
-    ] = 4,
-    max_pairs: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help=f"The most to run while undecided ({DEFAULT_MAX_PAIRS}).", hidden=True
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Of the random order (default: drawn).", hidden=True)
-    ] = None,
-    threshold: Annotated[
-        float, typer.Option(metavar="PCT", help="The smallest slowdown that matters (5).", show_default=False)
-    ] = 5.0,
-    confirm: Annotated[
-        bool, typer.Option("--confirm", help="After interference, stop each suspect alone.")
-    ] = False,
-    sweep: Annotated[
-        str | None, typer.Option(metavar="LEVELS", help="Quotas for the neighbours, such as 0,25,50,100.")
-    ] = None,
-    trial_seconds: Annotated[
-        float,
-        typer.Option(
-            metavar="S", help="How long to watch a cgroup in a trial (5).", show_default=False, hidden=True
-        ),
-    ] = 5.0,
-    timeout: Annotated[
-        float,
-        typer.Option(
-            metavar="S", help="The longest one run may take (600).", show_default=False, hidden=True
-        ),
-    ] = 600.0,
-    cpus: Annotated[str | None, typer.Option(metavar="LIST", help="Pin the commands to these CPUs.")] = None,
-    tier: Annotated[Tier, typer.Option(help="schedstat: no BPF, and no blame.", hidden=True)] = "ebpf",
-    directory: Annotated[
-        Path | None, typer.Option("-o", metavar="DIR", help="Where reports and raw data go.")
-    ] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the verdict document alone.")] = False,
-    gate: Annotated[
-        bool, typer.Option("--gate", help="Exit with 10: interference, 11: inconclusive.")
-    ] = False,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="Use the built-in victim and neighbour, on one CPU.", hidden=True)
-    ] = False,
+    victim: options.Victim = None,
+    victim_cgroup: options.VictimCgroup = None,
+    neighbour: options.Neighbour = None,
+    neighbour_cgroup: options.NeighbourCgroup = None,
+    allow_freeze: options.AllowFreeze = False,
+    metric: options.MetricOption = None,
+    pairs: options.Pairs = options.PAIRS,
+    max_pairs: options.MaxPairs = None,
+    seed: options.Seed = None,
+    threshold: options.Threshold = options.THRESHOLD_PCT,
+    confirm: options.Confirm = False,
+    sweep: options.Sweep = None,
+    trial_seconds: options.TrialSeconds = options.TRIAL_S,
+    timeout: options.Timeout = options.TIMEOUT_S,
+    cpus: options.Cpus = None,
+    tier: options.TierOption = "ebpf",
+    directory: options.Directory = None,
+    json_output: options.Json = False,
+    gate: options.Gate = False,
+    demo: options.Demo = False,
     _help_all: HelpAll = False,
 ) -> None:
-    """Does a victim run slower beside its neighbours (*: may be repeated)?"""
+    """Find out whether a victim runs slower beside its neighbours. *: repeatable."""
     if demo:
         victim, neighbour = victim or DEMO_VICTIM, neighbour or [DEMO_NEIGHBOUR]
         metric = metric or ["duration", "jostle-victim"]
@@ -115,7 +69,7 @@ def experiment(
         neighbours=tuple(neighbour or ()),
         metrics=tuple(parse_spec(text) for text in metric or _default_metric(victim_cgroup)),
         pairs=pairs,
-        max_pairs=max(pairs, DEFAULT_MAX_PAIRS) if max_pairs is None else max_pairs,
+        max_pairs=max(pairs, options.DEFAULT_MAX_PAIRS) if max_pairs is None else max_pairs,
         seed=secrets.randbelow(2**31) if seed is None else seed,
         threshold_pct=threshold,
         timeout_s=timeout,
@@ -128,11 +82,17 @@ def experiment(
         confirm=confirm,
         sweep_pct=() if sweep is None else parse_levels(sweep),
     )
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    directory = directory or Path(f"jostle-{stamp}")
+    _carry_out(plan, directory or _new_directory(), json_output=json_output, gate=gate)
+
+
+def _new_directory() -> Path:
+    return Path(f"jostle-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+
+
+def _carry_out(plan: Plan, directory: Path, *, json_output: bool, gate: bool) -> None:
     with Interrupts() as interrupts:
         verdict = _run(plan, directory, interrupts)
-    if confirm and verdict.verdict is not Conclusion.INTERFERENCE:
+    if plan.confirm and verdict.verdict is not Conclusion.INTERFERENCE:
         output.say(f"--confirm: the verdict is {verdict.verdict}, so nobody was stopped alone")
     _print(verdict, directory, json_output=json_output)
     interrupts.check()
@@ -160,9 +120,15 @@ def _run(plan: Plan, directory: Path, interrupts: Interrupts) -> Verdict:
         if decision is None:
             output.say(f"jostle: interrupted before a pair of trials was complete; raw data: {raw}")
             raise Interrupted
-        verdict = conclude(session, decision, command=("jostle", *sys.argv[1:]), files=_files(raw))
+        verdict = conclude(session, decision, command=_to_repeat(sys.argv[1:], plan.seed), files=_files(raw))
         _write_reports(verdict, directory)
     return verdict
+
+
+def _to_repeat(words: Sequence[str], seed: int) -> tuple[str, ...]:
+    """The command that runs the same trials in the same order, the seed being named."""
+    named = any(word.partition("=")[0] == "--seed" for word in words)
+    return ("jostle", *words, *([] if named else ["--seed", str(seed)]))
 
 
 @contextlib.contextmanager

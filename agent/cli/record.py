@@ -59,7 +59,7 @@ def record(
         bool, typer.Option("--json", help="Print the summary as one JSON document.")
     ] = False,
 ) -> None:
-    """Record every cgroup (or those matching) into one run file; with a command, for as long as it runs."""
+    """Record every cgroup, or those matching, into one run file. With a command, for as long as it runs."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     _become_recorder(
         {

@@ -65,7 +65,7 @@ def report(
         list[str] | None, typer.Option(metavar="GLOB", help="Of the history only these (may be repeated).")
     ] = None,
 ) -> None:
-    """Render a run, a comparison or an experiment again, or a part of the agent's history."""
+    """Render a run, a comparison or an experiment again. With --history, a part of the agent's history."""
     asked = from_history.asked(history, history_file)
     if (run is None) == (asked is None):
         raise UsageError("report needs one thing to render", "give RUN, or --history with --since")

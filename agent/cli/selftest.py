@@ -41,7 +41,7 @@ def selftest(
     file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Also write the document.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the document alone.")] = False,
 ) -> None:
-    """Run known neighbours beside known victims and say how often the verdict is right (about half an hour)."""
+    """Say how often the verdict is right on this host. Runs known neighbours beside known victims, for half an hour."""
     from agent.cli.selftest_progress import progress
     from agent.selftest.run import Campaign, choose_place, label_of, run_selftest
     from reports import json_document, selftest_sections, text

@@ -51,7 +51,7 @@ def top(
         bool, typer.Option("--json", help="Print it as one JSON document (includes --once).")
     ] = False,
 ) -> None:
-    """A live table of every cgroup, who suffers most on top; off a terminal the same as --once."""
+    """A live table of every cgroup, who suffers most on top. Off a terminal the same as --once."""
     from agent.cli.terminal import is_interactive
 
     recorder.require_interval(interval)

@@ -168,6 +168,18 @@ def test_a_cgroup_that_vanishes_ends_the_experiment_cleanly(tmp_path: Path) -> N
     assert leaves_nothing(ended)
 
 
+@pytest.mark.parametrize(("words", "seed"), [((), None), (("--seed", "5"), 5), (("--seed=6",), 6)])
+def test_the_command_that_repeats_it_names_the_seed_once(
+    tmp_path: Path, words: tuple[str, ...], seed: int | None
+) -> None:
+    assert experiment(tmp_path, "true", "sleep 1000", *ONE_PAIR, *words).code == 0
+    told = verdict_in(tmp_path).experiment
+    assert told is not None
+    assert seed in (None, told.seed)
+    assert " ".join(told.command).count("--seed") == 1
+    assert " ".join(told.command).replace("=", " ").endswith(f"--seed {told.seed}")
+
+
 def test_an_earlier_experiment_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/verdict.json").write_text("precious")

@@ -55,6 +55,13 @@ def test_help_names_every_command() -> None:
     assert [name for name in COMMANDS if f"\n  {name} " not in ended.out] == []
 
 
+def test_each_command_is_summed_up_in_a_whole_sentence_of_one_line() -> None:
+    listed = run("--help").out.partition("Commands:\n")[2].splitlines()
+    assert len(listed) == len(COMMANDS)
+    assert [line for line in listed if not line.endswith(".") or "..." in line] == []
+    assert max(map(len, listed)) <= SCREEN_COLUMNS
+
+
 def test_jostle_alone_shows_its_help_and_is_bad_usage() -> None:
     ended = run()
     assert ended.code == 2

@@ -1,8 +1,13 @@
 """A self-test's report: every rate, every scenario, and each experiment that was not right."""
 
+from dataclasses import replace
+
+from agent.selftest.scenarios import Place, scenarios
+from agent.selftest.score import tallies
 from agent.verdict import CauseKind, Conclusion
 from reports import markdown, text
-from reports.selftest_sections import scenario_list, selftest_report
+from reports.sections import Report
+from reports.selftest_sections import scenario_list, selftest_report, tally_table
 from tests.agent.selftest.findings import EFFECT, NOTHING, finding, selftest
 
 
@@ -11,6 +16,7 @@ def test_all_is_well() -> None:
     shown = text.render(report, width=100)
     assert "SELF-TEST: 3 experiments on 3 labelled scenarios" in shown
     assert "2 of 2" in shown
+    assert "1/1" in shown
     assert "Not as labelled" not in shown
     assert "| true positives |" in markdown.render(report)
 
@@ -25,6 +31,19 @@ def test_what_was_wrong_is_listed_with_its_seed() -> None:
     assert "cause steal (90.0 %) instead of cpu-wait; culprit neighbour-2 idle instead of" in shown
     assert "sleeper (seed 7): interference instead of no-interference" in shown
     assert "failed: the victim failed" in shown
+
+
+def test_no_scenario_is_folded_on_a_terminal_of_80_columns() -> None:
+    labels = [
+        replace(EFFECT, scenario=each.name, verdict=each.verdict)
+        for each in scenarios(Place(here=0, there=1))
+    ]
+    found = tuple(tallies(labels, [finding(label) for label in labels]))
+    table = tally_table(found, labels)
+    shown = text.render(Report("", "", (table,)), width=80).splitlines()
+    assert [
+        label.scenario for label in labels if not any(f"  {label.scenario} " in line for line in shown)
+    ] == []
 
 
 def test_a_partial_one_says_so() -> None:

@@ -1,0 +1,69 @@
+"""The options of `jostle experiment`: one type each. Those for few are hidden, which `--help-all` lifts."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from collectors.source import Tier
+
+PAIRS, DEFAULT_MAX_PAIRS = 4, 24
+THRESHOLD_PCT = 5.0
+TRIAL_S = 5.0
+TIMEOUT_S = 600.0
+
+Victim = Annotated[str | None, typer.Option(metavar="CMD", help="Run once per trial, in its own cgroup.")]
+VictimCgroup = Annotated[str | None, typer.Option(metavar="PATH", help="Or watch this existing cgroup.")]
+Neighbour = Annotated[
+    list[str] | None, typer.Option(metavar="CMD", help="Runs beside it in half of the trials (*).")
+]
+NeighbourCgroup = Annotated[
+    list[str] | None, typer.Option(metavar="PATH", help="Or freeze this one in the other half (*).")
+]
+AllowFreeze = Annotated[bool, typer.Option("--allow-freeze", help="Existing cgroups may be frozen.")]
+MetricOption = Annotated[
+    list[str] | None, typer.Option(metavar="SPEC", help="duration, a reader, NAME=REGEX:lower|higher (*).")
+]
+Pairs = Annotated[
+    int, typer.Option(metavar="N", help=f"Pairs of trials to begin with ({PAIRS}).", show_default=False)
+]
+MaxPairs = Annotated[
+    int | None,
+    typer.Option(metavar="N", help=f"The most to run while undecided ({DEFAULT_MAX_PAIRS}).", hidden=True),
+]
+Seed = Annotated[
+    int | None, typer.Option(metavar="N", help="Of the random order (default: drawn).", hidden=True)
+]
+Threshold = Annotated[
+    float,
+    typer.Option(
+        metavar="PCT", help=f"The smallest slowdown that matters ({THRESHOLD_PCT:g}).", show_default=False
+    ),
+]
+Confirm = Annotated[bool, typer.Option("--confirm", help="After interference, stop each suspect alone.")]
+Sweep = Annotated[
+    str | None, typer.Option(metavar="LEVELS", help="Quotas for the neighbours, such as 0,25,50,100.")
+]
+TrialSeconds = Annotated[
+    float,
+    typer.Option(
+        metavar="S",
+        help=f"How long to watch a cgroup in a trial ({TRIAL_S:g}).",
+        show_default=False,
+        hidden=True,
+    ),
+]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        metavar="S", help=f"The longest one run may take ({TIMEOUT_S:g}).", show_default=False, hidden=True
+    ),
+]
+Cpus = Annotated[str | None, typer.Option(metavar="LIST", help="Pin the commands to these CPUs.")]
+TierOption = Annotated[Tier, typer.Option(help="schedstat: no BPF, and no blame.", hidden=True)]
+Directory = Annotated[Path | None, typer.Option("-o", metavar="DIR", help="Where reports and raw data go.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the verdict document alone.")]
+Gate = Annotated[bool, typer.Option("--gate", help="Exit with 10: interference, 11: inconclusive.")]
+Demo = Annotated[
+    bool, typer.Option("--demo", help="Use the built-in victim and neighbour, on one CPU.", hidden=True)
+]
