@@ -139,15 +139,6 @@ def _refusal_of_ipc(found: Mapping[Event, Refusal | None]) -> Refusal | None:
     return found[CYCLES] or found[INSTRUCTIONS]
 
 
-def pmu_state() -> str:
-    """Whether this host counts hardware events, as a verdict says it. Trials themselves do without.
-
-    Their stand-in for cycles per instruction is the CPU time per unit of the victim's work.
-    """
-    ipc = signals()[0]
-    return f"unavailable: {ipc.reason}" if ipc.state == "missing" else "available, not counted in trials"
-
-
 def _miss_rates(refusals: Mapping[Event, Refusal | None]) -> Signal:
     lacking = {event.name: refusal for event, refusal in refusals.items() if refusal}
     if len(lacking) == len(refusals):

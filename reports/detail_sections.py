@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from agent.verdict import Trial, Verdict, WaitHistograms, WaitMatrix
+from agent.verdict import Efficiency, Trial, Verdict, WaitHistograms, WaitMatrix
 from reports.figures import count, percent, quantity, seconds, time_ns
 from reports.sections import CGROUP, NAME, Column, Kind, Table, figure_columns
 
@@ -22,6 +22,29 @@ def pair_table(verdict: Verdict) -> Table:
             )
             for pair in verdict.pairs or ()
         ),
+    )
+
+
+def efficiency_table(found: Efficiency) -> Table:
+    """What the victim got out of its time on the CPUs, in both arms."""
+    rows = (
+        ("CPU time per unit of work", found.cpu_s_without, found.cpu_s_with, "s"),
+        ("Instructions per cycle", found.ipc_without, found.ipc_with, ""),
+        ("Cache misses", found.llc_misses_without, found.llc_misses_with, ""),
+    )
+    return Table(
+        "What its CPU time gave the victim",
+        (Column("Figure"), *figure_columns("Without", "With")),
+        tuple(
+            (what, quantity(before, unit), quantity(after, unit))
+            for what, before, after, unit in rows
+            if before is not None and after is not None
+        ),
+        note=f"A CPU made slower by neighbours shows in the {found.measure}. Cache misses are of the last level, "
+        "per 1,000 instructions."
+        if found.ipc_without is not None
+        else f"A CPU made slower by neighbours shows in the {found.measure}, which stands in for cycles per "
+        "instruction: those were not counted.",
     )
 
 

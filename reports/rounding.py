@@ -13,6 +13,7 @@ from agent.verdict import (
     Cause,
     Confirmation,
     Effect,
+    Efficiency,
     Interval,
     SecondaryMetric,
     SelfCost,
@@ -34,6 +35,7 @@ def as_shown(verdict: Verdict) -> Verdict:
         aggressors=tuple(_aggressor(entry) for entry in verdict.aggressors),
         quality=replace(verdict.quality, blame_residual_pct=_pct(verdict.quality.blame_residual_pct)),
         self_cost=None if verdict.self_cost is None else _self_cost(verdict.self_cost),
+        efficiency=None if verdict.efficiency is None else _efficiency(verdict.efficiency),
         metrics=_each(_metric, verdict.metrics),
         blame=_each(_blame, verdict.blame),
         matrix=None if verdict.matrix is None else _matrix(verdict.matrix),
@@ -120,6 +122,18 @@ def _self_cost(cost: SelfCost) -> SelfCost:
         _rounded(cost.switches_per_s),
         _coarse(cost.cpu_pct),
         _rounded(cost.counters_ns_per_switch),
+    )
+
+
+def _efficiency(found: Efficiency) -> Efficiency:
+    return Efficiency(
+        found.measure,
+        cpu_s_without=_rounded(found.cpu_s_without),
+        cpu_s_with=_rounded(found.cpu_s_with),
+        ipc_without=_rounded(found.ipc_without),
+        ipc_with=_rounded(found.ipc_with),
+        llc_misses_without=_rounded(found.llc_misses_without),
+        llc_misses_with=_rounded(found.llc_misses_with),
     )
 
 

@@ -12,7 +12,14 @@ from reports.conclusion_sections import (
     suspect_table,
     sweep_table,
 )
-from reports.detail_sections import blame_table, histogram_table, matrix_table, pair_table, trial_table
+from reports.detail_sections import (
+    blame_table,
+    efficiency_table,
+    histogram_table,
+    matrix_table,
+    pair_table,
+    trial_table,
+)
 from reports.origin_sections import (
     COST_WORDS,
     experiment_facts,
@@ -120,6 +127,8 @@ def evidence(verdict: Verdict) -> Iterator[Section]:
     """What the conclusions rest on."""
     if verdict.pairs:
         yield pair_table(verdict)
+    if verdict.efficiency is not None:
+        yield efficiency_table(verdict.efficiency)
     if verdict.blame:
         yield blame_table(verdict)
     if verdict.matrix is not None and verdict.matrix.waited_for:

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from agent.attribution import document_effect, leaf
 from agent.experiment import confirm
 from agent.experiment.decomposition import blame_residual_pct, extra_waits_s
+from agent.experiment.efficiency import counted, efficiency, number, pmu
 from agent.experiment.findings import find
 from agent.experiment.matrix import wait_matrix
 from agent.experiment.plan import Plan
@@ -30,7 +31,6 @@ from agent.verdict import (
 )
 from agent.verdict import Pair as DocumentPair
 from collectors import histogram
-from collectors.counters import pmu_state
 
 Blocks = Sequence[tuple[TrialResult, TrialResult]]
 LOWER_TIER = (
@@ -77,6 +77,7 @@ def conclude(
         metrics=_secondary(blocks, session.plan),
         pairs=_pairs(blocks),
         trials=tuple(_trial(trial) for trial in session.outcome.trials),
+        efficiency=efficiency(blocks),
         blame=_blame(blocks, session.neighbours),
         matrix=wait_matrix([with_ for _, with_ in blocks], session.neighbours),
         histograms=_histograms(blocks),
@@ -138,7 +139,7 @@ def _quality(blocks: Blocks, session: Session, decision: Decision) -> Quality:
         warnings=tuple(warnings),
         blame_residual_pct=residual_pct,
         discarded=len(discarded),
-        pmu=pmu_state(),
+        pmu=pmu(blocks),
     )
 
 
@@ -159,7 +160,7 @@ def _experiment(session: Session, command: tuple[str, ...]) -> Experiment:
 
 
 def _trial(trial: TrialResult) -> Trial:
-    victim = trial.victim
+    victim, counters = trial.victim, counted([trial])
     return Trial(
         index=trial.index,
         block=trial.block,
@@ -171,6 +172,8 @@ def _trial(trial: TrialResult) -> Trial:
         run_ns=victim.run_ns,
         throttled_ns=victim.throttled_ns,
         preempted=victim.preempted_foreign + victim.preempted_own + victim.preempted_throttled,
+        instructions=number(counters.instructions),
+        cycles=number(counters.cycles),
     )
 
 

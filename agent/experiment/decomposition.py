@@ -8,6 +8,7 @@ for is `unexplained`. See docs/method.md.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.experiment.efficiency import cpi_growth
 from agent.experiment.terms import NS_PER_S, Terms, terms_of
 from agent.experiment.trial import TrialResult
 from agent.statistics import CauseShare, shares
@@ -34,8 +35,10 @@ def cause_shares(blocks: Blocks) -> list[CauseShare]:
     A cause that took nothing in any trial, or that this host cannot measure, is left out.
     """
     terms = [(terms_of(without), terms_of(with_)) for without, with_ in blocks]
-    clocks = [_clock_ratio(without, with_) for without, with_ in blocks]
-    rows = [extra_s(*pair, clock) for pair, clock in zip(terms, clocks, strict=True)]
+    rows = [
+        extra_s(*pair, _clock_ratio(*block), cpi_growth(*block))
+        for pair, block in zip(terms, blocks, strict=True)
+    ]
     extra: dict[str, list[float]] = {
         cause: [row[cause] for row in rows] for cause in rows[0] if any(row[cause] for row in rows)
     }
@@ -44,9 +47,13 @@ def cause_shares(blocks: Blocks) -> list[CauseShare]:
     )
 
 
-def extra_s(without: Terms, with_: Terms, clock_ratio: float | None = None) -> dict[CauseKind, float]:
-    """What each cause added to the wall time of a unit of work; `clock_ratio` is the frequency with over without.
+def extra_s(
+    without: Terms, with_: Terms, clock_ratio: float | None = None, cpi_ratio: float | None = None
+) -> dict[CauseKind, float]:
+    """What each cause added to the wall time of a unit of work.
 
+    `clock_ratio` is the frequency with the neighbours over that without, `cpi_ratio` likewise of the cycles per
+    instruction; None: not counted. Then all that the run grew by is put down to caches, bandwidth and SMT siblings.
     Tasks' time becomes the clock's by the mean number of tasks, over both trials, that ran or waited.
     """
     tasks = mean_concurrency(without, with_)
@@ -56,7 +63,9 @@ def extra_s(without: Terms, with_: Terms, clock_ratio: float | None = None) -> d
     # A run at a lower frequency takes longer by as much.
     frequency = with_.run / tasks * max(0.0, 1 - clock_ratio) if clock_ratio else 0.0
     longer = longer_run_s(without, with_) - sum(taken.values()) - frequency
-    # More time on the CPU for the same work: caches, memory bandwidth, SMT siblings.
+    if cpi_ratio and longer > 0:
+        # What each instruction took longer. Of more instructions for the same work nobody knows the cause.
+        longer = min(longer, with_.run / tasks * max(0.0, 1 - 1 / cpi_ratio))
     return {
         **waits,
         **taken,

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +26,11 @@ from agent.interrupts import Interrupts
 from agent.runfile import RunWriter, pack
 from agent.self_cost import CostMeter, measure, self_cost
 from agent.verdict import Conclusion, Confirmation, Host, SelfCost
+from collectors.counters import WANTED
 from collectors.hierarchy import CgroupLayout, detect_layout
 from collectors.signal_reader import SignalReader
 from collectors.source import Source, open_source
+from probes.perf_event import Event
 
 RUN_SUFFIX = ".run"
 
@@ -64,10 +66,13 @@ class Session:
     sweep: Sweep | None = None
 
 
-def run_session(plan: Plan, raw: Path, observer: Observer, interrupts: Interrupts) -> Session:
+def run_session(
+    plan: Plan, raw: Path, observer: Observer, interrupts: Interrupts, events: Sequence[Event] = WANTED
+) -> Session:
     """Run an experiment; the raw data of each trial go to files in `raw`.
 
-    `interrupts` ends it before or within a trial; what was measured until then is in the outcome.
+    The `events` are counted per cgroup where this host can. `interrupts` ends it before or within a trial; what was
+    measured until then is in the outcome.
 
     Raises:
         JostleError: See `run_experiment`; HostError where this host cannot do it.
@@ -78,7 +83,7 @@ def run_session(plan: Plan, raw: Path, observer: Observer, interrupts: Interrupt
     watched = find_victim(plan.victim_cgroup, layout) if plan.victim_cgroup is not None else None
     existing = find_neighbours(plan.neighbour_cgroups, watched, layout)
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_source(layout, plan.tier))
+        source = stack.enter_context(open_source(layout, plan.tier, events))
         signals = stack.enter_context(SignalReader(layout))
         workspace = Workspace(layout)
         janitor = stack.enter_context(Janitor(workspace.directories))

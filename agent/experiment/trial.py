@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
 from agent.experiment.existing import ExistingCgroup
@@ -17,12 +17,14 @@ from agent.experiment.victim import folded, idle, samples_of, whole_of
 from agent.interrupts import Interrupts
 from agent.metrics import Sample
 from agent.verdict import Arm
-from collectors import sched
+from collectors import counters, sched
 from collectors.sched import CgroupWindow, SchedWindow
 from collectors.signal_reader import SignalReader, signals_within
 from collectors.signal_window import SignalWindow
 from collectors.source import Source
 from probes.errors import JostleError
+from probes.perf_event import Reading
+from probes.snapshot import Snapshot
 
 # How long the neighbours run before the victim starts: a fork bomb of workers is up by then, and one that dies
 # at once is found out before the victim has run for nothing.
@@ -46,6 +48,7 @@ class TrialResult:
         window: The whole host's window.
         void: Why the trial does not count, or None.
         hindrances: What else held the victim up; None where it was not read.
+        counted: What the victim's events counted, by name; empty where none is counted.
     """
 
     index: int
@@ -58,6 +61,7 @@ class TrialResult:
     window: SchedWindow
     void: str | None
     hindrances: Hindrances | None = None
+    counted: Mapping[str, Reading] = field(default_factory=dict)
 
 
 class VictimFailedError(JostleError):
@@ -76,6 +80,7 @@ class _Measured:
     duration_s: float
     command: Command | None
     signals: SignalWindow | None = None
+    counted: Mapping[str, Reading] = field(default_factory=dict)
 
 
 class TrialRunner:
@@ -143,6 +148,7 @@ class TrialRunner:
             )
             if measured.signals
             else None,
+            counted=measured.counted,
         )
 
     def _measure(self, stem: str, setting: Setting, commands: list[Command]) -> _Measured:
@@ -156,14 +162,20 @@ class TrialRunner:
             start_s = command.release() if command else monotonic()
             over = self._wait(commands, self._plan.timeout_s if command else self._plan.trial_s, command)
             duration_s = monotonic() - start_s
-            window = sched.window(before, self._source.read())
+            after = self._source.read()
+            window = sched.window(before, after)
             signalled = signals_within(signals, self._signals.read(self._paths()))
         if over is None and command:
             raise VictimTimeoutError(
                 f"the victim {command.text!r} did not end within {self._plan.timeout_s:g} s",
                 "give it less work, or raise --timeout",
             )
-        return _Measured(window, duration_s, command, signalled)
+        return _Measured(window, duration_s, command, signalled, self._counted(before, after))
+
+    def _counted(self, before: Snapshot, after: Snapshot) -> dict[str, Reading]:
+        """Of the victim with everything below it."""
+        grown = counters.grown(before, after)
+        return counters.add(each for path, each in grown.items() if sched.is_within(path, self._victim.path))
 
     def _paths(self) -> list[str]:
         return [self._victim.path, *self._neighbours.names()]

@@ -64,6 +64,8 @@ class Trial:
     run_ns: int | None
     throttled_ns: int | None
     preempted: int | None  # involuntary switches away from the victim
+    instructions: int | None = None  # left out, as the cycles: not counted
+    cycles: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,23 @@ class Pair:
     without: float
     with_: float
     slowdown_pct: float
+
+
+@dataclass(frozen=True, slots=True)
+class Efficiency:
+    """What the victim got out of its time on the CPUs in both arms, all trials of an arm together.
+
+    Without a PMU nothing is said of its instructions, and the CPU time per unit of its work stands in for the cycles
+    per instruction. A figure is left out where it was not measured.
+    """
+
+    measure: str  # which of the two tells a slower CPU from a longer wait
+    cpu_s_without: float | None = None  # on the CPUs, per unit of work; per trial, where the metric is a time
+    cpu_s_with: float | None = None
+    ipc_without: float | None = None  # instructions per cycle
+    ipc_with: float | None = None
+    llc_misses_without: float | None = None  # of the last-level cache, per 1,000 instructions
+    llc_misses_with: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

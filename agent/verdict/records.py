@@ -16,6 +16,7 @@ from agent.verdict.context import (
     Blame,
     Confirmation,
     DataFile,
+    Efficiency,
     Experiment,
     Host,
     Interval,
@@ -152,6 +153,7 @@ class Verdict:
     metrics: tuple[SecondaryMetric, ...] | None = None
     pairs: tuple[Pair, ...] | None = None
     trials: tuple[Trial, ...] | None = None
+    efficiency: Efficiency | None = None
     blame: tuple[Blame, ...] | None = None
     matrix: WaitMatrix | None = None
     histograms: WaitHistograms | None = None

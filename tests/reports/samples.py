@@ -20,6 +20,7 @@ from agent.verdict import (
     Confirmation,
     DataFile,
     Effect,
+    Efficiency,
     Experiment,
     Host,
     Pair,
@@ -138,6 +139,7 @@ INTERFERENCE = Verdict(
     ),
     pairs=pairs(),
     trials=tuple(trial(index, arm) for index, arm in enumerate(order())),
+    efficiency=Efficiency("CPU time per unit of work", cpu_s_without=0.98214, cpu_s_with=1.00032),
     blame=(
         Blame(NEIGHBOUR, NAME, 505.21, 91.04),
         Blame("/system.slice/cron.service", "cron.service", 34.4, 6.2),
@@ -193,6 +195,15 @@ NO_INTERFERENCE = replace(
 SELF_INFLICTED = replace(
     NO_INTERFERENCE,
     verdict=Conclusion.SELF_INFLICTED,
+    efficiency=Efficiency(
+        "cycles per instruction",
+        cpu_s_without=0.98214,
+        cpu_s_with=1.4203,
+        ipc_without=1.8312,
+        ipc_with=1.2711,
+        llc_misses_without=0.8123,
+        llc_misses_with=3.9041,
+    ),
     reason="./serve is slower by 31.0 %, but because its own CPU quota stops it, not because of a neighbour.",
     effect=Effect(
         "rate", "requests/s", Better.HIGHER, 15834.2, 12087.0, 31.0, (27.9, 34.3), 0.0078, 3.3, 5.0, 8

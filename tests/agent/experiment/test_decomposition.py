@@ -21,7 +21,7 @@ from agent.experiment.trial import TrialResult
 from agent.metrics import Metric
 from agent.verdict import Arm, CauseKind
 from collectors.sched import CgroupWindow, CpuWindow
-from tests.agent.experiment.trials import NEIGHBOUR, NS, OTHER, block, cgroup, trial
+from tests.agent.experiment.trials import NEIGHBOUR, NS, OTHER, block, cgroup, instructions, trial
 
 RATE = Metric("requests", "1/s", "higher")
 Blocks = list[tuple[TrialResult, TrialResult]]
@@ -145,6 +145,33 @@ def test_a_lower_frequency_explains_as_much_of_a_longer_run() -> None:
     # At 3 GHz the run of 2 s would have taken a third less.
     assert shares[CauseKind.FREQUENCY] == pytest.approx(100 * 2 / 3)
     assert shares[CauseKind.MICROARCHITECTURE] == pytest.approx(100 / 3)
+
+
+@pytest.mark.parametrize(
+    ("run_s", "number", "cycles", "slower_pct"),
+    [
+        (2.0, 3, 6, 100),  # the same instructions, each in twice the cycles
+        (2.0, 6, 6, 0),  # twice the instructions, as fast as before
+        (3.0, 4.5, 9, 75),  # half as many again, each in twice the cycles: without that they had taken 1.5 s
+        (2.0, 9, 6, 0),  # faster than before, but far more of them
+    ],
+)
+def test_where_instructions_are_counted_only_slower_ones_are_microarchitecture(
+    run_s: float, number: float, cycles: float, slower_pct: float
+) -> None:
+    before = replace(alone(), counted=instructions(3 * NS, 3 * NS))
+    after = replace(
+        beside(run_s, cgroup(run_s)), counted=instructions(round(number * NS), round(cycles * NS))
+    )
+    shares = shares_of(block(before, after))
+    assert shares.get(CauseKind.MICROARCHITECTURE, 0.0) == pytest.approx(slower_pct)
+    assert shares[CauseKind.UNEXPLAINED] == pytest.approx(100 - slower_pct)
+
+
+def test_counters_that_took_turns_too_often_decide_nothing() -> None:
+    before = replace(alone(), counted=instructions(3 * NS, 3 * NS))
+    after = replace(beside(2.0, cgroup(2.0)), counted=instructions(6 * NS, 6 * NS, ratio=0.7))
+    assert shares_of(block(before, after))[CauseKind.MICROARCHITECTURE] == pytest.approx(100)
 
 
 def throttled(own_s: float, ancestors_s: float) -> Blocks:

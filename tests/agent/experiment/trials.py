@@ -7,6 +7,7 @@ from agent.metrics import DURATION, Metric, Sample
 from agent.verdict import Arm
 from collectors import histogram
 from collectors.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
+from probes.perf_event import CYCLES, INSTRUCTIONS, LLC_LOAD_MISSES, Reading
 
 VICTIM, NEIGHBOUR, OTHER = "/jostle-1/victim", "/jostle-1/neighbour-1", "/system.slice/cron.service"
 NS = 10**9
@@ -65,6 +66,7 @@ def trial(
     value: float | None = None,
     metric: Metric = DURATION,
     void: str | None = None,
+    counted: Mapping[str, Reading] | None = None,
 ) -> TrialResult:
     whole = victim or cgroup(duration_s)
     return TrialResult(
@@ -77,7 +79,20 @@ def trial(
         others_run_ns={path: round(run_s * NS) for path, run_s in (others_run_s or {}).items()},
         window=window(whole, duration_s=duration_s),
         void=void,
+        counted=counted or {},
     )
+
+
+def instructions(
+    number: int, cycles: int, ratio: float = 1.0, llc_misses: int | None = None
+) -> dict[str, Reading]:
+    """What was counted, in events that had a register for this share of the time."""
+    counts = {INSTRUCTIONS: number, CYCLES: cycles, LLC_LOAD_MISSES: llc_misses}
+    return {
+        event.name: Reading(round(count * ratio), NS, round(NS * ratio))
+        for event, count in counts.items()
+        if count is not None
+    }
 
 
 def block(without: TrialResult, with_: TrialResult) -> list[tuple[TrialResult, TrialResult]]:
