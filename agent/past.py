@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.recorder import matches, totals
 from agent.runfile import Notes, Run, pack
+from agent.signal_sums import add_signals
 from agent.store.codec import DAMAGE
 from agent.store.opening import open_to_read
 from agent.store.reading import count_windows, facts, span_ns, windows
@@ -143,6 +144,7 @@ def add_windows(parts: Sequence[SchedWindow]) -> SchedWindow:
         cpus=tuple(_mean_cpu(cpu, parts) for cpu in range(min(len(part.cpus) for part in parts))),
         homeless=max(part.homeless for part in parts),
         shed=tuple(dict.fromkeys(name for part in parts for name in part.shed)),
+        signals=add_signals(read) if (read := [part.signals for part in parts if part.signals]) else None,
     )
 
 

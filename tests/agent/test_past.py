@@ -17,6 +17,7 @@ from agent.past import Period, add_windows, load_past, moment_ns
 from agent.recorder import totals
 from agent.runfile import Notes, Run, pack
 from collectors.sched import CpuWindow
+from collectors.signal_window import HostSignals, SignalWindow
 from probes.errors import UsageError
 from tests.agent.daemon.observations import EPOCH_NS, NS, WINDOW_S, observation
 from tests.agent.experiment.trials import cgroup, window
@@ -162,6 +163,13 @@ def test_a_sum_of_windows_holds_what_its_parts_do(parts: list[tuple[int, float, 
     assert whole.cpus[0].running * whole.duration_ns == pytest.approx(busy_ns)
     assert whole.cpus[0].switches == sum(each.cpus[0].switches for each in windows)
     assert whole.homeless == max(each.homeless for each in windows)
+
+
+def test_a_sum_has_the_signals_of_those_windows_that_have_any() -> None:
+    bare, host = window(cgroup(path="/a")), HostSignals({}, {"io_some_ns": 3})
+    read = replace(bare, signals=SignalWindow({}, host))
+    assert add_windows([bare, bare]).signals is None
+    assert add_windows([read, bare, read]).signals == SignalWindow({}, HostSignals({}, {"io_some_ns": 6}))
 
 
 def test_a_period_of_which_nothing_is_held_says_what_is(path: Path) -> None:
