@@ -1,5 +1,6 @@
 """A part of the agent's history as a recording: for report, blame and compare."""
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,12 +10,14 @@ from datetime import datetime, timedelta
 from itertools import groupby, islice, pairwise
 from pathlib import Path
 
+from agent.detection.episodes import Episode, episodes
+from agent.detection.event import Event
 from agent.recorder import matches, totals
 from agent.runfile import Notes, Run, pack
 from agent.signal_sums import add_signals
 from agent.store.codec import DAMAGE
 from agent.store.opening import open_to_read
-from agent.store.reading import count_windows, facts, span_ns, windows
+from agent.store.reading import count_windows, ends_utc_ns, events, facts, span_ns, windows
 from collectors.sched import CpuWindow, SchedWindow
 from probes.errors import UsageError
 
@@ -110,7 +113,17 @@ def _load(db: sqlite3.Connection, period: Period, globs: Sequence[str]) -> Run:
     if length > 1:
         notes.append(f"{length} windows each were added up to one")
     meta |= {"notes": pack(Notes(tuple(notes))), "lost_windows": str(sum(map(_lost, pairwise(spans))))}
-    return Run(meta=meta, windows=summed, partial=False)
+    found_events = tuple(_events(db, period, globs))
+    return Run(meta=meta, windows=summed, partial=False, events=found_events)
+
+
+def _events(db: sqlite3.Connection, period: Period, globs: Sequence[str]) -> Iterator[Episode]:
+    """What lasted into the period, of the cgroups that match."""
+    told = ((recording, Event.from_document(json.loads(text))) for recording, text in events(db))
+    for episode in episodes(told, ends_utc_ns(db)):
+        meant = not globs or matches(episode.event.victim, globs)
+        if meant and episode.event.since_utc_ns < period.until_ns and episode.until_utc_ns > period.since_ns:
+            yield episode
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from agent.detection.episodes import Episode
 from agent.documents import decode, encode
 from agent.files import cannot_write
 from agent.store.codec import DAMAGE
@@ -35,12 +36,14 @@ Record = TypeVar("Record")
 class Run:
     """A recording: what was said about it when it began, and its windows in order.
 
-    `partial` is true when the recording did not come to its planned end.
+    `partial` is true when the recording did not come to its planned end. `events` are what the agent found meanwhile,
+    None where nobody judged.
     """
 
     meta: Mapping[str, str]
     windows: tuple[SchedWindow, ...]
     partial: bool
+    events: tuple[Episode, ...] | None = None
 
     def record(self, key: str, kind: type[Record]) -> Record:
         """What `pack` made of a record.

@@ -75,6 +75,7 @@ def summarise(run: Run) -> RunSummary:
         unavailable=unavailable,
         host_signals=host,
         missing=missing_figures(read),
+        events=run.events,
         details=run_details(run.windows, whole, distinct({each.path: each.name for each in cgroups})),
     )
 

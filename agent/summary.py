@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.detection.episodes import Episode
 from agent.documents import decode, encode, null_keys
 from agent.run_details import RunDetails
 from agent.signal_summary import CorunWith, HostSummary, MissingFigures, SignalSummary, WorkloadSummary
@@ -65,6 +66,7 @@ class RunSummary:
     unavailable: Mapping[str, str] = field(default_factory=dict)
     host_signals: HostSummary | None = None
     missing: Mapping[str, MissingFigures] = field(default_factory=dict)
+    events: tuple[Episode, ...] | None = None  # of the agent's history; left out: nobody judged
     details: RunDetails | None = None  # left out: nothing is known of single windows
 
     def __post_init__(self) -> None:

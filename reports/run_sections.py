@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from agent.summary import CgroupSummary, RunSummary
+from reports.event_sections import event_listing
 from reports.figures import count, counted, quantity, seconds, time_ns
 from reports.origin_sections import COST_WORDS, counters_part, host_facts, own_cost, unavailable_listing
 from reports.run_detail_sections import detail_sections
@@ -67,6 +68,8 @@ def _sentence(summary: RunSummary) -> str:
 
 
 def _sections(summary: RunSummary) -> Iterator[Section]:
+    if summary.events is not None:
+        yield event_listing(summary.events)
     yield wait_table(summary.cgroups)
     yield from detail_sections(summary.details)
     yield switch_table(summary.cgroups)

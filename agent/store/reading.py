@@ -57,6 +57,18 @@ def count_windows(db: sqlite3.Connection, between_ns: tuple[int, int]) -> int:
     return count(db.execute(f"SELECT count(*) {_BETWEEN}", between_ns).fetchone()[0])
 
 
+def events(db: sqlite3.Connection) -> list[tuple[int, str]]:
+    """(recording, document) of every event, in the order they were told."""
+    return db.execute(
+        "SELECT recording, document FROM events JOIN windows ON windows.id = events.window ORDER BY events.id"
+    ).fetchall()
+
+
+def ends_utc_ns(db: sqlite3.Connection) -> dict[int, int]:
+    """When the last window of each recording ended, in ns since the epoch."""
+    return dict(db.execute("SELECT recording, max(end_utc_ns) FROM windows GROUP BY recording"))
+
+
 def span_ns(db: sqlite3.Connection) -> tuple[int, int] | None:
     """Begin and end of all that there is, in ns since the epoch."""
     begin, end = db.execute("SELECT min(end_utc_ns - duration_ns), max(end_utc_ns) FROM windows").fetchone()

@@ -1,5 +1,8 @@
 """A part of the history as a recording: which windows, what is said of them, and points of time as people give them."""
 
+import json
+import re
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,13 +16,14 @@ from hypothesis import strategies as st
 
 from agent import past
 from agent.daemon.history import History, Retention
+from agent.detection.event import Event, State
 from agent.past import Period, add_windows, load_past, moment_ns
 from agent.recorder import totals
 from agent.runfile import Notes, Run, pack
 from collectors.sched import CpuWindow
 from collectors.signal_window import HostSignals, SignalWindow
 from probes.errors import UsageError
-from tests.agent.daemon.observations import EPOCH_NS, NS, WINDOW_S, observation
+from tests.agent.daemon.observations import EPOCH_NS, NS, WINDOW_S, event, observation
 from tests.agent.experiment.trials import cgroup, window
 from tests.agent.summaries import HOST
 
@@ -170,6 +174,46 @@ def test_a_sum_has_the_signals_of_those_windows_that_have_any() -> None:
     read = replace(bare, signals=SignalWindow({}, host))
     assert add_windows([bare, bare]).signals is None
     assert add_windows([read, bare, read]).signals == SignalWindow({}, HostSignals({}, {"io_some_ns": 6}))
+
+
+def told(path: Path, *events: Event) -> Path:
+    with closing(sqlite3.connect(write(path, *range(1, 10)))) as db, db:
+        rows = [(event.utc_ns, json.dumps(event.to_document())) for event in events]
+        db.executemany("INSERT INTO events (window, utc_ns, document) VALUES (1, ?, ?)", rows)
+    return path
+
+
+def lasting(victim: str, since: float, utc: float, state: State) -> Event:
+    return replace(event(victim, state=state), since_utc_ns=at(since), utc_ns=at(utc))
+
+
+def test_a_period_has_the_events_that_lasted_into_it(path: Path) -> None:
+    told(
+        path,
+        lasting("/kube/a", 1, 2, State.RAISED),
+        lasting("/b", 2, 3, State.RAISED),
+        lasting("/kube/a", 1, 4, State.CLEARED),
+        lasting("/kube/a", 6, 7, State.RAISED),
+    )
+
+    def found(since: float, until: float, *globs: str) -> list[tuple[str, float, bool]]:
+        episodes = load_past(path, period(since, until), globs).events
+        assert episodes is not None
+        return [(each.event.victim, each.duration_s / WINDOW_S, each.over) for each in episodes]
+
+    assert found(0, 1) == []
+    assert found(0, 9) == [("/kube/a", 3, True), ("/b", 7, False), ("/kube/a", 3, False)]
+    assert found(3, 4) == [("/kube/a", 3, True), ("/b", 7, False)]
+    assert found(4, 6) == [("/b", 7, False)]
+    assert found(0, 9, "/kube/*") == [("/kube/a", 3, True), ("/kube/a", 3, False)]
+
+
+@pytest.mark.parametrize("document", ["{", "[]", '{"schema": "jostle.event/1"}'])
+def test_an_event_that_is_damaged_is_told(path: Path, document: str) -> None:
+    with closing(sqlite3.connect(told(path, event("/b")))) as db, db:
+        db.execute("UPDATE events SET document = ?", (document,))
+    with pytest.raises(UsageError, match=re.escape(str(path))):
+        load_past(path, period(0, 9))
 
 
 def test_a_period_of_which_nothing_is_held_says_what_is(path: Path) -> None:

@@ -34,6 +34,7 @@ from agent.verdict import (
     WaitMatrix,
 )
 from tests.agent.summaries import DETAILS, HOST, SUMMARY
+from tests.reports.episodes import EPISODES, hostile_episodes
 
 # Seconds without and with the neighbours, block by block.
 MEASURED_S = (
@@ -305,7 +306,12 @@ HOSTILE_RUN = replace(
         matrix=RunMatrix((EVIL,), (EVIL,), ((7,),)),
     ),
 )
-RUNS = {"run": SUMMARY, "run-hostile": HOSTILE_RUN}
+RUNS = {
+    "run": SUMMARY,
+    "run-hostile": replace(HOSTILE_RUN, events=hostile_episodes(EVIL)),
+    "run-events": replace(SUMMARY, events=EPISODES),
+    "run-no-events": replace(SUMMARY, events=()),
+}
 
 BLAME = BlameSummary(
     cgroup="/kubepods.slice/api",
