@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import reduce
 from typing import NamedTuple
 
 from collectors import histogram
@@ -13,11 +12,11 @@ from probes.errors import HostError
 from probes.layout import KEY_V1
 from probes.perf_event import Event
 from probes.sched import Identity, SchedProbe
-from probes.snapshot import KEY_GONE, CpuFigures, Figures, Snapshot, Waits
+from probes.snapshot import CpuFigures, Figures, Snapshot, Wait
 
 KERNEL, OTHER, REST = "kernel", "other", "rest"
 """Names of what is no cgroup: kernel threads, cgroups beyond the probe's slots, and in a victim's waits those
-aggressors that are not among its MOST_AGGRESSORS or have been removed since. A cgroup's name begins with `/`."""
+aggressors that are not among its MOST_AGGRESSORS. A cgroup's name begins with `/`."""
 
 # On a host where everyone waits for everyone, 200 busy cgroups make 40,000 pairs: too many to keep each second.
 MOST_AGGRESSORS = 20
@@ -83,7 +82,7 @@ class SchedWindow:
     signals: SignalWindow | None = None
 
 
-_NO_WAITS, _NOTHING = Waits((), (), ()), WaitFor(0, 0)
+_NOTHING = WaitFor(0, 0)
 _SUMMED = tuple(f.name for f in fields(CgroupWindow) if f.name not in {"path", "histogram", "waited_for"})
 
 
@@ -120,11 +119,23 @@ def open_probe(layout: CgroupLayout, events: Sequence[Event] = ()) -> SchedProbe
 
 
 def window(before: Snapshot, after: Snapshot) -> SchedWindow:
-    """The difference of two snapshots. Cgroups that did nothing are left out; no figure is negative."""
+    """The difference of two snapshots that follow one another. Cgroups that did nothing are left out.
+
+    No figure is negative.
+
+    Raises:
+        ValueError: There was a snapshot in between: the waits until then are in no other.
+    """
+    if before.monotonic_ns < after.waits_since_ns:
+        raise ValueError("a window is between a snapshot and the next one")
     duration_ns = max(1, after.monotonic_ns - before.monotonic_ns)
-    waits = _waits(before, after)
     grown = [
-        _grown(after.paths.get(key, OTHER), before.cgroups.get(key), figures, waits.get(key, {}))
+        _grown(
+            after.paths.get(key, OTHER),
+            before.cgroups.get(key),
+            figures,
+            _waited_for(after.waits.get(key, ()), after.paths),
+        )
         for key, figures in after.cgroups.items()
         if figures is not before.cgroups.get(key)
     ]
@@ -184,46 +195,20 @@ def _by_path(cgroups: Iterable[CgroupWindow]) -> dict[str, CgroupWindow]:
     return found
 
 
-def _waits(before: Snapshot, after: Snapshot) -> dict[int, dict[str, WaitFor]]:
-    """By victim; what did not grow is the same object in both snapshots."""
-    return {
-        victim: _heaviest(_grown_waits(before.waits.get(victim, _NO_WAITS), found, after.paths))
-        for victim, found in after.waits.items()
-        if found is not before.waits.get(victim)
-    }
-
-
-def _grown_waits(before: Waits, after: Waits, paths: Mapping[int, str]) -> dict[str, WaitFor]:
-    """One victim's, by the aggressor's name; what was waited for cgroups that are gone by now is in the REST."""
-    old = {aggressor: WaitFor(ns, count) for aggressor, ns, count in zip(*before, strict=True)}
-    by_name: dict[str, WaitFor] = {}
-    for aggressor, ns, count in zip(*after, strict=True):
-        grown = _minus(WaitFor(ns, count), old.pop(aggressor, _NOTHING))
-        if aggressor == KEY_GONE:
-            by_name[REST] = grown
-        elif grown != _NOTHING:
-            name = paths.get(aggressor, OTHER)
-            by_name[name] = _plus(by_name[name], grown) if name in by_name else grown
-    # Those left over went meanwhile: KEY_GONE has grown by all that was ever waited for them.
-    rest = _minus(by_name.pop(REST, _NOTHING), reduce(_plus, old.values(), _NOTHING))
-    return by_name if rest == _NOTHING else {**by_name, REST: rest}
-
-
-def _heaviest(waits: dict[str, WaitFor]) -> dict[str, WaitFor]:
-    """The MOST_AGGRESSORS that were waited for longest, the others together as REST."""
-    if len(waits) <= MOST_AGGRESSORS:
-        return waits
-    ranked = sorted(waits.items(), key=lambda item: (item[0] == REST, -item[1].wait_ns))
-    rest = reduce(_plus, (wait for _, wait in ranked[MOST_AGGRESSORS:]))
-    return {**dict(ranked[:MOST_AGGRESSORS]), REST: rest}
+def _waited_for(waits: Sequence[Wait], paths: Mapping[int, str]) -> dict[str, WaitFor]:
+    """One victim's, by name: the MOST_AGGRESSORS that were waited for longest, the others together as REST."""
+    ranked = sorted(waits, reverse=True)
+    found: dict[str, WaitFor] = {}
+    for wait_ns, preemptions, aggressor in ranked[:MOST_AGGRESSORS]:
+        name, wait = paths.get(aggressor, OTHER), WaitFor(wait_ns, preemptions)
+        found[name] = _plus(found[name], wait) if name in found else wait
+    if rest := ranked[MOST_AGGRESSORS:]:
+        found[REST] = WaitFor(sum(ns for ns, _, _ in rest), sum(count for _, count, _ in rest))
+    return found
 
 
 def _plus(a: WaitFor, b: WaitFor) -> WaitFor:
     return WaitFor(a.wait_ns + b.wait_ns, a.preemptions + b.preemptions)
-
-
-def _minus(a: WaitFor, b: WaitFor) -> WaitFor:
-    return WaitFor(max(0, a.wait_ns - b.wait_ns), max(0, a.preemptions - b.preemptions))
 
 
 def _grown(

@@ -106,13 +106,16 @@ def attach_tracepoint(prog_fd: int, name: str | None) -> int:
     return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QI4x", ctypes.addressof(text) if text else 0, prog_fd))
 
 
-def attach_iterator(prog_fd: int) -> int:
-    """A link for an iterator program, from which `run_iterator` makes runs."""
-    return _bpf(_LINK_CREATE, struct.pack("<IIII", prog_fd, 0, ATTACH_TRACE_ITER, 0))
+def attach_iterator(prog_fd: int, map_fd: int | None = None) -> int:
+    """A link for an iterator program over tasks, or over a map's elements, from which `run_iterator` makes runs."""
+    info = ctypes.create_string_buffer(struct.pack("<I", map_fd or 0), 4)  # union bpf_iter_link_info
+    over_map = () if map_fd is None else (ctypes.addressof(info), len(info))
+    attr = struct.pack("<IIII", prog_fd, 0, ATTACH_TRACE_ITER, 0)
+    return _bpf(_LINK_CREATE, attr + (struct.pack("<QI", *over_map) if over_map else b""))
 
 
 def run_iterator(link_fd: int) -> None:
-    """Run an iterator once over all tasks; the programs here print nothing."""
+    """Run an iterator once over all that it is for; the programs here print nothing."""
     descriptor = _bpf(_ITER_CREATE, struct.pack("<II", link_fd, 0))
     try:
         while os.read(descriptor, 4096):

@@ -35,6 +35,7 @@ SOURCES = (
     "switch.c",
     "migrate.c",
     "sweep.c",
+    "pairs.c",
     "lifecycle.c",
     "canary.c",
 )
@@ -44,6 +45,11 @@ MAPS = (
     "slices",
     "pair_buckets",
     "claimed_pairs",
+    "taken_buckets",
+    "row_words",
+    "growths",
+    "grown_pairs",
+    "doomed_slots",
     "departures",
     "slot_buckets",
     "slot_names",
@@ -57,13 +63,14 @@ COUNTER_MAPS = ("counter_events", "slot_counters", "cpu_counters")
 PROGRAMS = (
     "on_switch",
     "on_task",
+    "on_claimed",
     "on_migrate",
     "on_cgroup_mkdir",
     "on_cgroup_rmdir",
     "on_cgroup_attach",
     "on_canary",
 )
-ITERATORS = frozenset({"on_task"})
+ITERATORS = frozenset({"on_task", "on_claimed"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,7 @@ def _attach_ids(btf: Btf) -> dict[str, int]:
         "on_cgroup_rmdir": btf.type_id("btf_trace_cgroup_rmdir", KIND_TYPEDEF),
         "on_cgroup_attach": btf.type_id("btf_trace_cgroup_attach_task", KIND_TYPEDEF),
         "on_task": btf.type_id("bpf_iter_task", KIND_FUNC),
+        "on_claimed": btf.type_id("bpf_iter_bpf_map_elem", KIND_FUNC),
     }
     missing = [name for name, type_id in ids.items() if type_id is None]
     if missing:

@@ -45,6 +45,7 @@ ROW_SHED_OFFSET = 40
 SIZE_ROW = ROW_HEAD.size
 PAIR = struct.Struct("<IIQ")
 SIZE_PAIR_BUCKET = PAIR.size * PAIR_WAYS
+GROWTH = struct.Struct("<IIQ")
 
 SIZE_DEPARTURE = 64
 SLOT_ENTRY = struct.Struct("<QQ")
@@ -92,6 +93,7 @@ class Dimensions:
             "NR_DEPARTURES": NR_DEPARTURES,
             "SIZE_SLOT_STATS": SIZE_SLOT_STATS,
             "SIZE_ROW": SIZE_ROW,
+            "SIZE_GROWTH": GROWTH.size,
             "SIZE_DEPARTURE": SIZE_DEPARTURE,
             "SIZE_SLOT_BUCKET": SIZE_SLOT_BUCKET,
             "SIZE_SLOT_NAME": SIZE_SLOT_NAME,
@@ -102,13 +104,14 @@ class Dimensions:
 def dimensions_for(cpus: int, cgroups: int) -> Dimensions:
     """Room for twice the cgroups there are, at least 4,096, within 64 MB of kernel memory where that is possible.
 
-    A slot costs 512 bytes per CPU. Cgroups beyond the slots are counted together, as `other`. Pairs get half as
-    much memory: 200 cgroups that all wait for one another need 40,000 places; a small host has 65,536 per CPU.
+    A slot costs 512 bytes per CPU. Cgroups beyond the slots are counted together, as `other`. Pairs, with what was read
+    of them, get 48 MB at most: 200 cgroups that all wait for one another need 40,000 places; a small host has 65,536
+    per CPU.
     """
     wanted = 1 << max(12, (2 * cgroups).bit_length())
     affordable = _power_of_two_within((64 << 20) // (SIZE_SLOT_STATS * (cpus + 1)))
     slots = min(wanted, max(affordable, 1024), 1 << 15)
-    pair_buckets = _power_of_two_within((32 << 20) // (SIZE_PAIR_BUCKET * (cpus + 1)))
+    pair_buckets = _power_of_two_within((48 << 20) // (2 * SIZE_PAIR_BUCKET * (cpus + 1)))
     return Dimensions(
         cpus=cpus, slots=slots, slot_buckets=2 * slots, pair_buckets=min(max(pair_buckets, 1024), 1 << 14)
     )

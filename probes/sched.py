@@ -8,9 +8,9 @@ import contextlib
 import mmap
 import os
 import time
-from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from probes.figures_reader import SlotReader
 from probes.pair_reader import PairReader
 from probes.perf_event import Event
 from probes.slot_directory import SlotDirectory
-from probes.snapshot import KEY_GONE, KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, Figures, Snapshot, Waits
+from probes.snapshot import KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, Figures, Snapshot
 
 _RESERVED = {layout.SLOT_IDLE: KEY_IDLE, layout.SLOT_KERNEL: KEY_KERNEL, layout.SLOT_OTHER: KEY_OTHER}
 _RESERVED_PATHS = {KEY_IDLE: "idle", KEY_KERNEL: "kernel", KEY_OTHER: "other"}
@@ -62,7 +62,7 @@ _COPIES = 3
 
 
 class _Copy(NamedTuple):
-    """One row's figures and pairs, and the slice in progress on that CPU: whose, and how long so far."""
+    """One row's figures, the growth of its pairs, and the slice in progress on that CPU: whose, and how long so far."""
 
     cells: list[bytes]
     pairs: bytes
@@ -124,18 +124,18 @@ class SchedProbe:
         canary.check(self._descriptors["on_canary"], maps["canaries"], identity.v2_root_id is not None)
         self._rows, self._slices = maps["rows"], maps["slices"]
         self._slots = SlotReader(arrays["slot_stats"], self._dimensions)
-        self._pairs = PairReader(maps["claimed_pairs"], arrays["pair_buckets"], self._dimensions)
+        walk_link = self._attach_iterator("on_claimed", "row_words")
+        self._pairs = PairReader(partial(bpf_syscall.run_iterator, walk_link), maps, arrays["grown_pairs"])
         self._directory = SlotDirectory(maps, arrays, self._dimensions)
         self._directory.assign_existing(list_cgroups())  # loading took a while
         self._attach("on_cgroup_mkdir", "cgroup_mkdir")
         self._attach("on_cgroup_rmdir", "cgroup_rmdir")
         self._attach("on_cgroup_attach", "cgroup_attach_task")
         self._directory.assign_missed(list_cgroups)
-        self._sweep_link = bpf_syscall.attach_iterator(self._descriptors["on_task"])
-        self._resources.callback(os.close, self._sweep_link)
+        self._sweep_link = self._attach_iterator("on_task")
         self._counters = SlotCounters(self._events, self._descriptors, self._dimensions)
         self._resources.callback(self._counters.close)
-        self._waits: dict[int, Waits] = {}
+        self._read_ns = time.monotonic_ns()
         self._doomed: list[int] = []
         self._shed: tuple[str, ...] = ()
         self._attach("on_migrate", "sched_migrate_task")
@@ -157,31 +157,34 @@ class SchedProbe:
         """Sweep, then read everything. Costs about 10 µs per active cgroup."""
         died = self._directory.update()
         slots = [*_RESERVED, *self._directory.live]
+        self._pairs.doom(self._doomed)
         bpf_syscall.run_iterator(self._sweep_link)
         copies = [self._copy(row, slots) for row in range(self._dimensions.cpus + 1)]
         for row, copy in enumerate(copies):
             self._slots.take_in(row, slots, copy.cells)
-            self._pairs.take_in(row, copy.pairs)
         figures = self._slots.figures(slots)
         for copy in copies:
             if copy.running in figures:  # its birth may not be known yet
                 figures[copy.running] = _plus_run(figures[copy.running], copy.run_ns)
-        self._take_in_waits()
+        died += self._directory.update()  # who was born meanwhile may have been waited for
+        keys = _RESERVED | {slot: key for slot, (key, _) in self._directory.live.items()}
+        pairs = b"".join(copy.pairs for copy in copies)
         heads = [rows.running(self._rows, cpu) for cpu in range(self._dimensions.cpus)]
         snapshot = Snapshot(
             monotonic_ns=time.monotonic_ns(),
             cgroups={self._key(slot): cgroup for slot, cgroup in figures.items() if slot != layout.SLOT_IDLE},
-            waits=dict(self._waits),
+            waits=self._pairs.waits(pairs, figures, keys),
             cpus=self._cpu_figures(heads, copies),
             paths=_RESERVED_PATHS | dict(self._directory.live.values()),
             homeless=self._directory.homeless,
+            waits_since_ns=self._read_ns,
             shed=self._shed,
             counters={self._key(slot): counted for slot, counted in self._counters.read(slots).items()},
             rings=rings.newest(self._slices, heads, self._key_or_other),
             uncounted={event.name: refusal for event, refusal in self._events.refused.items()},
         )
         self._free(self._doomed)
-        self._doomed = died
+        self._doomed, self._read_ns = died, snapshot.monotonic_ns
         return snapshot
 
     def shed(self, level: int) -> None:
@@ -203,7 +206,8 @@ class SchedProbe:
         sizes = {
             "rows": (nr_rows, layout.SIZE_ROW),
             "slices": (nr_rows * layout.NR_SLICES, rings.SLICE.size),
-            "claimed_pairs": (nr_rows * self._dimensions.pairs // 64, 8),
+            "growths": (1, layout.GROWTH.size),
+            "doomed_slots": (slots // 64, 8),
             "lifecycle": (1, layout.LIFECYCLE.size),
             "free_slots": (slots, 8),
             "died_slots": (slots, 8),
@@ -219,7 +223,7 @@ class SchedProbe:
         nr_rows, slots = self._dimensions.cpus + 1, self._dimensions.slots
         sizes = {
             "slot_stats": (nr_rows * slots, layout.SIZE_SLOT_STATS),
-            "pair_buckets": (nr_rows * self._dimensions.pair_buckets, layout.SIZE_PAIR_BUCKET),
+            "grown_pairs": (self._dimensions.pairs, layout.PAIR.size),
             "slot_buckets": (self._dimensions.slot_buckets, layout.SIZE_SLOT_BUCKET),
             "slot_names": (slots, layout.SIZE_SLOT_NAME),
         }
@@ -229,6 +233,12 @@ class SchedProbe:
         name = None if self.kernel.typed else tracepoint
         link = bpf_syscall.attach_tracepoint(self._descriptors[program], name)
         self._resources.callback(os.close, link)
+
+    def _attach_iterator(self, program: str, over: str | None = None) -> int:
+        descriptor = None if over is None else self._descriptors[over]
+        link = bpf_syscall.attach_iterator(self._descriptors[program], descriptor)
+        self._resources.callback(os.close, link)
+        return link
 
     def _key(self, slot: int) -> int:
         return _RESERVED[slot] if slot in _RESERVED else self._directory.live[slot][0]
@@ -240,26 +250,14 @@ class SchedProbe:
         busy host, and a window's parts did not add up by as much. What ends between the two copies still does that,
         for what it waited since the sweep; so a copy that a switch has come into is made again.
         """
+        pairs = b""
         for _ in range(_COPIES):
             before = rows.running(self._rows, row)
-            cells, pairs = self._slots.copy(row, slots), self._pairs.copy(row)
+            cells, pairs = self._slots.copy(row, slots), pairs + self._pairs.take(row)
             after = rows.running(self._rows, row)
             if before == after:
                 return _Copy(cells, pairs, before.slot, before.in_progress_ns)
         return _Copy(cells, pairs, before.slot, 0)  # a switch has counted it
-
-    def _take_in_waits(self) -> None:
-        """Those of the victims that have grown. A slot whose birth is not known yet has its turn with its next wait."""
-        keys = _RESERVED | {slot: key for slot, (key, _) in self._directory.live.items()}
-        for victim, found in self._pairs.grown().items():
-            if victim in keys:
-                columns = zip(*found, strict=True)
-                known = [(keys[slot], ns, preempted) for slot, ns, preempted in columns if slot in keys]
-                self._waits[keys[victim]] = _waits(known + self._gone(keys[victim]))
-
-    def _gone(self, victim: int) -> list[tuple[int, int, int]]:
-        known = zip(*self._waits[victim], strict=True) if victim in self._waits else ()
-        return [column for column in known if column[0] == KEY_GONE]
 
     def _key_or_other(self, slot: int) -> int:
         return self._key(slot) if slot in _RESERVED or slot in self._directory.live else KEY_OTHER
@@ -267,16 +265,9 @@ class SchedProbe:
     def _free(self, slots: list[int]) -> None:
         if not slots:
             return
-        dead = {self._key(slot) for slot in slots}
-        self._waits = {
-            victim: found if dead.isdisjoint(found.aggressors) else _bury(found, dead)
-            for victim, found in self._waits.items()
-            if victim not in dead
-        }
         self._slots.clear(slots)
         for slot in slots:
             self._counters.clear(slot)
-        self._pairs.clear(slots)
         self._directory.free(slots)
 
     def _cpu_figures(self, heads: list[rows.Running], copies: list[_Copy]) -> tuple[CpuFigures, ...]:
@@ -292,21 +283,3 @@ class SchedProbe:
 
 def _plus_run(figures: Figures, run_ns: int) -> Figures:
     return replace(figures, run_ns=figures.run_ns + run_ns) if run_ns else figures
-
-
-def _waits(known: list[tuple[int, int, int]]) -> Waits:
-    """From (aggressor, wait_ns, preemptions). Keys have 64 bits and may be negative: a tuple, no array."""
-    return Waits(
-        tuple(key for key, _, _ in known),
-        array("Q", [wait_ns for _, wait_ns, _ in known]),
-        array("Q", [preemptions for _, _, preemptions in known]),
-    )
-
-
-def _bury(found: Waits, dead: set[int]) -> Waits:
-    """What was waited for the dead goes to KEY_GONE."""
-    dead = dead | {KEY_GONE}
-    columns = list(zip(*found, strict=True))
-    gone = [column for column in columns if column[0] in dead]
-    buried = (KEY_GONE, sum(wait_ns for _, wait_ns, _ in gone), sum(count for _, _, count in gone))
-    return _waits([*(column for column in columns if column[0] not in dead), buried])

@@ -53,6 +53,22 @@ struct pair_bucket {
 	struct pair way[PAIR_WAYS];
 };
 
+/* What was read of a pair; beside the pairs, so that a bucket of those stays one cache line. */
+struct taken {
+	u64 wait_ns;
+	u64 preemptions;
+};
+struct taken_bucket {
+	struct taken way[PAIR_WAYS];
+};
+
+/* One run of on_claimed(): user space says of which row, and whether there are any doomed_slots. */
+struct growth {
+	u32 row;
+	u32 dooms;
+	u64 records; /* how many of grown_pairs were written */
+};
+
 /* Who ran from `start` until the next slice's start. */
 struct slice {
 	u64 start;
@@ -84,7 +100,7 @@ struct row {
 	struct walk walk;
 };
 
-/* Bitmap of pairs ever used: what user space has to read. */
+/* Bitmap of pairs ever used: where on_claimed() has to look. */
 #define CLAIMED_WORDS (NR_PAIR_BUCKETS * PAIR_WAYS / 64)
 
 /* A task as it last came to a CPU and left it: direct-mapped by pid, so two tasks may push each other out; `pid` tells. */
@@ -131,6 +147,7 @@ _Static_assert(sizeof(struct row) == SIZE_ROW, "probes/layout.py disagrees on ro
 _Static_assert(sizeof(struct departure) == SIZE_DEPARTURE, "probes/layout.py disagrees on departure");
 _Static_assert(sizeof(struct slot_bucket) == SIZE_SLOT_BUCKET, "probes/layout.py disagrees on slot_bucket");
 _Static_assert(sizeof(struct slot_name) == SIZE_SLOT_NAME, "probes/layout.py disagrees on slot_name");
+_Static_assert(sizeof(struct growth) == SIZE_GROWTH, "probes/layout.py disagrees on growth");
 _Static_assert(sizeof(struct lifecycle) == SIZE_LIFECYCLE, "probes/layout.py disagrees on lifecycle");
 
 /* Values stay small: bcc's compile time grows with them (a row with its ring and pairs inside: 1.1 s). */
@@ -140,6 +157,11 @@ BPF_F_TABLE("array", u32, struct row, rows, NR_CPUS + 1, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct slice, slices, (NR_CPUS + 1) * NR_SLICES, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct pair_bucket, pair_buckets, (NR_CPUS + 1) * NR_PAIR_BUCKETS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, u64, claimed_pairs, (NR_CPUS + 1) * CLAIMED_WORDS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct taken_bucket, taken_buckets, (NR_CPUS + 1) * NR_PAIR_BUCKETS, 0);
+BPF_F_TABLE("array", u32, u64, row_words, CLAIMED_WORDS, 0); /* there only to be iterated over: holds nothing */
+BPF_F_TABLE("array", u32, struct growth, growths, 1, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct pair, grown_pairs, NR_PAIR_BUCKETS * PAIR_WAYS, BPF_F_MMAPABLE); /* room for a row's */
+BPF_F_TABLE("array", u32, u64, doomed_slots, NR_SLOTS / 64, BPF_F_MMAPABLE); /* a bit for each */
 BPF_F_TABLE("array", u32, struct departure, departures, NR_DEPARTURES, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct slot_bucket, slot_buckets, NR_SLOT_BUCKETS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct slot_name, slot_names, NR_SLOTS, BPF_F_MMAPABLE);

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -9,7 +10,7 @@ from collectors import sched
 from collectors.histogram import EDGES_NS
 from collectors.sched import CgroupWindow, WaitFor
 from probes.layout import COUNT_FIELDS, KEY_V1, TIME_FIELDS
-from probes.snapshot import KEY_GONE, KEY_OTHER, CpuFigures, Figures, Snapshot, Waits
+from probes.snapshot import KEY_OTHER, CpuFigures, Figures, Snapshot, Wait
 
 NR = len(EDGES_NS)
 PATHS = {1: "/a", 2: "/a/x", 3: "/ab", KEY_V1 | 1: "/a", KEY_V1 | 4: "/", KEY_OTHER: "other"}
@@ -18,12 +19,12 @@ AGGRESSORS = {key: f"/aggressor-{key}" for key in range(10, 61)}
 AMOUNT = st.integers(0, 1 << 50)
 
 
-def waits_of(pairs: dict[tuple[int, int], tuple[int, int]]) -> dict[int, Waits]:
+def waits_of(pairs: dict[tuple[int, int], tuple[int, int]]) -> dict[int, list[Wait]]:
     """From (wait_ns, preemptions) by (victim, aggressor)."""
-    found: dict[int, list[tuple[int, int, int]]] = {}
+    found: dict[int, list[Wait]] = {}
     for (victim, aggressor), pair in pairs.items():
-        found.setdefault(victim, []).append((aggressor, *pair))
-    return {victim: Waits(*zip(*columns, strict=True)) for victim, columns in found.items()}
+        found.setdefault(victim, []).append((*pair, aggressor))
+    return found
 
 
 @st.composite
@@ -83,30 +84,26 @@ def test_nothing_happened_between_a_snapshot_and_itself(snapshot: Snapshot) -> N
 NOTHING_YET = Figures(**dict.fromkeys((*TIME_FIELDS, *COUNT_FIELDS), 0), histogram=(0,) * NR)
 
 
-@given(st.dictionaries(st.integers(10, 60), st.tuples(AMOUNT, AMOUNT, st.booleans())), AMOUNT, AMOUNT)
-def test_what_was_waited_for_the_removed_is_in_the_rest(
-    aggressors: dict[int, tuple[int, int, bool]], gone_ns: int, grown_ns: int
-) -> None:
-    """By aggressor: wait before, growth of it, and whether it is gone afterwards."""
-    old = {(1, key): (ns, 0) for key, (ns, _, _) in aggressors.items()} | {(1, KEY_GONE): (gone_ns, 0)}
-    kept = {(1, key): (ns + grown, 0) for key, (ns, grown, gone) in aggressors.items() if not gone}
-    buried_ns = sum(ns + grown for ns, grown, gone in aggressors.values() if gone)
-    kept[1, KEY_GONE] = (
-        gone_ns + grown_ns + buried_ns,
-        0,
-    )  # grown_ns: of those that came and went in between
-    before = replace(empty(), waits=waits_of(old), cgroups={1: NOTHING_YET})
+@given(st.dictionaries(st.integers(10, 60), st.tuples(AMOUNT, st.integers(0, 1 << 20))))
+def test_the_heaviest_are_named_and_the_others_are_the_rest(aggressors: dict[int, tuple[int, int]]) -> None:
     after = replace(
         empty(1),
-        waits=waits_of(kept),
+        waits=waits_of({(1, key): wait for key, wait in aggressors.items()}),
         cgroups={1: replace(NOTHING_YET, switches_in=1)},
         paths=PATHS | AGGRESSORS,
     )
-    waited_for = sched.window(before, after).cgroups["/a"].waited_for
-    assert sum(wait.wait_ns for wait in waited_for.values()) == grown_ns + sum(
-        grown for _, grown, _ in aggressors.values()
-    )
-    assert len(waited_for) <= sched.MOST_AGGRESSORS + 1
+    waited_for = dict(sched.window(empty(), after).cgroups["/a"].waited_for)
+    rest = waited_for.pop(sched.REST, WaitFor(0, 0))
+    assert len(waited_for) == min(len(aggressors), sched.MOST_AGGRESSORS)
+    assert waited_for.items() <= {AGGRESSORS[key]: WaitFor(*wait) for key, wait in aggressors.items()}.items()
+    left_out = [wait for key, wait in aggressors.items() if AGGRESSORS[key] not in waited_for]
+    assert rest == (sum(ns for ns, _ in left_out), sum(count for _, count in left_out))
+    assert not left_out or max(left_out)[0] <= min(waited_for.values())[0]
+
+
+def test_no_waits_are_lost_between_snapshots_that_do_not_follow_one_another() -> None:
+    with pytest.raises(ValueError, match="and the next one"):
+        sched.window(empty(1), replace(empty(3), waits_since_ns=2))
 
 
 def cgroup_window(path: str, run_ns: int, self_ns: int, waits: dict[str, WaitFor]) -> CgroupWindow:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
@@ -10,6 +11,7 @@ from collectors import sched
 from collectors.histogram import EDGES_NS
 from collectors.sched import CgroupWindow, SchedWindow
 from probes.sched import SchedProbe
+from probes.snapshot import Snapshot
 from tests.kernel.situations import Group, Process, Schedstat, Situation, Switches
 
 # Below this, a relative tolerance asks for more than the kernel's own clocks give.
@@ -28,33 +30,39 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One window of jostle, and the kernel's books of each group in it."""
+    """What jostle says of a while, in one window or more, and the kernel's books of each group in it."""
 
-    window: SchedWindow
+    windows: tuple[SchedWindow, ...]
     books: dict[Group, Books]
 
     def of(self, group: Group) -> CgroupWindow:
         """What jostle says of a group and all below it."""
-        return sched.subtree(self.window.cgroups, group.path)
+        return sched.add(group.path, (sched.subtree(window.cgroups, group.path) for window in self.windows))
 
 
 def measure(
-    probe: SchedProbe, situation: Situation, seconds: float, meanwhile: Callable[[], object] | None = None
+    probe: SchedProbe,
+    situation: Situation,
+    seconds: float,
+    meanwhile: Callable[[], Snapshot | None] = lambda: None,
 ) -> Answer:
-    """Open all gates, wait, stop everybody, and read both sides. `meanwhile` is called again and again."""
-    before = probe.read()
+    """Open all gates, wait, stop everybody, and read both sides.
+
+    `meanwhile` is called again and again; if it reads the probe, it returns what it read.
+    """
+    snapshots = [probe.read()]
     base = {process: (process.schedstat, process.switches) for process in situation.processes}
     for process in situation.processes:
         process.go()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if meanwhile:
-            meanwhile()
+        if read := meanwhile():
+            snapshots.append(read)
         time.sleep(0.02)
     situation.stop()
-    after = probe.read()
+    snapshots.append(probe.read())
     books = {group: _books(members, base) for group, members in situation.members.items()}
-    return Answer(sched.window(before, after), books)
+    return Answer(tuple(sched.window(*pair) for pair in pairwise(snapshots)), books)
 
 
 def _books(processes: Iterable[Process], base: dict[Process, tuple[Schedstat, Switches]]) -> Books:

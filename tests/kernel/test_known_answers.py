@@ -10,6 +10,7 @@ import pytest
 from collectors import sched
 from collectors.hierarchy import detect_layout
 from probes.sched import SchedProbe
+from probes.snapshot import Snapshot
 from tests.kernel.answers import SLACK_NS, assert_adds_up, assert_agrees, measure, waited_for_ns
 from tests.kernel.situations import (
     Situation,
@@ -75,11 +76,12 @@ def test_a_starved_task_shows_while_it_starves(probe: SchedProbe, situation: Sit
     victim = situation.process(idle_spin, starved, {a_cpu()})
     seen: list[tuple[int, int, int]] = []
 
-    def look() -> None:
+    def look() -> Snapshot:
         before = victim.schedstat
-        figures = probe.read().cgroups[starved.key]
+        snapshot = probe.read()
         if victim.schedstat.slices == before.slices:  # it has not run meanwhile
-            seen.append((before.slices, before.wait_ns, figures.wait_ns))
+            seen.append((before.slices, before.wait_ns, snapshot.cgroups[starved.key].wait_ns))
+        return snapshot
 
     answer = measure(probe, situation, SECONDS, look)
     for group in situation.members:
@@ -253,9 +255,7 @@ def test_who_is_moved_while_falling_asleep_does_not_wait(probe: SchedProbe, situ
 
 
 def test_a_long_window_of_all_cgroups_adds_up(probe: SchedProbe, situation: Situation) -> None:
-    before = probe.read()
     two_against_one(situation)
-    measure(probe, situation, SECONDS)
-    window = sched.window(before, probe.read())
+    (window,) = measure(probe, situation, SECONDS).windows
     for cgroup in window.cgroups.values():
         assert_adds_up(cgroup)

@@ -9,6 +9,7 @@ from typing import cast
 from probes import layout
 from probes.bpf_syscall import ArrayMap
 from probes.layout import Dimensions
+from probes.pair_reader import PairReader
 
 SMALL = Dimensions(cpus=2, slots=128, slot_buckets=8, pair_buckets=16)
 _U32 = 0xFFFFFFFF
@@ -61,20 +62,24 @@ class Cells:
         layout.HISTOGRAM.pack_into(self.memory, start + layout.STATS.size, *buckets)
 
 
-class Pairs:
-    """pair_buckets and claimed_pairs."""
+class Grown:
+    """on_claimed() of bpf/pairs.c: finds what a test says is `next`, and notes in `walked` what it was asked for."""
 
     def __init__(self) -> None:
-        self.memory = zeroed((SMALL.cpus + 1) * SMALL.pair_buckets * layout.SIZE_PAIR_BUCKET)
-        self.array = array_map(self.memory, layout.SIZE_PAIR_BUCKET)
-        self.claimed = zeroed((SMALL.cpus + 1) * SMALL.pairs // 8)
+        self.next = b""
+        self.walked: tuple[int, set[int]] | None = None
+        self._maps = {"growths": zeroed(layout.GROWTH.size), "doomed_slots": zeroed(SMALL.slots // 8)}
+        self._records = zeroed(SMALL.pairs * layout.PAIR.size)
+        self.reader = PairReader(self._walk, self._maps, array_map(self._records, layout.PAIR.size))
 
-    def write(self, row: int, place: int, pair: tuple[int, int], preemptions: int, wait_ns: int) -> None:
-        """Set a place of a row and mark it as claimed."""
-        index = row * SMALL.pairs + place
-        key = pair[0] << 16 | pair[1]
-        layout.PAIR.pack_into(self.memory, index * layout.PAIR.size, key, preemptions & _U32, wait_ns)
-        self.claimed[index // 8] = self.claimed[index // 8] | 1 << index % 8
+    def _walk(self) -> None:
+        row, dooms, _ = layout.GROWTH.unpack_from(self._maps["growths"])
+        bits = int.from_bytes(self._maps["doomed_slots"][:], "little")
+        doomed = {slot for slot in range(SMALL.slots) if bits >> slot & 1}
+        assert dooms == bool(doomed)
+        self.walked = row, doomed
+        self._records[: len(self.next)] = self.next
+        layout.GROWTH.pack_into(self._maps["growths"], 0, row, dooms, len(self.next) // layout.PAIR.size)
 
 
 class Kernel:

@@ -1,80 +1,79 @@
-"""Who waited for whom, over memory that a test writes as the kernel would."""
+"""Who waited for whom, from records that a test writes as bpf/pairs.c would (tests/kernel/test_pairs.py runs that)."""
+
+from collections.abc import Container
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from probes.layout import PAIR
 from probes.pair_reader import PairReader
-from tests.probes.memory import SMALL, Pairs
+from probes.snapshot import KEY_OTHER
+from tests.probes.memory import SMALL, Grown
 
-GROWTHS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, (1 << 32) - 1)), min_size=1, max_size=12)
+SLOTS = st.integers(0, 20)
+RECORDS = st.lists(st.tuples(SLOTS, SLOTS, st.integers(0, 1 << 32 - 1), st.integers(0, 1 << 60)), max_size=30)
+KEYS = {slot: -slot - 1000 for slot in range(21)}
 Pairings = dict[tuple[int, int], tuple[int, int]]
 
 
-def read(reader: PairReader) -> Pairings:
-    """(wait_ns, preemptions) by (victim, aggressor), of the victims that have grown."""
-    for row in range(SMALL.cpus + 1):
-        reader.take_in(row, reader.copy(row))
+def packed(records: list[tuple[int, int, int, int]]) -> bytes:
+    """From (victim, aggressor, preemptions, wait_ns)."""
+    return b"".join(PAIR.pack(victim << 16 | aggressor, *growth) for victim, aggressor, *growth in records)
+
+
+def summed(records: list[tuple[int, int, int, int]]) -> Pairings:
+    found: Pairings = {}
+    for victim, aggressor, preemptions, wait_ns in records:
+        old_ns, old_preemptions = found.get((victim, aggressor), (0, 0))
+        found[victim, aggressor] = old_ns + wait_ns, old_preemptions + preemptions
+    return found
+
+
+def waits(
+    reader: PairReader, records: bytes, unread: Container[int] = (), gone: Container[int] = ()
+) -> Pairings:
+    """(wait_ns, preemptions) by the slots of victim and aggressor."""
+    keys = {slot: key for slot, key in KEYS.items() if slot not in gone}
+    victims = [slot for slot in keys if slot not in unread]
+    slots = {key: slot for slot, key in KEYS.items()}
     return {
-        (victim, aggressor): (wait_ns, preemptions)
-        for victim, waits in reader.grown().items()
-        for aggressor, wait_ns, preemptions in zip(*waits, strict=True)
+        (slots[victim], slots.get(aggressor, aggressor)): (wait_ns, preemptions)
+        for victim, found in reader.waits(records, victims, keys).items()
+        for wait_ns, preemptions, aggressor in found
     }
 
 
-@given(GROWTHS)
-def test_pairs_are_summed_over_rows_and_survive_the_wrap(growths: list[tuple[int, int]]) -> None:
-    pairs, truth = Pairs(), [0, 0]
-    reader = PairReader(pairs.claimed, pairs.array, SMALL)
-    known: Pairings = {}
-    for row, growth in growths:
-        truth[row] += growth
-        pairs.write(row, 17 + row, (5, 6), truth[row], 1000 * truth[row])
-        known.update(read(reader))
-        assert known == {(5, 6): (1000 * sum(truth), sum(truth))}
+@given(RECORDS)
+def test_waits_are_summed_over_the_rows(records: list[tuple[int, int, int, int]]) -> None:
+    reader = Grown().reader
+    assert waits(reader, packed(records)) == summed(records)
+    assert waits(reader, b"") == {}
 
 
-def test_a_pair_that_has_two_places_is_one() -> None:
-    pairs = Pairs()
-    reader = PairReader(pairs.claimed, pairs.array, SMALL)
-    pairs.write(0, 0, (5, 6), 1, 10)
-    pairs.write(0, 63, (5, 6), 2, 20)
-    assert read(reader) == {(5, 6): (30, 3)}
+@given(RECORDS, RECORDS, st.sets(SLOTS))
+def test_what_a_victim_waited_before_it_is_read_is_kept_for_the_next_time(
+    first: list[tuple[int, int, int, int]], then: list[tuple[int, int, int, int]], young: set[int]
+) -> None:
+    reader = Grown().reader
+    early = [record for record in first if record[0] in young]
+    assert waits(reader, packed(first), unread=young) == summed([r for r in first if r not in early])
+    assert waits(reader, packed(then)) == summed(early + then)
 
 
-def test_pairs_of_the_dead_are_forgotten_on_both_sides() -> None:
-    pairs = Pairs()
-    reader = PairReader(pairs.claimed, pairs.array, SMALL)
-    pairs.write(0, 1, (5, 6), 1, 10)
-    pairs.write(1, 2, (6, 5), 1, 10)
-    pairs.write(2, 3, (7, 8), 1, 10)
-    read(reader)
-    reader.clear([5])
-    assert read(reader) == {}
-    pairs.write(0, 1, (9, 7), 2, 40)  # its place is taken by another pair
-    pairs.write(1, 2, (6, 5), 1, 10)  # and by one whose slots are the same as before
-    pairs.write(2, 3, (7, 8), 2, 30)
-    assert read(reader) == {
-        (9, 7): (40, 2),
-        (6, 5): (10, 1),
-        (7, 8): (30, 2),
-    }
+def test_what_is_of_no_slot_in_use_is_not_kept_for_who_has_it_next() -> None:
+    reader = Grown().reader
+    assert waits(reader, packed([(5, 6, 1, 10)]), gone={5}) == {}
+    assert waits(reader, packed([(7, 6, 1, 10)]), gone={6}) == {(7, KEY_OTHER): (10, 1)}
+    assert waits(reader, b"") == {}
 
 
-def test_places_that_were_never_claimed_are_not_read() -> None:
-    pairs = Pairs()
-    reader = PairReader(pairs.claimed, pairs.array, SMALL)
-    pairs.write(0, 1, (5, 6), 1, 10)
-    pairs.claimed[0] = 0
-    assert read(reader) == {}
-
-
-def test_a_pair_that_is_claimed_while_its_row_is_copied_is_not_lost() -> None:
-    pairs = Pairs()
-    reader = PairReader(pairs.claimed, pairs.array, SMALL)
-    pairs.write(0, 1, (5, 6), 1, 10)
-    read(reader)
-    pairs.write(0, 20, (7, 8), 1, 10)
-    copied = reader.copy(0)
-    pairs.write(0, 40, (9, 8), 1, 10)  # too late for this reading
-    reader.take_in(0, copied)
-    assert read(reader) == {(7, 8): (10, 1), (9, 8): (10, 1)}
+@given(st.lists(st.tuples(st.integers(0, SMALL.cpus), RECORDS, st.sets(SLOTS)), max_size=5))
+def test_each_row_is_walked_with_the_slots_that_are_doomed(
+    readings: list[tuple[int, list[tuple[int, int, int, int]], set[int]]],
+) -> None:
+    grown = Grown()
+    for row, records, doomed in readings:
+        grown.next = packed(records)
+        grown.reader.doom(doomed)
+        assert grown.reader.take(row) == packed(records)
+        assert grown.walked == (row, doomed)

@@ -1,0 +1,127 @@
+"""The walk of bpf/pairs.c, run by the kernel over pairs that a test writes as the switch hook would."""
+
+import mmap
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collectors.hierarchy import detect_layout
+from collectors.sched import identity_of
+from probes import bpf_syscall, compiler, kernel, layout, loader
+from probes.bpf_syscall import ArrayMap
+from probes.layout import PAIR, Dimensions
+from probes.pair_reader import PairReader
+
+pytestmark = pytest.mark.kernel
+SIZES = Dimensions(cpus=2, slots=256, slot_buckets=512, pair_buckets=1024)
+ROWS = SIZES.cpus + 1
+_U32 = 0xFFFFFFFF
+
+SLOTS = st.sampled_from([3, 4, 63, 64, 255])
+# Of a word, its neighbours and the ends of a row.
+PLACES = st.sampled_from([0, 1, 3, 4, 63, 64, 65, 1000, SIZES.pairs - 1])
+CHARGES = st.lists(
+    st.tuples(st.integers(0, ROWS - 1), PLACES, SLOTS, SLOTS, st.integers(0, _U32), st.integers(0, 1 << 55)),
+    max_size=12,
+)
+READINGS = st.lists(st.tuples(CHARGES, st.sets(SLOTS, max_size=2)), max_size=6)
+Growth = dict[int, tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Pairs:
+    """The memory that the hook and the walk share; the programs are loaded, and attached to nothing."""
+
+    reader: PairReader
+    buckets: ArrayMap
+    claimed: mmap.mmap
+    cells: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
+
+    def charge(self, row: int, place: int, key: int, preemptions: int, wait_ns: int) -> int:
+        """pair_of() and what is done with it; the key of who has the place."""
+        had, old_preemptions, old_ns = self.cells.get((row, place), (key, 0, 0))
+        cell = had, old_preemptions + preemptions & _U32, old_ns + wait_ns
+        number = row * SIZES.pairs + place
+        with self.buckets.mapped() as memory:
+            PAIR.pack_into(memory, number * PAIR.size, *cell)
+        self.claimed[number // 8] = self.claimed[number // 8] | 1 << number % 8
+        self.cells[row, place] = cell
+        return had
+
+    def in_memory(self, row: int, place: int) -> tuple[int, int, int]:
+        """What the place holds."""
+        with self.buckets.mapped() as memory:
+            key, preemptions, wait_ns = PAIR.unpack_from(memory, (row * SIZES.pairs + place) * PAIR.size)
+        return key, preemptions, wait_ns
+
+    def clear(self) -> None:
+        """As loaded, for hypothesis's next example."""
+        self.reader.doom(range(SIZES.slots))
+        for row in range(ROWS):
+            self.reader.take(row)
+        self.cells.clear()
+
+
+@pytest.fixture(scope="module")
+def pairs() -> Iterator[Pairs]:
+    host = kernel.describe()
+    defines = {
+        **host.defines(),
+        **SIZES.defines(),
+        **identity_of(detect_layout()).defines(),
+        "NR_COUNTERS": 0,
+    }
+    with ExitStack() as stack:
+        descriptors = loader.load(compiler.Request(defines, host.attach_ids, host.typed))
+        for descriptor in descriptors.values():
+            stack.callback(os.close, descriptor)
+        link = bpf_syscall.attach_iterator(descriptors["on_claimed"], descriptors["row_words"])
+        stack.callback(os.close, link)
+        maps = {
+            name: stack.enter_context(bpf_syscall.map_memory(descriptors[name], *size))
+            for name, size in {
+                "growths": (1, layout.GROWTH.size),
+                "doomed_slots": (SIZES.slots // 64, 8),
+                "claimed_pairs": (ROWS * SIZES.pairs // 64, 8),
+            }.items()
+        }
+        grown = ArrayMap(descriptors["grown_pairs"], SIZES.pairs, PAIR.size)
+        buckets = ArrayMap(descriptors["pair_buckets"], ROWS * SIZES.pair_buckets, layout.SIZE_PAIR_BUCKET)
+        reader = PairReader(partial(bpf_syscall.run_iterator, link), maps, grown)
+        yield Pairs(reader, buckets, maps["claimed_pairs"])
+
+
+def summed(records: Iterable[tuple[int, int, int]]) -> Growth:
+    """(preemptions, wait_ns) by key, of what grew; preemptions count as u32."""
+    found: Growth = {}
+    for key, preemptions, wait_ns in records:
+        old = found.get(key, (0, 0))
+        found[key] = old[0] + preemptions & _U32, old[1] + wait_ns
+    return {key: growth for key, growth in found.items() if growth != (0, 0)}
+
+
+@settings(deadline=None, max_examples=50)
+@given(READINGS)
+def test_each_row_gives_what_its_pairs_grew_by_and_frees_those_of_the_doomed(
+    pairs: Pairs, readings: list[tuple[list[tuple[int, int, int, int, int, int]], set[int]]]
+) -> None:
+    pairs.clear()
+    for charges, doomed in readings:
+        grown: list[list[tuple[int, int, int]]] = [[] for _ in range(ROWS)]
+        for row, place, victim, aggressor, preemptions, wait_ns in charges:
+            had = pairs.charge(row, place, victim << 16 | aggressor, preemptions, wait_ns)
+            grown[row].append((had, preemptions, wait_ns))
+        pairs.reader.doom(doomed)
+        for row in range(ROWS):
+            assert summed(PAIR.iter_unpack(pairs.reader.take(row))) == summed(grown[row])
+        freed = [at for at, (key, _, _) in pairs.cells.items() if {key >> 16, key & 0xFFFF} & doomed]
+        assert [pairs.in_memory(*at) for at in freed] == [(0, 0, 0)] * len(freed)
+        for at in freed:
+            del pairs.cells[at]
+        assert {at: pairs.in_memory(*at) for at in pairs.cells} == pairs.cells
