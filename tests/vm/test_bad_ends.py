@@ -4,6 +4,7 @@ import dataclasses
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,10 @@ def is_over(guest: qemu.Guest) -> bool:
     """Whether neither QEMU runs, which is told of the guest's logs, nor a virtiofsd that shares this checkout."""
     told = (f"jostle.run={qemu.directory_of(guest)}", f"source={cache.CHECKOUT}")
     return not any(map(is_running, told))
+
+
+def text_of(log: Path) -> str:
+    return log.read_text(errors="replace") if log.is_file() else ""
 
 
 def start_killable(script: str) -> "subprocess.Popen[bytes]":
@@ -58,7 +63,7 @@ def test_a_guest_ends_with_a_run_that_is_killed(guest: qemu.Guest) -> None:
         "guest = dataclasses.replace(guest_of(chosen(['6.1'])[0]), name='bad-ends')\n"
         "qemu.run(guest, 'echo it runs; sleep 600', limit_s=600)"
     )
-    assert eventually(lambda: log.is_file() and "it runs" in log.read_text(errors="replace"))
+    assert eventually(lambda: "it runs" in text_of(log) or harness.poll() is not None)
     assert not is_over(guest)
     harness.send_signal(signal.SIGKILL)
     harness.wait()
@@ -70,12 +75,11 @@ def test_a_container_ends_with_a_run_that_is_killed() -> None:
     harness = start_killable(
         "from tests.vm.nspawn import *\nwith booted('bad-ends', []) as container:\n    time.sleep(600)"
     )
-    machine = f"--machine=jostle-{harness.pid}"
-    assert eventually(lambda: is_running(machine))
+    machine, left = f"--machine=jostle-{harness.pid}", cgroup_of(harness.pid)
+    assert eventually(lambda: is_running(machine) or harness.poll() is not None)
     harness.send_signal(signal.SIGKILL)
     harness.wait()
     assert eventually(lambda: not is_running(machine))
-    left = cgroup_of(harness.pid)
     assert left.exists()
     with own_cgroup():
         assert not left.exists()

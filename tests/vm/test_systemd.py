@@ -1,5 +1,6 @@
 """`jostle.service`, installed as `make install` does, under a real systemd in a container that shares the kernel."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.vm.errors import VmError
 from tests.vm.installed import installed
 from tests.vm.nspawn import Container, booted
 
@@ -87,14 +89,20 @@ print(json.dumps([*windows, *history.execute("select count(*) from sched where r
 
 @pytest.fixture(scope="module")
 def container() -> Iterator[Container]:
-    tree = installed()
-    binds = [
+    with contextlib.ExitStack() as stack:
+        try:
+            made = stack.enter_context(booted("systemd", binds(installed())))
+        except (VmError, OSError) as error:  # OSError: the disk is full, and says where
+            pytest.exit(str(error), returncode=1)  # once, not for every test
+        yield made
+
+
+def binds(tree: Path) -> list[tuple[Path, str]]:
+    return [
         (tree / "usr/lib/jostle", "/usr/lib/jostle"),
         (tree / "usr/lib/systemd/system" / UNIT, f"/usr/lib/systemd/system/{UNIT}"),
         (tree / "etc/jostle", "/etc/jostle"),
     ]
-    with booted("systemd", binds) as made:
-        yield made
 
 
 @pytest.fixture
