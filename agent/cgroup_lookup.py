@@ -1,6 +1,6 @@
-"""Which cgroup a person means, by its path or by the last part of it."""
+"""Which cgroup a person means: by its path, by the last part of it, or by a process in it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from agent.attribution import leaf
@@ -9,12 +9,15 @@ from probes.errors import UsageError
 MOST_SUGGESTIONS = 4
 
 
-def find_cgroup(wanted: str, known: Iterable[str]) -> str:
+def find_cgroup(
+    wanted: str, known: Iterable[str], of_processes: Callable[[str], Sequence[str]] = lambda _: ()
+) -> str:
     """The path of the cgroup that is meant.
 
     Args:
         wanted: Its path (the slashes around it do not matter), or its last part where that is one cgroup's alone.
         known: Paths of cgroups; their ancestors are known with them.
+        of_processes: Where processes of this name or PID run, which is asked when no cgroup is called so.
 
     Raises:
         UsageError: There is none, or more than one; with those that were perhaps meant.
@@ -27,13 +30,21 @@ def find_cgroup(wanted: str, known: Iterable[str]) -> str:
     if len(namesakes) == 1:
         return namesakes[0]
     if namesakes:
-        few = ", ".join(namesakes[:MOST_SUGGESTIONS])
-        raise UsageError(f"{len(namesakes)} cgroups are called {wanted}", f"give the path of one: {few}")
+        raise _ambiguous(f"{len(namesakes)} cgroups are called {wanted}", namesakes)
+    homes = of_processes(wanted)
+    if len(homes) == 1:
+        return homes[0]
+    if homes:
+        raise _ambiguous(f"processes called {wanted} run in {len(homes)} cgroups", homes)
     near = ", ".join(nearest(wanted, paths))
     raise UsageError(
         f"there is no cgroup {wanted}",
         f"perhaps one of: {near}" if near else "`jostle top --once` lists those that run",
     )
+
+
+def _ambiguous(what: str, paths: Sequence[str]) -> UsageError:
+    return UsageError(what, f"give the path of one: {', '.join(paths[:MOST_SUGGESTIONS])}")
 
 
 def nearest(wanted: str, paths: Iterable[str]) -> list[str]:

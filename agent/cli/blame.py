@@ -39,7 +39,7 @@ def blame_cgroup(
         str,
         typer.Argument(
             metavar="CGROUP",
-            help="Its path, or the last part of it; all below it counts as its own.",
+            help="Its path or the last part of it, or a process in it by name or PID; all below it is its own.",
             show_default=False,
         ),
     ],
@@ -97,8 +97,11 @@ def _recorded(run: Run, cgroup: str) -> BlameSummary:
 
 
 def _watched(cgroup: str, duration_s: float, interrupts: Interrupts) -> BlameSummary:
+    from agent.process_lookup import cgroups_of  # psutil, which nothing else needs
+
     layout = detect_layout()
-    path = find_cgroup(_within_mounts(cgroup, layout), (path for _, path in list_cgroups(layout)))
+    known = (path for _, path in list_cgroups(layout))
+    path = find_cgroup(_within_mounts(cgroup, layout), known, lambda name: cgroups_of(name, layout))
     require_privilege()
     with open_source(layout, "ebpf") as source:
         governor = Governor(source, DEFAULT_BUDGET_PCT)

@@ -1,4 +1,4 @@
-"""What the agent itself costs, without psutil: three reads of /proc per window."""
+"""What the agent itself costs: three reads of /proc per window."""
 
 import os
 import time

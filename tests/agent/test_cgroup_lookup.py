@@ -49,6 +49,34 @@ def test_an_unknown_one_is_refused_with_those_near_it(wanted: str, told: str) ->
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("homes", "told"),
+    [
+        ([], "perhaps one of: /system.slice/nginx.service"),
+        (
+            ["/a.slice/web", "/b.slice/web"],
+            "run in 2 cgroups: give the path of one: /a.slice/web, /b.slice/web",
+        ),
+    ],
+)
+def test_a_process_that_runs_nowhere_or_in_several_is_refused(homes: list[str], told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_cgroup("nginx", KNOWN, lambda _: homes)
+    assert told in str(caught.value)
+
+
+def test_a_process_is_asked_for_only_when_no_cgroup_is_called_so() -> None:
+    asked: list[str] = []
+
+    def of_processes(wanted: str) -> list[str]:
+        asked.append(wanted)
+        return ["/system.slice/nginx.service"]
+
+    assert find_cgroup("cron.service", KNOWN, of_processes) == "/system.slice/cron.service"
+    assert find_cgroup("nginx", KNOWN, of_processes) == "/system.slice/nginx.service"
+    assert asked == ["nginx"]
+
+
 @given(st.lists(st.text("ab/", min_size=1).map(lambda text: f"/{text}"), max_size=8), st.text("ab/"))
 def test_suggestions_are_few_distinct_and_known(paths: list[str], wanted: str) -> None:
     found = nearest(wanted, paths)
