@@ -101,12 +101,3 @@ class HostSummary:
     cpus: tuple[CpuSummary, ...]
     pressure: Mapping[str, int | None]
     caches: tuple[CacheSummary, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MissingFigures:
-    """Why figures of one name are missing, and how many there were over all windows."""
-
-    reason: str
-    figures: int
-    remedy: str | None = None

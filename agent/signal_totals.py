@@ -1,7 +1,7 @@
 """From the signals of a recording's windows to what they add up to."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from agent.signal_summary import (
@@ -9,7 +9,6 @@ from agent.signal_summary import (
     CorunWith,
     CpuSummary,
     HostSummary,
-    MissingFigures,
     SignalSummary,
     WorkloadSummary,
 )
@@ -39,7 +38,7 @@ def signal_summaries(windows: Windows) -> dict[str, SignalSummary]:
             rows.setdefault(path, []).append(row)
     return {
         path: SignalSummary(
-            *(total(getattr(row, name) for row in of_one) for name in _COUNTED),
+            **{name: total(getattr(row, name) for row in of_one) for name in _COUNTED},
             **_counters(refused, [window.counters.get(path, {}) for window in windows]),
         )
         for path, of_one in rows.items()
@@ -136,17 +135,9 @@ def absences(windows: Windows) -> dict[str, Absence]:
     found: dict[str, Absence] = {}
     for window in windows:
         for name, absence in window.missing.items():
-            first = found.get(name, absence._replace(figures=0))
-            found[name] = first._replace(figures=first.figures + absence.figures)
+            first = found.get(name)
+            found[name] = replace(first, figures=first.figures + absence.figures) if first else absence
     return found
-
-
-def missing_figures(windows: Windows) -> dict[str, MissingFigures]:
-    """`absences`, as a document has them."""
-    return {
-        name: MissingFigures(absence.reason, absence.figures, absence.remedy)
-        for name, absence in absences(windows).items()
-    }
 
 
 def reasons(windows: Windows, nulls: Iterable[str]) -> dict[str, str]:

@@ -9,10 +9,10 @@ from agent.recorder import totals
 from agent.run_details import distinct, run_details
 from agent.runfile import Notes, Run
 from agent.signal_totals import (
+    absences,
     corun_partners,
     host_summary,
     limits_cpus,
-    missing_figures,
     reasons,
     signal_summaries,
     workload_summary,
@@ -74,7 +74,7 @@ def summarise(run: Run) -> RunSummary:
         warnings=tuple(_warnings(run)),
         unavailable=unavailable,
         host_signals=host,
-        missing=missing_figures(read),
+        missing=absences(read),
         events=run.events,
         details=run_details(run.windows, whole, distinct({each.path: each.name for each in cgroups})),
     )

@@ -11,9 +11,10 @@ from typing import Any
 from agent.detection.episodes import Episode
 from agent.documents import decode, encode, null_keys
 from agent.run_details import RunDetails
-from agent.signal_summary import CorunWith, HostSummary, MissingFigures, SignalSummary, WorkloadSummary
+from agent.signal_summary import CorunWith, HostSummary, SignalSummary, WorkloadSummary
 from agent.verdict.context import Host
 from agent.verdict.records import SelfCost
+from collectors.signal_window import Absence
 
 SCHEMA = "jostle.summary/1"
 
@@ -65,7 +66,7 @@ class RunSummary:
     warnings: tuple[str, ...]
     unavailable: Mapping[str, str] = field(default_factory=dict)
     host_signals: HostSummary | None = None
-    missing: Mapping[str, MissingFigures] = field(default_factory=dict)
+    missing: Mapping[str, Absence] = field(default_factory=dict)
     events: tuple[Episode, ...] | None = None  # of the agent's history; left out: nobody judged
     details: RunDetails | None = None  # left out: nothing is known of single windows
 

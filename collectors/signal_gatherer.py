@@ -110,6 +110,6 @@ class SignalGatherer:
 
 def _uncounted(after: Snapshot, cgroups: int) -> dict[str, Absence]:
     return {
-        f"counters.{name}": Absence(refusal.reason, refusal.remedy, cgroups)
+        f"counters.{name}": Absence(refusal.reason, cgroups, refusal.remedy)
         for name, refusal in after.uncounted.items()
     }

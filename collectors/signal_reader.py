@@ -127,7 +127,7 @@ class _Missing:
         return None
 
     def absences(self) -> dict[str, Absence]:
-        return {name: Absence(why.reason, why.remedy, self._counts[name]) for name, why in self._why.items()}
+        return {name: Absence(why.reason, self._counts[name], why.remedy) for name, why in self._why.items()}
 
 
 def _cgroup(before: CgroupFigures | None, after: CgroupFigures, missing: _Missing) -> CgroupSignals:

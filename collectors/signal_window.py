@@ -74,12 +74,13 @@ class HostSignals:
     caches: Mapping[str, Mapping[int, CacheSignals]] = field(default_factory=dict)
 
 
-class Absence(NamedTuple):
-    """Why figures of one name are None in a window, and how many: the first reason of perhaps several."""
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Why figures of one name are None, and how many: the first reason of perhaps several."""
 
     reason: str
-    remedy: str | None
     figures: int
+    remedy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def _coruns(db: sqlite3.Connection, window: int, known: Cgroups) -> dict[str, di
 def _missing(db: sqlite3.Connection, window: int) -> dict[str, Absence]:
     columns = ("figure", "reasons.reason", "remedy", "figures")
     rows = _rows(db, "missing JOIN reasons ON missing.reason = reasons.id", columns, window)
-    return {name: Absence(reason, remedy or None, count(figures)) for name, reason, remedy, figures in rows}
+    return {name: Absence(reason, count(figures), remedy or None) for name, reason, remedy, figures in rows}
 
 
 def _figure(value: object) -> int | None:

@@ -8,12 +8,12 @@ from agent.signal_summary import (
     CorunWith,
     CpuSummary,
     HostSummary,
-    MissingFigures,
     SignalSummary,
     WorkloadSummary,
 )
 from agent.summary import CgroupSummary, RunSummary, WaitBy
 from agent.verdict import Host, SelfCost
+from collectors.signal_window import Absence
 
 HOST = Host(
     hostname="node-7",
@@ -141,10 +141,10 @@ SUMMARY = RunSummary(
         caches=(CacheSummary("/batch", 0, 8_060_928.5, 4_096_000_000, 4_000_000_000),),
     ),
     missing={
-        "io_some_ns": MissingFigures("/sys/fs/cgroup/x/io.pressure vanished while it was read", 3),
-        "counters.dTLB-load-misses": MissingFigures("this CPU's PMU does not count it", 20),
-        "counters.iTLB-load-misses": MissingFigures("this CPU's PMU does not count it", 20),
-        "cpu.frequency_khz": MissingFigures("the kernel has no cpufreq driver", 20, "load one"),
+        "io_some_ns": Absence("/sys/fs/cgroup/x/io.pressure vanished while it was read", 3),
+        "counters.dTLB-load-misses": Absence("this CPU's PMU does not count it", 20),
+        "counters.iTLB-load-misses": Absence("this CPU's PMU does not count it", 20),
+        "cpu.frequency_khz": Absence("the kernel has no cpufreq driver", 20, "load one"),
     },
     details=DETAILS,
 )

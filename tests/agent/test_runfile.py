@@ -93,7 +93,7 @@ def signals(draw: st.DrawFn, ran: list[str]) -> SignalWindow:
             for path in draw(chosen)
         },
         missing=draw(
-            st.dictionaries(names, st.builds(Absence, texts, st.none() | texts, counts), max_size=2)
+            st.dictionaries(names, st.builds(Absence, texts, counts, st.none() | texts), max_size=2)
         ),
     )
 
@@ -160,7 +160,7 @@ def test_a_window_says_whose_cgroups_they_are(tmp_path: Path) -> None:
         {path: ran, "/x\udcff": ran},
         HostSignals({}, dict.fromkeys(HOST_PRESSURE)),
         names={path: identify(path), "/x\udcff": identify("/x\udcff")},
-        missing={"reads": Absence("/x\udcff does not exist", None, 1)},
+        missing={"reads": Absence("/x\udcff does not exist", 1)},
     )
     recorded = replace(window(cgroup(path=path), cgroup(path="/x\udcff")), signals=named)
     found = [each.signals for each in read_run(write(tmp_path / "a.run", recorded, recorded)).windows]

@@ -18,7 +18,7 @@ recordings = st.lists(signals(["/a", "/b", "/c"]), min_size=1, max_size=5)
 @given(recordings)
 def test_the_sum_is_summarised_as_its_parts_are(parts: list[SignalWindow]) -> None:
     whole = [add_signals(parts)]
-    for what in ("signal_summaries", "limits_cpus", "corun_partners", "missing_figures"):
+    for what in ("signal_summaries", "limits_cpus", "corun_partners", "absences"):
         assert getattr(signal_totals, what)(whole) == getattr(signal_totals, what)(parts)
 
 

@@ -6,7 +6,7 @@ from math import inf
 import pytest
 
 from agent.runfile import Notes, Run, pack
-from agent.signal_summary import CpuSummary, MissingFigures
+from agent.signal_summary import CpuSummary
 from agent.summarise import summarise
 from agent.summary import RunSummary
 from agent.verdict import SelfCost
@@ -72,9 +72,9 @@ def signals(limit_cpus: float | None = inf, cycles: int = 0, **figures: int | No
         names={POD: identify(POD)},
         counters={POD: counts},
         missing={
-            "cpu.irq_ns": Absence("not accounted for", None, 1),
+            "cpu.irq_ns": Absence("not accounted for", 1),
             **{
-                name: Absence(f"{name} is gone", "mend it", 1)
+                name: Absence(f"{name} is gone", 1, "mend it")
                 for name, value in figures.items()
                 if value is None
             },
@@ -93,7 +93,7 @@ def test_signals_add_up_over_the_windows_that_have_them() -> None:
     assert found.signals is not None
     assert (found.signals.reads, found.signals.writes, found.signals.major_faults) == (12, 2, 3)
     assert found.limit_cpus == 0.5  # as it was at the end
-    assert summary.missing["reads"] == MissingFigures("reads is gone", 1, "mend it")
+    assert summary.missing["reads"] == Absence("reads is gone", 1, "mend it")
     assert "signals.reads" not in summary.unavailable
 
 
@@ -118,7 +118,7 @@ def test_ratios_of_counters_are_those_of_their_sums() -> None:
 
 
 def test_without_a_pmu_the_reason_is_the_refusal() -> None:
-    refused = replace(signals(), missing={"counters.cycles": Absence("no hardware PMU", None, 1)})
+    refused = replace(signals(), missing={"counters.cycles": Absence("no hardware PMU", 1)})
     summary = recorded_signals(refused)
     assert summary.unavailable["signals.cycles"] == "no hardware PMU"
 
