@@ -7,12 +7,21 @@ from pathlib import Path
 from agent.counting import Counting, events_to_try, measure_counting, uncounted
 from collectors import counters
 from collectors.hierarchy import CgroupLayout, detect_layout
+from collectors.readings import Missing
 from collectors.sched import open_probe
 from collectors.signals import Signal, file_signals
+from collectors.topology import Topology, read_topology
 from probes.errors import JostleError
 from probes.kernel import Kernel
 
-_OF_THE_PROBE = ("scheduler latency", "preemption", "run-queue length", "throttled waits", "stolen time")
+_OF_THE_PROBE = (
+    "scheduler latency",
+    "preemption",
+    "run-queue length",
+    "throttled waits",
+    "stolen time",
+    "co-run",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +40,17 @@ def examine(root: Path = Path("/")) -> Examination:
         return Examination(
             (Signal("cgroups", "missing", error.message, error.remedy),), uncounted(error.message)
         )
-    scheduler, counting = _probed(layout)
+    scheduler, counting = _probed(layout, read_topology(root))
     return Examination((*scheduler, _cgroups(layout), *counters.signals(), *file_signals(root)), counting)
 
 
-def _probed(layout: CgroupLayout) -> tuple[list[Signal], Counting]:
+def _probed(layout: CgroupLayout, topology: Topology) -> tuple[list[Signal], Counting]:
     """The signals of the probe, and what its counters cost."""
     events, why_stand_ins = events_to_try()
     try:
         with open_probe(layout, events) as probe:
             counting = measure_counting(probe, events, why_stand_ins)
-            return list(_scheduler(probe.kernel)), counting
+            return [*_scheduler(probe.kernel), _corun(topology)], counting
     except JostleError as error:
         missing = [Signal(name, "missing", error.message, error.remedy) for name in _OF_THE_PROBE]
         return missing, uncounted(error.message)
@@ -73,6 +82,19 @@ def _kernel_options(known: Kernel) -> Iterator[Signal]:
     else:
         remedy = "CONFIG_IRQ_TIME_ACCOUNTING=y or CONFIG_PARAVIRT_TIME_ACCOUNTING=y"
         yield Signal("stolen time", "missing", "the run queue's clock does not tell it", remedy)
+
+
+def _corun(topology: Topology) -> Signal:
+    """Who ran beside whom: of the probe's rings, on CPUs that the topology says to share something."""
+    told = {"cores": topology.cores, "caches": topology.llc}
+    shared = [what for what, groups in told.items() if not isinstance(groups, Missing)]
+    untold = next((groups for groups in told.values() if isinstance(groups, Missing)), None)
+    if not shared and untold:
+        return Signal("co-run", "missing", untold.reason, untold.remedy)
+    how = f"the latest stretch of each window, on CPUs with {' and '.join(shared)} in common"
+    return Signal(
+        "co-run", "degraded" if untold else "available", f"{how}{'; ' + untold.reason if untold else ''}"
+    )
 
 
 def _cgroups(layout: CgroupLayout) -> Signal:

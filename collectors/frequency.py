@@ -74,18 +74,28 @@ class CpuClock:
 
 
 class FrequencyReader:
-    """Counts what the msr PMU has on every CPU, from its making on; without it, asks cpufreq at each reading."""
+    """Counts what the msr PMU has on every CPU, from its making on; without it, asks cpufreq at each reading.
+
+    Attributes:
+        refusal: Why the clocks that the PMU has may not be counted; None where they are, or it has none.
+    """
 
     def __init__(self, root: Path = Path("/")) -> None:
+        self.refusal: perf_event.Refusal | None = None
         self._root = root
         self._descriptors: dict[str, Mapping[int, int]] = {}
         pmu = read_msr_pmu(root)
         if isinstance(pmu, MsrPmu) and pmu.has_aperf_mperf:
             self._open({name: Event(name, pmu.type, pmu.configs[name]) for name in CLOCKS})
 
+    @property
+    def counts(self) -> bool:
+        """Whether frequencies are means over a window; else they are what cpufreq says at its end."""
+        return bool(self._descriptors)
+
     def read(self) -> Mapping[int, CpuClock] | Missing:
         """Each CPU now, by number."""
-        if not self._descriptors:
+        if not self.counts:
             found = read_frequencies(self._root)
             if isinstance(found, Missing):
                 return found
@@ -109,6 +119,7 @@ class FrequencyReader:
             opened = perf_event.open_per_cpu(event, range(os.cpu_count() or 1))
             if isinstance(opened, perf_event.Refusal):
                 self.close()
+                self.refusal = opened
                 return
             self._descriptors[name] = opened
             for descriptor in opened.values():

@@ -62,6 +62,11 @@ class SignalReader:
         self._frequency = FrequencyReader(root)
         self._calm = Calm()
 
+    @property
+    def counts_frequency(self) -> bool:
+        """Whether frequencies are means over a window: what cpufreq says at its end may be that of an idle CPU."""
+        return self._frequency.counts
+
     def __enter__(self) -> "SignalReader":
         return self
 

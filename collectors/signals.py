@@ -3,6 +3,7 @@
 Each check tries the very reader that collects the signal: of the host, or of the first cgroup below a mount.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Literal
 
 from collectors.cgroup_figures import CgroupFigures, CgroupReader
 from collectors.cpu_time import HostCpuTime, read_cpu_time
-from collectors.frequency import MsrPmu, read_frequencies, read_msr_pmu
+from collectors.frequency import FrequencyReader, read_frequencies
 from collectors.hierarchy import CgroupLayout, detect_layout
 from collectors.psi import REMEDY, host_pressure
 from collectors.readings import Missing, missing_in, names_in
@@ -21,6 +22,7 @@ from collectors.throttling import NO_CONTROLLER
 from collectors.topology import Groups, read_topology
 from probes.errors import HostError
 
+_NO_CLOCKS = "no APERF and MPERF"
 State = Literal["available", "degraded", "missing"]
 
 
@@ -125,15 +127,16 @@ def _host_signals(root: Path) -> list[Signal]:
 
 
 def _frequency(root: Path) -> Signal:
-    pmu = read_msr_pmu(root)
-    if isinstance(pmu, MsrPmu) and pmu.has_aperf_mperf:
-        return Signal("frequency", "available", "APERF and MPERF through the msr PMU")
-    frequencies = read_frequencies(root)
-    if isinstance(frequencies, Missing):
-        return _missing("frequency", frequencies)
-    return Signal(
-        "frequency", "degraded", "only cpufreq's figure at the moment of reading: no APERF and MPERF"
-    )
+    with contextlib.closing(FrequencyReader(root)) as reader:
+        if reader.counts:
+            return Signal("frequency", "available", "APERF and MPERF through the msr PMU")
+        frequencies = read_frequencies(root)
+        if isinstance(frequencies, Missing):
+            return _missing("frequency", frequencies)
+        why, remedy = (reader.refusal.reason, reader.refusal.remedy) if reader.refusal else (_NO_CLOCKS, None)
+        return Signal(
+            "frequency", "degraded", f"only cpufreq's figure at the moment of reading: {why}", remedy
+        )
 
 
 def _cpu_time(root: Path) -> list[Signal]:

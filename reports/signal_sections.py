@@ -15,6 +15,7 @@ WORDS = {
     "run-queue length": "queue lengths",
     "throttled waits": "waits for a quota",
     "stolen time": "time that interrupts or the hypervisor take from a task",
+    "co-run": "who runs beside whom",
     "cgroups": "cgroups apart",
     "ipc": "instructions per cycle",
     "throttling": "CPU limits and throttling",

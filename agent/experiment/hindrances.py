@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from collectors.frequency import MsrPmu, read_msr_pmu
 from collectors.signal_window import SignalWindow
 
 
@@ -28,12 +27,6 @@ class Hindrances:
     steal_ns: int | None = None
     frequency_khz: float | None = None
     io_bytes: Mapping[str, int] = field(default_factory=dict)
-
-
-def counts_frequency() -> bool:
-    """Whether this host counts cycles: what cpufreq says at a trial's end is the frequency of an idle CPU."""
-    pmu = read_msr_pmu()
-    return isinstance(pmu, MsrPmu) and pmu.has_aperf_mperf
 
 
 def hindrances(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from agent.experiment.existing import ExistingCgroup
-from agent.experiment.hindrances import Hindrances, counts_frequency, hindrances
+from agent.experiment.hindrances import Hindrances, hindrances
 from agent.experiment.machine import machine_state
 from agent.experiment.neighbours import Neighbours, Outputs
 from agent.experiment.plan import Plan
@@ -100,7 +100,6 @@ class TrialRunner:
         self._plan = plan
         self._source = source
         self._signals = signals
-        self._counts_frequency = counts_frequency()
         self._victim = victim
         self._neighbours = neighbours
         self._outputs = outputs
@@ -144,7 +143,7 @@ class TrialRunner:
             window=measured.window,
             void=void,
             hindrances=hindrances(
-                measured.signals, self._victim.path, names, frequency=self._counts_frequency
+                measured.signals, self._victim.path, names, frequency=self._signals.counts_frequency
             )
             if measured.signals
             else None,

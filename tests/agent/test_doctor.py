@@ -108,6 +108,39 @@ def test_cgroups_without_the_cpu_controller_are_degraded(
     assert by_name(examine(root).signals)["cgroups"].state == "degraded"
 
 
+SIBLINGS = "0-1\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "state", "told"),
+    [
+        ([], "missing", "online does not exist"),
+        (["topology/core_cpus_list"], "degraded", "CPUs with cores in common; "),
+        (["cache/index0/shared_cpu_list"], "degraded", "CPUs with caches in common; "),
+        (
+            ["topology/core_cpus_list", "cache/index0/shared_cpu_list"],
+            "available",
+            "cores and caches in common",
+        ),
+    ],
+)
+def test_who_ran_beside_whom_is_known_as_far_as_the_topology_is(
+    root: Path, with_kernel: Callable[..., None], files: list[str], state: str, told: str
+) -> None:
+    with_kernel(typed=True, throttling=True, stolen=True)
+    folder = root / "sys/devices/system/cpu"
+    for file in files:
+        for cpu in ("cpu0", "cpu1"):
+            path = folder / cpu / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(SIBLINGS)
+            (path.parent / "level").write_text("3\n")
+        (folder / "online").write_text(SIBLINGS)
+    found = by_name(examine(root).signals)["co-run"]
+    assert found.state == state
+    assert told in found.reason
+
+
 def test_without_cgroups_that_is_all_there_is_to_say(root: Path) -> None:
     (root / "proc/self/mountinfo").write_text("")
     assert [(signal.name, signal.state) for signal in examine(root).signals] == [("cgroups", "missing")]

@@ -15,17 +15,12 @@ from collectors.frequency import IDLE, NO_CPUFREQ, CpuClock, FrequencyReader, fr
 from collectors.readings import Missing
 from probes import perf_event
 from probes.perf_event import Event, Reading, Refusal
-from tests.collectors.tree import lay_out
+from tests.collectors.tree import SOFTWARE_CLOCKS, lay_out
 
 SECOND_NS = 1_000_000_000
 NOMINAL_KHZ = 2_600_000
 # The kernel's clocks may drift apart by as much as NTP may slew one of them (adjtimex(2): 500 ppm).
 CLOCKS_DIFFER = 1e-3
-# All three clocks are cpu-clock (perf_event_open(2): type 1, config 0), which counts ns, also of an idle CPU.
-SOFTWARE_CLOCKS = "".join(
-    f"=== sys/bus/event_source/devices/msr/{file}\n{content}\n"
-    for file, content in (("type", "1"), *((f"events/{name}", "event=0x00") for name in frequency.CLOCKS))
-)
 DRIVER = "=== sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq\n800000\n"
 
 counts = st.integers(0, 2**64 - 1)

@@ -4,7 +4,9 @@ import pytest
 
 from collectors.psi import REMEDY
 from collectors.signals import Signal, file_signals
-from tests.collectors.tree import IDS, SYSTEMD, lay_out, recorded
+from probes import perf_event
+from probes.perf_event import CPU_CLOCK
+from tests.collectors.tree import IDS, SOFTWARE_CLOCKS, SYSTEMD, lay_out, recorded
 
 NAMES = [
     *("throttling", "psi-cpu", "psi-memory", "psi-io", "memory-reclaim", "block-io", "frequency", "steal"),
@@ -94,12 +96,23 @@ def test_frequency(tmp_path: Path) -> None:
     assert states(tmp_path)["frequency"] == "missing"
     lay_out(tmp_path, "=== sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq\n1\n")
     assert states(tmp_path)["frequency"] == "degraded"
-    msr = "=== sys/bus/event_source/devices/msr"
-    events = "".join(
-        f"{msr}/events/{name}\nevent=0x0{n}\n" for n, name in enumerate(("tsc", "aperf", "mperf"))
+    lay_out(tmp_path, SOFTWARE_CLOCKS)
+    refusal = perf_event.available([CPU_CLOCK])[CPU_CLOCK]
+    found = signals(tmp_path)["frequency"]
+    assert found.state == ("degraded" if refusal else "available")
+    assert refusal is None or refusal.reason in found.reason
+
+
+def test_clocks_that_may_not_be_counted_are_said_to_be(tmp_path: Path) -> None:
+    """A PMU of sysfs that perf_event_open(2) knows nothing of."""
+    lay_out(
+        tmp_path,
+        SOFTWARE_CLOCKS.replace("type\n1\n", "type\n4000000000\n")
+        + "=== sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq\n1\n",
     )
-    lay_out(tmp_path, f"{msr}/type\n9\n{events}")
-    assert states(tmp_path)["frequency"] == "available"
+    found = signals(tmp_path)["frequency"]
+    assert found.state == "degraded"
+    assert "no APERF and MPERF" not in found.reason
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collectors.cgroup_figures import CgroupFigures, CgroupReader
+from collectors.frequency import CLOCKS
 from collectors.hierarchy import detect_layout
 from collectors.signal_reader import SignalReader, SignalReading, signals_within
 from collectors.signal_window import SignalWindow
@@ -46,6 +47,11 @@ CGROUPFS = {
 }
 TREES = Path(__file__).parent / "trees"
 MARK = "=== "
+# An msr PMU whose three clocks are cpu-clock (perf_event_open(2): type 1, config 0): it counts ns, idle or not.
+SOFTWARE_CLOCKS = "".join(
+    f"=== sys/bus/event_source/devices/msr/{file}\n{content}\n"
+    for file, content in (("type", "1"), *((f"events/{name}", "event=0x00") for name in CLOCKS))
+)
 
 
 def lay_out(root: Path, text: str) -> Path:
