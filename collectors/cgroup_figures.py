@@ -30,6 +30,7 @@ from collectors.throttling import (
 )
 
 V1_HAS_NO_PRESSURE = Missing("v1 cgroups have no pressure", "mount cgroup v2")
+NO_CGROUP = Missing("the cgroup was gone when it was read, or is not in the hierarchy that tells")
 NO_MEMORY = Missing("no mounted cgroup hierarchy has the memory controller", "mount the memory controller")
 _NO_STAMPS: Mapping[str, object] = {}
 NO_IO = Missing("no mounted cgroup hierarchy has the io controller", "mount the io controller")
@@ -83,7 +84,7 @@ class CgroupReader:
     """Reads cgroups again and again. `most_open` is how many files may stay open between two passes."""
 
     def __init__(self, layout: CgroupLayout, most_open: int = 0) -> None:
-        self._pool = FilePool(most_open)
+        self._pool = FilePool(most_open, NO_CGROUP)
         self._cpu_mount = layout.cpu_mount
         self._cpu_on_v1 = layout.cpu_on == "v1"
         self._places = tuple(_places(layout))

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from collectors.readings import Missing, missing_because, parse_count
 
@@ -66,10 +67,14 @@ def single(text: str, path: str) -> Figures:
 
 
 class FilePool:
-    """The files of one reader, of which at most `most` keep their descriptor between two readings."""
+    """The files of one reader, of which at most `most` keep their descriptor between two readings.
 
-    def __init__(self, most: int) -> None:
+    `nowhere` is why there are no figures where not even a file's directory is there; None: its path is said.
+    """
+
+    def __init__(self, most: int, nowhere: Missing | None = None) -> None:
         self.room = most
+        self.nowhere = nowhere
 
     def file(self, spec: KernelFile, directory: str) -> "PooledFile":
         """A file in a directory; nothing is opened yet."""
@@ -126,7 +131,8 @@ class PooledFile:
         self.exists = not (isinstance(error, OSError) and error.errno in _NEVER_WAS)
         self._absent = _LOOK_AGAIN if not self.exists and self._content is None else 0
         self._content = self._stamp = None
-        return (missing_because(self.path, error),) * len(self.spec.figures)
+        why = self._pool.nowhere if not self.exists and not Path(self._directory).is_dir() else None
+        return (why or missing_because(self.path, error),) * len(self.spec.figures)
 
     def close(self) -> None:
         """Give the descriptor back; may be called twice, and the file may be read again."""

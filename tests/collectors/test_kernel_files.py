@@ -84,6 +84,17 @@ def test_a_file_that_comes_and_goes(tmp_path: Path) -> None:
     assert found == Missing(f"{tmp_path}/count does not exist")
 
 
+def test_one_reason_stands_for_all_files_of_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    nowhere = Missing("the cgroup is gone")
+    pool = FilePool(0, nowhere)
+    there, gone = (pool.file(SPEC, str(tmp_path / name)) for name in ("there", "gone"))
+    (tmp_path / "there").mkdir()
+    assert there.read() == (Missing(f"{tmp_path}/there/count does not exist"),)
+    assert gone.read() == (nowhere,)
+    (tmp_path / "gone").write_text("no directory")
+    assert pool.file(SPEC, str(tmp_path / "gone")).read() == (nowhere,)
+
+
 @pytest.mark.kernel
 def test_a_cgroup_that_is_removed_and_made_again_under_its_open_files() -> None:
     mount = next(
