@@ -61,6 +61,10 @@ Timeout = Annotated[
 ]
 Cpus = Annotated[str | None, typer.Option(metavar="LIST", help="Pin the commands to these CPUs.")]
 TierOption = Annotated[Tier, typer.Option(help="schedstat: no BPF, and no blame.", hidden=True)]
+NoCounters = Annotated[
+    bool,
+    typer.Option("--no-counters", help="Leave the hardware counters (IPC, misses) out.", hidden=True),
+]
 Directory = Annotated[Path | None, typer.Option("-o", metavar="DIR", help="Where reports and raw data go.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the verdict document alone.")]
 Gate = Annotated[bool, typer.Option("--gate", help="Exit with 10: interference, 11: inconclusive.")]

@@ -49,6 +49,7 @@ class Plan:
         trial_s: How long a victim's cgroup is watched in each trial.
         confirm: After interference, stop each suspect alone.
         sweep_pct: Levels to run the neighbours at, in per cent of the CPUs that they may use; empty: no sweep.
+        counters: Count hardware events in the trials, where this host can.
     """
 
     victim: str | None
@@ -67,6 +68,7 @@ class Plan:
     trial_s: float = 5.0
     confirm: bool = False
     sweep_pct: tuple[float, ...] = ()
+    counters: bool = True
 
     def __post_init__(self) -> None:
         if self.pairs < 1:

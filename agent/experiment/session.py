@@ -83,7 +83,7 @@ def run_session(
     watched = find_victim(plan.victim_cgroup, layout) if plan.victim_cgroup is not None else None
     existing = find_neighbours(plan.neighbour_cgroups, watched, layout)
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_source(layout, plan.tier, events))
+        source = stack.enter_context(open_source(layout, plan.tier, events if plan.counters else ()))
         signals = stack.enter_context(SignalReader(layout))
         workspace = Workspace(layout)
         janitor = stack.enter_context(Janitor(workspace.directories))
