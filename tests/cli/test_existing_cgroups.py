@@ -180,19 +180,17 @@ def test_a_bystander_that_is_frozen_runs_again_whatever_happens(
     # It works when it is asked, and the neighbour asks: so it is there in the trials with the neighbour alone.
     questions, froze, sleeper = tmp_path / "questions", tmp_path / "froze", marked_sleep()
     os.mkfifo(questions)
-    works = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"
+    mounts, cpu = host_mounts(detect_layout()), max(os.sched_getaffinity(0))
+    works = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done"
     answering = f"while :; do read _ < {questions} && {{ {works}; }}; done"
     asking = f"trap '' PIPE; while :; do echo > {questions}; done 2>/dev/null"
-    with foreign_cgroup(host_mounts(detect_layout()), answering) as bystander:
-        cpu = max(os.sched_getaffinity(0))
+    with foreign_cgroup(mounts, answering) as bystander:
         os.sched_setaffinity(min(bystander.pids()), {cpu})
-        after = "" if code == 0 else f"; {sleeper}"
-        when_frozen = f"grep -q 'frozen 1' {events_of(bystander)} && {{ touch {froze}; {action}{after}; }}"
-        words = [
-            "experiment",
-            "--victim",
-            f"{works}; {victim(SLOW_BESIDE, f'*-stopped.*) {when_frozen}; echo took 20 ;;')}",
-        ]
+        outweigh(bystander)  # as the victim is to: nobody else is to be blamed
+        then = action if code == 0 else f"{action}; {sleeper}"
+        when_frozen = f"grep -q 'frozen 1' {events_of(bystander)} && {{ touch {froze}; {then}; }}"
+        claims = victim(SLOW_BESIDE, f"*-stopped.*) {when_frozen}; echo took 20 ;;")
+        words = ["experiment", "--victim", f"{outweighing(mounts)}; {works}; {claims}"]
         words += ["--metric", METRIC, "--neighbour", asking, "--cpus", str(cpu), "--pairs", "2"]
         ended = run(*words, "--confirm", "--allow-freeze", "-o", str(tmp_path / "out"))
         assert ended.code == code, ended.err
