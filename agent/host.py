@@ -37,8 +37,13 @@ def _topology() -> str:
     siblings = {_text(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") for cpu in cpus}
     packages = {_text(f"/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id") for cpu in cpus}
     nodes = list(Path("/sys/devices/system/node").glob("node[0-9]*"))
-    counts = {"socket": packages, "core": siblings, "thread": cpus, "NUMA node": nodes or [None]}
-    return ", ".join(f"{len(each)} {noun}{'s' * (len(each) != 1)}" for noun, each in counts.items())
+    counts = {
+        "socket": len(packages),
+        "core": len(siblings),
+        "thread": len(cpus),
+        "NUMA node": max(1, len(nodes)),
+    }
+    return ", ".join(f"{number} {noun}{'s' * (number != 1)}" for noun, number in counts.items())
 
 
 def _text(path: str) -> str:
