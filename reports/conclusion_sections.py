@@ -46,7 +46,9 @@ def suspect_table(verdict: Verdict) -> Table:
         "Suspects",
         (Column("Share", Kind.FIGURE), Column("Cause"), NAME, CGROUP),
         tuple(
-            (percent(entry.share_pct), entry.cause, entry.name, entry.cgroup) for entry in verdict.aggressors
+            (percent(entry.share_pct), entry.cause, entry.name, entry.cgroup)
+            for number, entry in enumerate(verdict.aggressors)
+            if entry.share_pct or number == 0
         ),
     )
 

@@ -22,7 +22,7 @@ ET.register_namespace("", SVG)
 ET.register_namespace("xlink", XLINK)
 
 
-def embeddable(drawn: str, prefix: str, title: str, description: str) -> str:
+def embeddable(drawn: str, prefix: str, title: str, description: str, *, wide: bool = False) -> str:
     """An `<svg>` element to put into a page.
 
     Args:
@@ -30,6 +30,7 @@ def embeddable(drawn: str, prefix: str, title: str, description: str) -> str:
         prefix: starts every id in it; unique in the page, letters and hyphens.
         title: read out as the image's name.
         description: read out after it.
+        wide: it may take the page's width.
     """
     root = ET.fromstring(drawn)  # noqa: S314  matplotlib wrote it a moment ago
     _drop(root, {f"{{{SVG}}}metadata", f"{{{SVG}}}style"})
@@ -37,7 +38,7 @@ def embeddable(drawn: str, prefix: str, title: str, description: str) -> str:
         element.attrib = {name: _rewritten(name, value, prefix) for name, value in element.attrib.items()}
     root.attrib = {
         "viewBox": root.attrib["viewBox"],
-        "class": "chart",
+        "class": "chart wide" if wide else "chart",
         "role": "img",
         "aria-labelledby": f"{prefix}-title {prefix}-description",
     }

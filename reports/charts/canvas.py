@@ -36,17 +36,26 @@ STYLE: dict[Any, Any] = {  # which keys there are, matplotlib says in its types 
 }
 
 
-def chart(draw: Callable[[Axes], None], height_pt: int, prefix: str, title: str, description: str) -> str:
+def chart(
+    draw: Callable[[Axes], None],
+    height_pt: int,
+    prefix: str,
+    title: str,
+    description: str,
+    *,
+    width_pt: int = WIDTH_PT,
+) -> str:
     """An `<svg>` element with one pair of axes.
 
     Args:
         draw: Fills the axes.
-        height_pt: Of the whole, which is `WIDTH_PT` wide.
+        height_pt: Of the whole.
         prefix: Starts every id in it; unique in the page, letters and hyphens.
         title: The image's name, read out.
         description: Read out after it; that the table has the figures is added.
+        width_pt: Of the whole; one that is wider than usual gets the page's width.
     """
-    return _svg(lambda figure: draw(figure.subplots()), height_pt, prefix, title, description)
+    return _svg(lambda figure: draw(figure.subplots()), (width_pt, height_pt), prefix, title, description)
 
 
 def panels(
@@ -71,7 +80,7 @@ def panels(
         figure.supylabel(labels[1], fontsize=11)
 
     description = "One panel for each, those that waited longest first."
-    return _svg(fill, 90 + 70 * len(names), prefix, title, description)
+    return _svg(fill, (WIDTH_PT, 90 + 70 * len(names)), prefix, title, description)
 
 
 def named_bars(axes: Axes, names: Sequence[str], lengths: Sequence[float], figures: Sequence[str]) -> None:
@@ -102,12 +111,16 @@ def legend(axes: Axes, columns: int) -> None:
         )
 
 
-def _svg(fill: Callable[[Figure], None], height_pt: int, prefix: str, title: str, description: str) -> str:
+def _svg(
+    fill: Callable[[Figure], None], size_pt: tuple[int, int], prefix: str, title: str, description: str
+) -> str:
+    width_pt, height_pt = size_pt
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # matplotlib's own font measures the text but the reader's font draws it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = Figure(figsize=(WIDTH_PT / 72, height_pt / 72), layout="constrained")
+        figure = Figure(figsize=(width_pt / 72, height_pt / 72), layout="constrained")
         fill(figure)
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    return embeddable(file.getvalue(), prefix, title, f"{description} The table below has the figures.")
+    described = f"{description} The table below has the figures."
+    return embeddable(file.getvalue(), prefix, title, described, wide=width_pt > WIDTH_PT)

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from reports.charts.canvas import chart
+from reports.charts.canvas import WIDTH_PT, chart
 from reports.escape import shortened
 from reports.svg import RULE, WITH
 
+NAMES_PT, CELL_PT = 140, 46  # room beside the cells, and for the longest figure in one
 LONGEST_NAME = 18  # of a row or a column
 DEEPEST_SHADE = 0.5  # so that the figure on it keeps its contrast
 
@@ -33,8 +34,9 @@ def matrix_chart(
         axes.set(xlim=(0, len(waited_for)), ylim=(len(waiting), 0), xlabel="waited for", ylabel="waiting")
         _name(axes, waiting, waited_for)
 
-    height_pt = 130 + 26 * len(waiting)
-    return chart(draw, height_pt, "matrix", "Who waited for whom", f"{description} The darker, the longer.")
+    height_pt, width_pt = 130 + 26 * len(waiting), max(WIDTH_PT, NAMES_PT + CELL_PT * len(waited_for))
+    described = f"{description} The darker, the longer."
+    return chart(draw, height_pt, "matrix", "Who waited for whom", described, width_pt=width_pt)
 
 
 def _name(axes: Axes, waiting: Sequence[str], waited_for: Sequence[str]) -> None:

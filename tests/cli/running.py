@@ -14,7 +14,7 @@ from tests.slowness import SLOWNESS
 
 JOSTLE = (sys.executable, "-c", "from agent.cli import main; main()")
 ROOT = Path(__file__).parent.parent.parent
-LONG_S = 60 * SLOWNESS  # to give up after, never to wait for
+LONG_S = 180 * SLOWNESS  # to give up after, never to wait for
 
 
 @dataclass(frozen=True)

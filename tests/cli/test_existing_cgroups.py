@@ -181,7 +181,7 @@ def test_a_bystander_that_is_frozen_runs_again_whatever_happens(
     questions, froze, sleeper = tmp_path / "questions", tmp_path / "froze", marked_sleep()
     os.mkfifo(questions)
     mounts, cpu = host_mounts(detect_layout()), max(os.sched_getaffinity(0))
-    works = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done"
+    works = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"
     answering = f"while :; do read _ < {questions} && {{ {works}; }}; done"
     asking = f"trap '' PIPE; while :; do echo > {questions}; done 2>/dev/null"
     with foreign_cgroup(mounts, answering) as bystander:
