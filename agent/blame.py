@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from agent import homeless
+from agent.attribution import sampled_pct
 from agent.documents import decode, encode
 from agent.recorder import totals
 from agent.runfile import Run
@@ -59,6 +61,9 @@ class BlameSummary:
     parts: tuple[WaitPart, ...]
     partial: bool
     warnings: tuple[str, ...]
+    sampled_pct: float | None = (
+        None  # of the wait, shared out by sample; left out: not known of this recording
+    )
 
     def to_document(self) -> dict[str, Any]:
         """The document, ready for `json.dump`."""
@@ -95,6 +100,7 @@ def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> Blame
         parts=tuple(parts),
         partial=run.partial,
         warnings=tuple(_doubts(run, path)),
+        sampled_pct=sampled_pct([whole]),
     )
 
 
@@ -135,8 +141,6 @@ def _doubts(run: Run, path: str) -> Iterator[str]:
             f"in {shed} of {len(run.windows)} windows blame was left out to keep the overhead budget: "
             "those waits are unattributed"
         )
-    homeless = max((window.homeless for window in run.windows), default=0)
-    if homeless:
-        yield f"{homeless} cgroups found no slot and are counted together as 'other'"
+    yield from homeless.told(run.windows)
     if globs := run.meta.get("globs"):
         yield f"only cgroups that match {globs} were recorded: what else is below {path} is not in it"

@@ -8,7 +8,8 @@ in the difference, so the verdict says so and is never `quality.ok`.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.attribution import attribute, document_effect, leaf
+from agent import homeless
+from agent.attribution import attribute, document_effect, leaf, sampled_pct
 from agent.experiment.plan import require_threshold
 from agent.metrics import STRETCH
 from agent.recorder import totals
@@ -70,6 +71,7 @@ def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) 
         blame_residual_pct=100 * after.whole.unattributed_ns / wait_ns if wait_ns else None,
         discarded=0,
         pmu=pmu_of(with_),
+        blame_sampled_pct=sampled_pct([after.whole]),
     )
     return Verdict(
         verdict=conclusion,
@@ -106,6 +108,7 @@ def _doubts(without: Run, with_: Run) -> Iterator[str]:
             yield f"the {name} recording is partial"
     if without.record("host", Host) != with_.record("host", Host):
         yield "the recordings are not of the same host"
+    yield from homeless.told(with_.windows)
 
 
 def _reason(judged: Judgement, effect: MeasuredEffect) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
-from agent.attribution import attribute, document_effect
+from agent import homeless
+from agent.attribution import attribute, document_effect, sampled_pct
 from agent.comparison import (
     LEAST_RUN_RATIO,
     METRIC,
@@ -221,10 +222,15 @@ def _verdict(
     quality = Quality(
         ok=False,
         tier=run.meta.get("tier", "unknown"),
-        warnings=(NOT_RANDOM, *(["the recording is partial"] if run.partial else [])),
+        warnings=(
+            NOT_RANDOM,
+            *(["the recording is partial"] if run.partial else []),
+            *homeless.told(run.windows),
+        ),
         blame_residual_pct=100 * busy.unattributed_ns / busy.wait_ns if busy and waited else None,
         discarded=0,
         pmu=pmu_of(run),
+        blame_sampled_pct=sampled_pct([busy] if busy else []),
     )
     return Verdict(
         verdict=conclusion,

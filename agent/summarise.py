@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import isinf
 
+from agent import homeless
 from agent.attribution import leaf
 from agent.recorder import totals
 from agent.run_details import distinct, run_details
@@ -90,9 +91,7 @@ def _warnings(run: Run) -> Iterator[str]:
         yield from run.record("notes", Notes).warnings
     if run.meta.get("tier") == "schedstat":
         yield _LOWER_TIER
-    homeless = max((window.homeless for window in run.windows), default=0)
-    if homeless:
-        yield f"{homeless} cgroups found no slot and are counted together as 'other'"
+    yield from homeless.told(run.windows)
     if not any(window.cgroups for window in run.windows):
         globs = run.meta.get("globs")
         yield f"nothing was recorded: no cgroup that ran matches {globs}" if globs else "nothing was recorded"
@@ -122,6 +121,7 @@ def _cgroup(cgroup: CgroupWindow, seconds: float, workload: Workload | None) -> 
         throttled_ns=cgroup.throttled_ns,
         mean_waiting=(cgroup.wait_ns - cgroup.throttled_ns) / 1e9 / seconds,
         mean_running=cgroup.run_ns / 1e9 / seconds,
+        sampled_ns=cgroup.sampled_ns,
         wait_by=tuple(WaitBy(name, wait.wait_ns) for name, wait in waited_for if wait.wait_ns),
         workload=None if workload is None else workload_summary(workload),
     )

@@ -47,6 +47,7 @@ class CgroupSummary:
     limit_cpus: float | None = (
         None  # the tightest of its own and its ancestors' quotas; left out: it has none
     )
+    sampled_ns: int | None = None  # of wait_ns, shared out by sample; left out: not known of this recording
     signals: SignalSummary | None = None  # left out: nothing but the scheduler was recorded
     corun_with: tuple[CorunWith, ...] = ()  # sampled, the longest first
     workload: WorkloadSummary | None = None  # left out: it was not looked for

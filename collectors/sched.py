@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 from collectors import histogram
@@ -36,7 +36,9 @@ class CgroupWindow:
     `wait_ns` is the whole wait on the run queue, and the sum of: `self_ns` (behind its own threads), `wakeup_ns`
     (the CPU was idle), `throttled_ns` (an own or an ancestor's quota), `unattributed_ns` and the waits in
     `waited_for`. `preempt_wait_ns` is the part, across all of these, of waits that began with a preemption.
-    `stolen_ns` is the part of `run_ns` that interrupts or the hypervisor took.
+    `stolen_ns` is the part of `run_ns` that interrupts or the hypervisor took. `sampled_ns` is how much of the wait was
+    shared out by sampled moments, so that the sum is exact and the shares are estimates; None: the recording is older
+    than this figure.
     """
 
     path: str
@@ -54,6 +56,7 @@ class CgroupWindow:
     preempted_throttled: int
     histogram: tuple[int, ...]
     waited_for: Mapping[str, WaitFor]
+    sampled_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,9 @@ class SchedWindow:
 
 
 _NOTHING = WaitFor(0, 0)
-_SUMMED = tuple(f.name for f in fields(CgroupWindow) if f.name not in {"path", "histogram", "waited_for"})
+_SUMMED = tuple(
+    f.name for f in fields(CgroupWindow) if f.name not in {"path", "histogram", "waited_for", "sampled_ns"}
+)
 
 
 def identity_of(layout: CgroupLayout) -> Identity:
@@ -162,7 +167,7 @@ def subtree(windows: Mapping[str, CgroupWindow], path: str) -> CgroupWindow:
     figures["preempted_own"] += own_preemptions
     figures["preempted_foreign"] = max(0, figures["preempted_foreign"] - own_preemptions)
     others = {name: wait for name, wait in whole.waited_for.items() if not is_within(name, path)}
-    return CgroupWindow(path=path, **figures, histogram=whole.histogram, waited_for=others)
+    return replace(whole, **figures, waited_for=others)
 
 
 def is_within(path: str, ancestor: str) -> bool:
@@ -183,7 +188,17 @@ def add(path: str, parts: Iterable[CgroupWindow]) -> CgroupWindow:
         **figures,
         histogram=histogram.add(part.histogram for part in parts),
         waited_for=waited_for,
+        sampled_ns=_known_sum(part.sampled_ns for part in parts),
     )
+
+
+def _known_sum(amounts: Iterable[int | None]) -> int | None:
+    total = 0
+    for amount in amounts:
+        if amount is None:
+            return None
+        total += amount
+    return total
 
 
 def _by_path(cgroups: Iterable[CgroupWindow]) -> dict[str, CgroupWindow]:
@@ -235,6 +250,7 @@ def _grown(
         preempted_throttled=growth("preempted_throttled"),
         histogram=histogram.subtract(after.histogram, before.histogram if before else zeros),
         waited_for=_with_rest(waited_for, growth("rest_ns"), growth("preempted_foreign")),
+        sampled_ns=growth("sampled_ns"),
     )
 
 

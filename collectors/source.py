@@ -136,6 +136,7 @@ def _figures(times: TaskTimes) -> Figures:
         preempt_wait_ns=0,
         stolen_ns=0,
         rest_ns=0,
+        sampled_ns=0,
         switches_in=times.slices,
         preempted_own=0,
         preempted_foreign=times.involuntary_switches,  # not told apart from its own

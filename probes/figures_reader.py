@@ -13,9 +13,9 @@ from probes.layout import Dimensions
 from probes.snapshot import Figures
 
 _U32 = 0xFFFFFFFF
-_NR_TIMES = len(layout.TIME_FIELDS)
-_NR_SCALARS = _NR_TIMES + len(layout.COUNT_FIELDS)
-_RUN, _WAIT, _THROTTLED = (layout.TIME_FIELDS.index(name) for name in ("run_ns", "wait_ns", "throttled_ns"))
+_RUN, _WAIT, _THROTTLED = (layout.FIELDS.index(name) for name in ("run_ns", "wait_ns", "throttled_ns"))
+_FIRST_COUNT = layout.FIELDS.index(layout.COUNT_FIELDS[0])
+_COUNTS = slice(_FIRST_COUNT, _FIRST_COUNT + len(layout.COUNT_FIELDS))
 _STATS_BYTES = layout.STATS.size
 _EMPTY_CELL = bytes(layout.SIZE_SLOT_STATS)
 
@@ -72,10 +72,10 @@ class SlotReader:
 
     def _add(self, row: int, slot: int, before: bytes, after: bytes) -> None:
         old, new = layout.STATS.unpack_from(before), layout.STATS.unpack_from(after)
-        growth = [b - a for a, b in zip(old[:_NR_TIMES], new[:_NR_TIMES], strict=True)]
+        growth = list(map(operator.sub, new, old))
         self.cpu_run_ns[row] += growth[_RUN]
         self.cpu_wait_ns[row] += growth[_WAIT] - growth[_THROTTLED]
-        growth += [b - a & _U32 for a, b in zip(old[_NR_TIMES:], new[_NR_TIMES:], strict=True)]
+        growth[_COUNTS] = [count & _U32 for count in growth[_COUNTS]]
         if before[_STATS_BYTES:] != after[_STATS_BYTES:]:
             old_counts = layout.HISTOGRAM.unpack_from(before, _STATS_BYTES)
             new_counts = layout.HISTOGRAM.unpack_from(after, _STATS_BYTES)
@@ -89,8 +89,8 @@ class SlotReader:
 
 
 def _figures(totals: list[int]) -> Figures:
-    named = dict(zip((*layout.TIME_FIELDS, *layout.COUNT_FIELDS), totals, strict=False))
-    return Figures(**named, histogram=tuple(totals[_NR_SCALARS:]))
+    named = dict(zip(layout.FIELDS, totals, strict=False))
+    return Figures(**named, histogram=tuple(totals[len(layout.FIELDS) :]))
 
 
-_NOTHING = _figures([0] * (_NR_SCALARS + layout.NR_BUCKETS))
+_NOTHING = _figures([0] * (len(layout.FIELDS) + layout.NR_BUCKETS))

@@ -12,35 +12,29 @@ SHED_BLAME, SHED_HISTOGRAM = 1, 2
 
 NR_BUCKETS = 96
 NR_SLICES = 2048
+# The newest of them, where most waits began: 4 kB.
+NEAR_SLICES = 256
 # The most slices that a wait is laid over one by one, and that are drawn from those before them; see bpf/blame.h.
-NR_EXACT, NR_SAMPLES = 64, 16
+NR_EXACT, NR_SAMPLES = 64, 32
 PAIR_WAYS = SLOT_WAYS = 4
 NR_DEPARTURES = 65536
 PATH_BYTES = 240
 
 KEY_V1 = 1 << 63
 
-# The u64 and u32 figures of struct slot_stats, in order; user space reads these and the histogram after them.
-TIME_FIELDS = (
-    "run_ns",
-    "wait_ns",
-    "self_ns",
-    "idle_ns",
-    "throttled_ns",
-    "migrated_ns",
-    "overrun_ns",
-    "preempt_wait_ns",
-    "stolen_ns",
-    "rest_ns",
-)
+# The figures of struct slot_stats, in order, with kernel bookkeeping after the counts; then comes the histogram.
+_FREQUENT_TIMES = ("run_ns", "wait_ns", "self_ns", "idle_ns", "preempt_wait_ns", "stolen_ns")
 COUNT_FIELDS = ("switches_in", "preempted_own", "preempted_foreign", "preempted_throttled")
+_RARE_TIMES = ("throttled_ns", "migrated_ns", "overrun_ns", "rest_ns", "sampled_ns")
+FIELDS = (*_FREQUENT_TIMES, *COUNT_FIELDS, *_RARE_TIMES)
 
-STATS = struct.Struct(f"<{len(TIME_FIELDS)}Q{len(COUNT_FIELDS)}I32x")
+STATS = struct.Struct(f"<{len(_FREQUENT_TIMES)}Q{len(COUNT_FIELDS)}I32x{len(_RARE_TIMES)}Q")
 HISTOGRAM = struct.Struct(f"<{NR_BUCKETS}I")
-SIZE_SLOT_STATS = STATS.size + HISTOGRAM.size
+CACHE_LINE = 64
+SIZE_SLOT_STATS = -(-(STATS.size + HISTOGRAM.size) // CACHE_LINE) * CACHE_LINE
 
 # attached, since, clock, stolen, slot, head, shed, runner, switches, unreported, swept_wait; scratch: a css_set, a walk
-ROW_HEAD = struct.Struct("<4Q4I3Q48x")
+ROW_HEAD = struct.Struct("<4Q4I3Q56x")
 ROW_SHED_OFFSET = 40
 SIZE_ROW = ROW_HEAD.size
 PAIR = struct.Struct("<IIQ")
@@ -86,6 +80,7 @@ class Dimensions:
             "SLOT_BUCKET_SHIFT": 64 - (self.slot_buckets.bit_length() - 1),
             "NR_BUCKETS": NR_BUCKETS,
             "NR_SLICES": NR_SLICES,
+            "NEAR_SLICES": NEAR_SLICES,
             "NR_EXACT": NR_EXACT,
             "NR_SAMPLES": NR_SAMPLES,
             "NR_PAIR_BUCKETS": self.pair_buckets,
@@ -104,7 +99,7 @@ class Dimensions:
 def dimensions_for(cpus: int, cgroups: int) -> Dimensions:
     """Room for twice the cgroups there are, at least 4,096, within 64 MB of kernel memory where that is possible.
 
-    A slot costs 512 bytes per CPU. Cgroups beyond the slots are counted together, as `other`. Pairs, with what was read
+    A slot costs 576 bytes per CPU. Cgroups beyond the slots are counted together, as `other`. Pairs, with what was read
     of them, get 48 MB at most: 200 cgroups that all wait for one another need 40,000 places; a small host has 65,536
     per CPU.
     """

@@ -31,6 +31,7 @@ class Figures:
     preempt_wait_ns: int
     stolen_ns: int
     rest_ns: int
+    sampled_ns: int
     switches_in: int
     preempted_own: int
     preempted_foreign: int

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from agent.blame import BlameSummary, Charge, WaitPart
-from reports.figures import count, counted, percent, quantity, rounded, seconds, time_ns
+from reports.figures import count, counted, percent, quantity, rounded, rounded_pct, seconds, time_ns
 from reports.rounding import apportioned_pct
 from reports.sections import CGROUP, Column, Facts, Kind, Listing, Report, Section, Table, figure_columns
 
@@ -32,7 +32,13 @@ def as_shown(blame: BlameSummary) -> BlameSummary:
         replace(part, wait_ms=rounded(part.wait_ms), share_pct=share)
         for part, share in zip(blame.parts, shares_pct, strict=True)
     )
-    return replace(blame, run_ms=rounded(blame.run_ms), wait_ms=rounded(blame.wait_ms), parts=tuple(parts))
+    return replace(
+        blame,
+        run_ms=rounded(blame.run_ms),
+        wait_ms=rounded(blame.wait_ms),
+        parts=tuple(parts),
+        sampled_pct=None if blame.sampled_pct is None else rounded_pct(blame.sampled_pct),
+    )
 
 
 def _sentence(blame: BlameSummary) -> str:
@@ -60,6 +66,7 @@ def _sections(blame: BlameSummary) -> Iterator[Section]:
             ("Path", blame.cgroup),
             ("Ran", quantity(blame.run_ms, "ms")),
             ("Waited", quantity(blame.wait_ms, "ms")),
+            *_shared_out(blame),
             ("p99 of the waits", time_ns(blame.wait_p99_ns)),
             ("Preempted", f"{counted(blame.preempted, 'time')} by others"),
             ("Measured by", blame.tier),
@@ -67,6 +74,15 @@ def _sections(blame: BlameSummary) -> Iterator[Section]:
     )
     if blame.warnings:
         yield Listing("Warnings", blame.warnings)
+
+
+def _shared_out(blame: BlameSummary) -> Iterator[tuple[str, str]]:
+    """Long waits behind many are charged to those who ran at sampled moments: see ARCHITECTURE.md."""
+    if blame.sampled_pct is not None:
+        yield (
+            "By sample",
+            f"{percent(blame.sampled_pct)} of the wait: the sum is exact, its shares are estimates",
+        )
 
 
 def _part_table(parts: tuple[WaitPart, ...]) -> Table:

@@ -125,8 +125,13 @@ def quality_facts(verdict: Verdict) -> Facts:
             ("Trust", "good" if quality.ok else "doubtful"),
             ("Measured by", quality.tier),
             ("Blame residual", percent(quality.blame_residual_pct)),
+            *_by_sample(quality.blame_sampled_pct),
             ("Discarded", count(quality.discarded)),
             ("Hardware counters", quality.pmu),
             ("Own cost", own_cost(verdict.self_cost)),
         ),
     )
+
+
+def _by_sample(pct: float | None) -> tuple[tuple[str, str], ...]:
+    return () if pct is None else (("Blame by sample", percent(pct)),)

@@ -33,7 +33,11 @@ def as_shown(verdict: Verdict) -> Verdict:
         effect=None if verdict.effect is None else _effect(verdict.effect),
         causes=_causes(verdict.causes),
         aggressors=tuple(_aggressor(entry) for entry in verdict.aggressors),
-        quality=replace(verdict.quality, blame_residual_pct=_pct(verdict.quality.blame_residual_pct)),
+        quality=replace(
+            verdict.quality,
+            blame_residual_pct=_pct(verdict.quality.blame_residual_pct),
+            blame_sampled_pct=_pct(verdict.quality.blame_sampled_pct),
+        ),
         self_cost=None if verdict.self_cost is None else _self_cost(verdict.self_cost),
         efficiency=None if verdict.efficiency is None else _efficiency(verdict.efficiency),
         metrics=_each(_metric, verdict.metrics),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from agent.summary import CgroupSummary, RunSummary
 from reports.event_sections import event_listing
-from reports.figures import count, counted, quantity, seconds, time_ns
+from reports.figures import UNAVAILABLE, count, counted, percent, quantity, seconds, time_ns
 from reports.origin_sections import COST_WORDS, counters_part, host_facts, own_cost, unavailable_listing
 from reports.run_detail_sections import detail_sections
 from reports.run_signal_sections import WORDS as SIGNAL_WORDS
@@ -127,19 +127,29 @@ def switch_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
 
 
 def wait_by_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
-    """Whom each cgroup waited for."""
+    """Whom each cgroup waited for, and how much of all its waiting was shared out by sample."""
+    sampled = any(cgroup.sampled_ns is not None for cgroup in cgroups)
+    most = f"Of each, the {MOST_WAITED_FOR} that it waited for longest."
+    notes = [
+        *([most] if any(len(cgroup.wait_by) > MOST_WAITED_FOR for cgroup in cgroups) else []),
+        *(["By sample is the part of all it waited whose shares are estimates."] if sampled else []),
+    ]
     return Table(
         "Who waited for whom",
-        (NAME, Column("Waited for", Kind.NAME), *figure_columns("Wait")),
+        (NAME, Column("Waited for", Kind.NAME), *figure_columns("Wait", *(["By sample"] if sampled else []))),
         tuple(
-            (cgroup.name, entry.name, time_ns(entry.wait_ns))
+            (cgroup.name, entry.name, time_ns(entry.wait_ns), *([_sampled(cgroup)] if sampled else []))
             for cgroup in cgroups
             for entry in cgroup.wait_by[:MOST_WAITED_FOR]
         ),
-        note=f"Of each, the {MOST_WAITED_FOR} that it waited for longest."
-        if any(len(cgroup.wait_by) > MOST_WAITED_FOR for cgroup in cgroups)
-        else "",
+        note=" ".join(notes),
     )
+
+
+def _sampled(cgroup: CgroupSummary) -> str:
+    if cgroup.sampled_ns is None or not cgroup.wait_ns:
+        return UNAVAILABLE
+    return percent(100 * cgroup.sampled_ns / cgroup.wait_ns)
 
 
 def quality_facts(summary: RunSummary) -> Facts:

@@ -56,6 +56,12 @@ def _cgroups(cgroups: Sequence[tuple[Labels, CgroupTotals]]) -> Iterator[Metric]
         ),
     )
     yield _counter(
+        "jostle_cgroup_wait_sampled_seconds",
+        "Of the time on a run queue, what was shared out by sample: its sum is exact, the shares are estimates.",
+        ("cgroup",),
+        ((labels, total.sampled_ns / _NS_PER_S) for labels, total in cgroups),
+    )
+    yield _counter(
         "jostle_cgroup_preemptions",
         "Involuntary switches away from its tasks, by for whom, or by a quota.",
         ("cgroup", "by"),

@@ -81,6 +81,7 @@ class CgroupTotals:
     wakeup_ns: int = 0
     throttled_ns: int = 0
     unattributed_ns: int = 0
+    sampled_ns: int = 0
     switches: int = 0
     preempted_own: int = 0
     preempted_foreign: int = 0
@@ -91,12 +92,15 @@ class CgroupTotals:
         """One more window of it."""
         for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(cgroup, name))
+        self.sampled_ns += cgroup.sampled_ns or 0  # known of each window that was just taken
         self.others_ns += sum(wait.wait_ns for wait in cgroup.waited_for.values())
         for number, (low, high) in enumerate(pairwise(_CUTS)):
             self.waits[number] += sum(cgroup.histogram[low:high])
 
 
-_SUMMED = tuple(each.name for each in fields(CgroupTotals) if each.name not in {"others_ns", "waits"})
+_SUMMED = tuple(
+    each.name for each in fields(CgroupTotals) if each.name not in {"others_ns", "sampled_ns", "waits"}
+)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
-from agent.attribution import document_effect, leaf
+from agent import homeless
+from agent.attribution import document_effect, leaf, sampled_pct
 from agent.experiment import confirm
 from agent.experiment.decomposition import blame_residual_pct, extra_waits_s
 from agent.experiment.efficiency import counted, efficiency, number, pmu
@@ -124,7 +125,12 @@ def _quality(blocks: Blocks, session: Session, decision: Decision) -> Quality:
         *(why for rounds in session.further for why in rounds.discarded),
     ]
     broken = [f"ended early: {rounds.broken}" for rounds in session.further if rounds.broken]
-    warnings = [*decision.warnings, *discarded, *broken]
+    warnings = [
+        *decision.warnings,
+        *discarded,
+        *broken,
+        *homeless.told([trial.window for trial in outcome.trials]),
+    ]
     if plan.victim is None:
         warnings.append(WATCHED)
     if plan.tier != "ebpf":
@@ -140,6 +146,7 @@ def _quality(blocks: Blocks, session: Session, decision: Decision) -> Quality:
         blame_residual_pct=residual_pct,
         discarded=len(discarded),
         pmu=pmu(blocks),
+        blame_sampled_pct=sampled_pct(with_.victim for _, with_ in blocks),
     )
 
 

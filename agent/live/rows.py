@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from agent.documents import decode, encode
+from agent import homeless
+from agent.documents import decode, encode, null_keys
 from collectors import counters, histogram
 from collectors.readings import Missing
 from collectors.sched import CgroupWindow, SchedWindow
@@ -48,6 +49,7 @@ class LiveRow:
     mean_waiting: float  # its queue: tasks that waited, over time, those on a quota not counted
     ipc: float | None
     throttled_ns_per_s: float
+    sampled_ns: int | None = None  # of wait_ns, shared out by sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,7 @@ class LiveTable:
     unavailable: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        nulls = {
-            each.name for each in fields(LiveRow) if any(getattr(r, each.name) is None for r in self.cgroups)
-        }
+        nulls = {name for row in self.cgroups for name in null_keys(row)}
         if silent := sorted(nulls - self.unavailable.keys()):
             raise ValueError(f"{silent[0]} is null and unavailable gives no reason")
 
@@ -172,6 +172,7 @@ def _row(
         mean_waiting=(cgroup.wait_ns - cgroup.throttled_ns) / duration_ns,
         ipc=None if isinstance(ipc, Missing) else ipc.get(cgroup.path),
         throttled_ns_per_s=cgroup.throttled_ns * per_s,
+        sampled_ns=cgroup.sampled_ns,
     )
 
 
@@ -190,6 +191,4 @@ def _warnings(window: SchedWindow) -> list[str]:
     told = []
     if window.shed:
         told.append(f"left out to keep the overhead budget: {', '.join(window.shed)}")
-    if window.homeless:
-        told.append(f"{window.homeless} cgroups found no slot and are counted together as 'other'")
-    return told
+    return [*told, *homeless.told([window])]

@@ -145,7 +145,10 @@ UPDATE sched SET histogram = repacked_histogram(histogram), waited_for = ifnull(
 DROP TABLE waits;
 """
 
-_STEPS = (_TABLES_1, _RECORDINGS_2, _SIGNALS_3, _CORUNS_4, _PACKED_5)
+# How much of a wait was shared out by sampled moments. NULL: recorded before that was counted.
+_SAMPLED_6 = "ALTER TABLE sched ADD COLUMN sampled_ns INTEGER;"
+
+_STEPS = (_TABLES_1, _RECORDINGS_2, _SIGNALS_3, _CORUNS_4, _PACKED_5, _SAMPLED_6)
 VERSION = len(_STEPS)
 
 

@@ -10,7 +10,7 @@ from collectors.sched import SchedWindow
 
 # In how many windows a cgroup's `last_window` is renewed once: to renew it in each would double what is written.
 NOTED_EVERY = 360
-_COLUMNS = ("window", "cgroup", *COUNTERS, "histogram", "waited_for")
+_COLUMNS = ("window", "cgroup", *COUNTERS, "histogram", "waited_for", "sampled_ns")
 _INSERT_SCHED = f"INSERT INTO sched ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  our names
 
 
@@ -91,4 +91,11 @@ def _sched_rows(number: int, window: SchedWindow, ids: dict[str, int]) -> Iterat
     for path, cgroup in window.cgroups.items():
         counters = (getattr(cgroup, name) for name in COUNTERS)
         waits = ((ids[name], *wait) for name, wait in cgroup.waited_for.items())
-        yield (number, ids[path], *counters, encode_histogram(cgroup.histogram), encode_rows(waits))
+        yield (
+            number,
+            ids[path],
+            *counters,
+            encode_histogram(cgroup.histogram),
+            encode_rows(waits),
+            cgroup.sampled_ns,
+        )

@@ -119,6 +119,9 @@ class Quality:
     blame_residual_pct: float | None
     discarded: int
     pmu: str
+    blame_sampled_pct: float | None = (
+        None  # of the victim's waiting, shared out by sample; left out: not known
+    )
 
 
 @dataclass(frozen=True, slots=True)

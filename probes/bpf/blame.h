@@ -88,13 +88,15 @@ static __always_inline u64 overlap(u64 from, u64 to, u64 low, u64 high)
 
 /*
  * Who ran on `cpu` at a moment, by bisection: the ring is ordered by time, the newest (`head`) first. NULL when
- * that is older than the ring.
+ * that is older than the ring. Unless `is_far`, it is among the NEAR_SLICES newest: the others are in nobody's cache.
  */
-static __always_inline struct slice *slice_at(u32 cpu, u32 head, u64 moment)
+static __always_inline struct slice *slice_at(u32 cpu, u32 head, u64 moment, bool is_far)
 {
 	u64 newer = 0; /* slices that began after it */
 #pragma unroll
 	for (u32 step = NR_SLICES / 2; step; step >>= 1) {
+		if (step >= NEAR_SLICES && !is_far)
+			continue;
 		struct slice *slice = slice_of(cpu, head - (newer + step - 1));
 		if (!slice)
 			return NULL;
@@ -106,9 +108,14 @@ static __always_inline struct slice *slice_at(u32 cpu, u32 head, u64 moment)
 	return slice && slice->start && slice->start <= moment ? slice : NULL;
 }
 
-/* How much work a wait is worth: what must not take long is short. A look at a slice takes some 25 ns, a draw 100. */
-static __always_inline u32 slices_to_walk(u64 wait_ns) { return 6 + (wait_ns >> 21); }
-static __always_inline u32 slices_to_draw(u64 wait_ns) { return 2 + (wait_ns >> 23); }
+/*
+ * How much work a wait is worth: what must not take long is short. A slice takes 25 to 85 ns, a draw 100 and more. A wait
+ * behind no more slices than the first is charged by them all; of another's, the newest few, and draws for the rest.
+ */
+static __always_inline u32 at_most(u64 count, u32 limit) { return count < limit ? count : limit; }
+static __always_inline u32 slices_if_all(u64 wait_ns) { return at_most(6 + (wait_ns >> 19), NR_EXACT); }
+static __always_inline u32 slices_to_walk(u64 wait_ns) { return at_most(wait_ns >> 21, NR_EXACT); }
+static __always_inline u32 slices_to_draw(u64 wait_ns) { return at_most(1 + (wait_ns >> 21), NR_SAMPLES); }
 
 /*
  * Charges what is left of a walk to those who ran at some moments in it, the first at random and the others at equal
@@ -123,21 +130,24 @@ static __always_inline void charge_sampled(u32 cpu, u32 head, volatile struct wa
 	walk->quiet_from = quiet_from;
 	u64 quiet_ns = less(quiet_to < end ? quiet_to : end, quiet_from), left_ns = less(end, from + quiet_ns);
 	u32 samples = slices_to_draw(left_ns);
-	if (samples > NR_SAMPLES)
-		samples = NR_SAMPLES;
-	u64 part_ns = left_ns / samples;
+	u64 part_ns = left_ns / samples, seed = end + victim->sampled_ns; /* a clock's last bits are as good as random */
+	victim->sampled_ns += left_ns;
 	walk->quiet_to = quiet_ns;
 	walk->end = part_ns;
-	walk->from = from + (part_ns * (end * 0x9E3779B97F4A7C15ULL >> 48) >> 16); /* a clock's last bits are as good as random */
+	walk->from = from + (part_ns * (seed * 0x9E3779B97F4A7C15ULL >> 48) >> 16);
 	u64 ns = left_ns - part_ns * (samples - 1);
 	walk->most = samples;
+	struct slice *farthest = slice_of(cpu, head - (NEAR_SLICES - 1));
+	if (!farthest)
+		return;
+	bool is_far = farthest->start > from;
 #pragma clang loop unroll(disable)
 	for (u32 i = 0; i < NR_SAMPLES && i < walk->most; i++) {
 		u64 moment = walk->from;
 		walk->from = moment + walk->end;
 		if (moment >= walk->quiet_from)
 			moment += walk->quiet_to;
-		struct slice *slice = slice_at(cpu, head, moment);
+		struct slice *slice = slice_at(cpu, head, moment, is_far);
 		if (slice)
 			charge(row_index, victim, victim_slot, slice->slot, ns);
 		else
@@ -162,7 +172,11 @@ static __always_inline void charge_slices(u32 cpu, u32 head, struct row *row, u3
 	walk->end = to;
 	walk->quiet_from = quiet_from;
 	walk->quiet_to = quiet_to;
-	walk->most = slices_to_walk(to - from);
+	u32 all = slices_if_all(to - from);
+	struct slice *oldest = slice_of(cpu, head - (all - 1));
+	if (!oldest)
+		return;
+	walk->most = oldest->start > from ? slices_to_walk(to - from) : all;
 #pragma clang loop unroll(disable)
 	for (u32 i = 0; i < NR_EXACT && i < walk->most; i++) {
 		struct slice *slice = slice_of(cpu, head - i);

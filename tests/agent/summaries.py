@@ -90,6 +90,7 @@ SUMMARY = RunSummary(
             mean_running=0.4812,
             wait_by=(WaitBy("batch.service", 1_900_000_000), WaitBy("kernel", 150_000_000)),
             limit_cpus=0.5,
+            sampled_ns=259_000_000,
             signals=SIGNALS,
             corun_with=(CorunWith("/system.slice/batch.service", 0, 2_310_000_000),),
             workload=WorkloadSummary("unit", unit="web.service"),

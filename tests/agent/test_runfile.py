@@ -39,6 +39,7 @@ from tests.agent.summaries import HOST
 
 COUNTERS = [field.name for field in fields(CgroupWindow) if field.type is int]
 counts = st.integers(0, 2**62)
+figures = st.none() | counts
 # Any bytes but NUL and `/` name a cgroup; Python shows those that are no UTF-8 as lone surrogates.
 paths = st.binary(min_size=1, max_size=12).map(lambda name: "/" + os.fsdecode(name.replace(b"\0", b"0")))
 histograms = st.lists(counts, min_size=len(EDGES_NS), max_size=len(EDGES_NS)).map(tuple)
@@ -47,12 +48,13 @@ waits = st.dictionaries(paths, st.builds(WaitFor, counts, counts), max_size=3)
 
 @st.composite
 def cgroups(draw: st.DrawFn, path: str) -> CgroupWindow:
-    figures = {name: draw(counts) for name in COUNTERS}
-    whole = replace(cgroup(path=path), histogram=draw(histograms), waited_for=draw(waits))
-    return replace(whole, **figures)  # type: ignore[arg-type]  # counters only
+    drawn = {name: draw(counts) for name in COUNTERS}
+    whole = replace(
+        cgroup(path=path), histogram=draw(histograms), waited_for=draw(waits), sampled_ns=draw(figures)
+    )
+    return replace(whole, **drawn)  # type: ignore[arg-type]  # counters only
 
 
-figures = st.none() | counts
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5)
 names = st.sampled_from(["reads", "cpu.steal_ns", "counters.cycles"])
 

@@ -120,6 +120,7 @@ verdicts = st.builds(
         blame_residual_pct=numbers,
         discarded=st.integers(),
         pmu=texts,
+        blame_sampled_pct=numbers,
     ),
     self_cost=st.builds(SelfCost, numbers, numbers, numbers),
     advice=st.lists(texts).map(tuple),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from collectors import sched
 from collectors.histogram import EDGES_NS
 from collectors.sched import CgroupWindow, WaitFor
-from probes.layout import COUNT_FIELDS, KEY_V1, TIME_FIELDS
+from probes.layout import FIELDS, KEY_V1
 from probes.snapshot import KEY_OTHER, CpuFigures, Figures, Snapshot, Wait
 
 NR = len(EDGES_NS)
@@ -29,7 +29,7 @@ def waits_of(pairs: dict[tuple[int, int], tuple[int, int]]) -> dict[int, list[Wa
 
 @st.composite
 def figures(draw: st.DrawFn) -> Figures:
-    named = {name: draw(AMOUNT) for name in (*TIME_FIELDS, *COUNT_FIELDS)}
+    named = {name: draw(AMOUNT) for name in FIELDS}
     return Figures(**named, histogram=tuple(draw(st.integers(0, 9)) for _ in range(3)) + (0,) * (NR - 3))
 
 
@@ -71,6 +71,7 @@ def test_a_window_from_the_beginning_holds_all_there_is(after: Snapshot) -> None
     busy = [f for f in after.cgroups.values() if f.run_ns or f.wait_ns or f.switches_in]
     assert sum(c.run_ns for c in window.cgroups.values()) == sum(f.run_ns for f in busy)
     assert sum(c.wakeup_ns for c in window.cgroups.values()) == sum(f.idle_ns for f in busy)
+    assert sum(c.sampled_ns or 0 for c in window.cgroups.values()) == sum(f.sampled_ns for f in busy)
     unattributed_ns = sum(f.migrated_ns + f.overrun_ns for f in busy)
     assert sum(c.unattributed_ns for c in window.cgroups.values()) == unattributed_ns
     assert set(window.cgroups) == {PATHS[key] for key, f in after.cgroups.items() if f in busy}
@@ -81,7 +82,7 @@ def test_nothing_happened_between_a_snapshot_and_itself(snapshot: Snapshot) -> N
     assert sched.window(snapshot, snapshot).cgroups == {}
 
 
-NOTHING_YET = Figures(**dict.fromkeys((*TIME_FIELDS, *COUNT_FIELDS), 0), histogram=(0,) * NR)
+NOTHING_YET = Figures(**dict.fromkeys(FIELDS, 0), histogram=(0,) * NR)
 
 
 @given(st.dictionaries(st.integers(10, 60), st.tuples(AMOUNT, st.integers(0, 1 << 20))))

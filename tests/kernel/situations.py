@@ -305,6 +305,26 @@ def ping_pong() -> tuple[Work, Work]:
     return player(here[0], there[1], serves=True), player(there[0], here[1], serves=False)
 
 
+def relay(turns_us: tuple[int, ...]) -> list[Work]:
+    """Works that pass a byte round; with it, each spins for so many microseconds of its own CPU time."""
+    pipes = [os.pipe() for _ in turns_us]
+
+    def runner(read: int, write: int, turn_us: int, *, starts: bool) -> Work:
+        def run() -> None:
+            if starts:
+                os.write(write, b"!")
+            while os.read(read, 1):
+                end_ns = time.thread_time_ns() + 1000 * turn_us
+                while time.thread_time_ns() < end_ns:
+                    pass
+                os.write(write, b"!")
+
+        return run
+
+    places = range(len(turns_us))
+    return [runner(pipes[i - 1][0], pipes[i][1], turns_us[i], starts=i == 0) for i in places]
+
+
 def fork_storm(seconds: float) -> Work:
     """Start short-lived processes, one after another."""
 

@@ -53,11 +53,11 @@ class Cells:
 
     def write(self, row: int, slot: int, histogram: tuple[int, ...] = (), **figures: int) -> None:
         """Set a cell; u32 figures are cut as the kernel's are."""
-        times = [figures.pop(name, 0) for name in layout.TIME_FIELDS]
-        counts = [figures.pop(name, 0) & _U32 for name in layout.COUNT_FIELDS]
+        cut = dict.fromkeys(layout.COUNT_FIELDS, _U32)
+        scalars = [figures.pop(name, 0) & cut.get(name, -1) for name in layout.FIELDS]
         assert not figures
         start = (row * SMALL.slots + slot) * layout.SIZE_SLOT_STATS
-        layout.STATS.pack_into(self.memory, start, *times, *counts)
+        layout.STATS.pack_into(self.memory, start, *scalars)
         buckets = [*(count & _U32 for count in histogram), *[0] * (layout.NR_BUCKETS - len(histogram))]
         layout.HISTOGRAM.pack_into(self.memory, start + layout.STATS.size, *buckets)
 

@@ -127,7 +127,8 @@ INTERFERENCE = Verdict(
         Aggressor("kernel", "kernel", 2.4, CauseKind.PREEMPTION),
     ),
     quality=Quality(
-        ok=True, tier="ebpf", warnings=(), blame_residual_pct=0.36, discarded=0, pmu="no hardware PMU"
+        ok=True, tier="ebpf", warnings=(), blame_residual_pct=0.36, discarded=0, pmu="no hardware PMU",
+        blame_sampled_pct=12.345,
     ),
     self_cost=SelfCost(ns_per_switch=239.74, switches_per_s=12034.6, cpu_pct=0.28888),
     advice=(Advice.LOWER_WEIGHT, Advice.QUOTA, Advice.PIN_APART),
@@ -335,6 +336,7 @@ BLAME = BlameSummary(
     ),
     partial=False,
     warnings=("3 cgroups found no slot and are counted together as 'other'",),
+    sampled_pct=12.3456,
 )
 BLAMES = {
     "blame": BLAME,
