@@ -37,6 +37,7 @@ def test_the_sums_of_two_windows() -> None:
     part = replace(
         cgroup(2.0, {NEIGHBOUR: 1.0, "/small": 0.001}, self_s=0.25, throttled_s=0.5, unattributed_s=0.125),
         histogram=tuple(counts),
+        sampled_ns=250_000_000,
     )
     with serving() as metrics:
         for number in (1, 2):
@@ -44,6 +45,7 @@ def test_the_sums_of_two_windows() -> None:
         found = scraped(metrics)
     assert found[series(RUN, cgroup=VICTIM)] == 4.0
     assert found[series("jostle_cgroup_switches_total", cgroup=VICTIM)] == 20
+    assert found[series("jostle_cgroup_wait_sampled_seconds_total", cgroup=VICTIM)] == 0.5
     for cause, seconds in {
         "others": 2.002,
         "self": 0.5,
