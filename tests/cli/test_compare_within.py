@@ -81,7 +81,7 @@ def test_a_real_tenant_that_bursts_on_the_victims_cpu(tmp_path: Path) -> None:
     burst = f"{PYTHON} -m agent.workloads.neighbour bursty --processes 1 --period-ms 1500"
     path = tmp_path / "a.run"
     with foreign_cgroup(host_mounts(layout), f"exec taskset -c 0 {burst}") as tenant:
-        outweigh(tenant)
+        outweigh(*tenant.directories)
         ended = run("record", "-i", "0.1", "-d", "12", "-o", str(path), "--", "sh", "-c", spin)
         assert path.exists(), ended.err
         compared = run("compare", "--within", str(path), "--tenant", tenant.path, "--json")

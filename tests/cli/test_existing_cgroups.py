@@ -186,7 +186,7 @@ def test_a_bystander_that_is_frozen_runs_again_whatever_happens(
     asking = f"trap '' PIPE; while :; do echo > {questions}; done 2>/dev/null"
     with foreign_cgroup(mounts, answering) as bystander:
         os.sched_setaffinity(min(bystander.pids()), {cpu})
-        outweigh(bystander)  # as the victim is to: nobody else is to be blamed
+        outweigh(*bystander.directories)  # as the victim is to: nobody else is to be blamed
         then = action if code == 0 else f"{action}; {sleeper}"
         when_frozen = f"grep -q 'frozen 1' {events_of(bystander)} && {{ touch {froze}; {then}; }}"
         claims = victim(SLOW_BESIDE, f"*-stopped.*) {when_frozen}; echo took 20 ;;")
@@ -235,7 +235,7 @@ def test_a_watched_cgroup_is_slowed_by_its_stretch(tmp_path: Path, neighbour: Gr
     cpu = max(os.sched_getaffinity(0))
     for pid in neighbour.pids():
         os.sched_setaffinity(pid, {cpu})
-    outweigh(neighbour)  # as jostle's own are to: nobody else is to be in the figures
+    outweigh(*neighbour.directories)  # as jostle's own are to: nobody else is to be in the figures
     beside = f"{outweighing(host_mounts(detect_layout()))}; {BUSY}"
     ended = watching(tmp_path, neighbour, "--neighbour", beside, "--cpus", str(cpu), "--json")
     assert ended.code == 0

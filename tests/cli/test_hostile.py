@@ -3,6 +3,7 @@ r"""A real cgroup called `<script>alert(1)</script>\x1b[31m` in every output tha
 A name holds no slash, so it is two cgroups, one in the other: the path is what is hostile.
 """
 
+import json
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import cmarkgfm  # type: ignore[import-untyped]  # ships no type information
 import pytest
 
-from tests.cli.running import Ended, eventually, run
+from tests.agent.daemon.scrapes import read
+from tests.cli.running import Ended, end, eventually, run, start
 from tests.cli.tmux import jostle, pane
 from tests.kernel.situations import Group, Situation, a_cpu, spin
 
@@ -118,6 +120,45 @@ def test_an_experiment_in_all_its_reports(evil: Group, tmp_path: Path) -> None:
 def test_doctor(evil: Group) -> None:
     assert evil
     assert_harmless(run("doctor"), "")
+
+
+AGENT = """\
+[agent]
+window_s = 0.5
+[history]
+path = "{directory}/history.db"
+[metrics]
+listen = "unix:{directory}/metrics.sock"
+[detection]
+windows = 1
+exceeded = 1
+[[detection.rules]]
+signal = "wait_per_run"
+method = "threshold"
+limit = 0.01
+"""
+
+
+def test_the_agent_in_its_journal_its_metrics_and_its_history(
+    evil: Group, plain: Group, tmp_path: Path
+) -> None:
+    assert plain  # shares the CPU, so that there is something to tell
+    config, history = tmp_path / "jostle.toml", str(tmp_path / "history.db")
+    config.write_text(AGENT.format(directory=tmp_path))
+    process = start("agent", "--config", str(config))
+    assert process.stdout is not None
+    told = next((line for line in process.stdout if json.loads(line)["victim"] == evil.path), "nothing")
+    _, scraped = read(f"unix:{tmp_path}/metrics.sock")
+    process.terminate()
+    ended = end(process)
+    assert (ended.code, ended.err) == (0, "")
+    for text, shown in ((told, IN_JSON), (scraped, SHOWN.replace("\\", "\\\\"))):
+        assert_plain(text)
+        assert shown in text
+    for form in ("text", "md", "html"):
+        ended = run("report", "--history-file", history, "--since", "10m", "-f", form)
+        assert_harmless(ended, "" if form == "html" else SHOWN)
+        assert_inactive(ended.out, form)
 
 
 def assert_inactive(text: str, form: str) -> None:

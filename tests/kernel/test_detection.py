@@ -16,6 +16,7 @@ import pytest
 from agent.detection.event import Cause, Event, State
 from collectors.sched import is_within
 from tests.agent.daemon.scrapes import Series, parsed, read, series
+from tests.agent.experiment.foreign import outweigh
 from tests.cli.running import JOSTLE, ROOT, eventually, run
 from tests.kernel.situations import Group, Situation, a_cpu, spin
 
@@ -105,9 +106,7 @@ def await_known(agent: Agent) -> None:
 def favoured(situation: Situation) -> Group:
     """A cgroup of the highest weight: what else this machine does is next to nothing to what is below it."""
     group = situation.limitable_group("favoured")
-    for name, most in (("cpu.shares", 2**18), ("cpu.weight", 10_000)):
-        if (group.directory / name).exists():
-            (group.directory / name).write_text(str(most))
+    outweigh(group.directory)
     return group
 
 

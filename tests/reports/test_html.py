@@ -5,6 +5,7 @@ import unicodedata
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from functools import cache
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,7 @@ def test_hostile_names_show_as_they_are_and_do_nothing() -> None:
     assert "<script" not in hostile.lower()
     assert all(character == "\n" or unicodedata.category(character)[0] != "C" for character in hostile)
     assert hostile.encode()
+    assert for_terminal(HOSTILE.reason) in unescape(hostile.partition("<title>")[2].partition("</title>")[0])
     assert for_terminal(EVIL) in page("hostile").text
     assert shortened(EVIL, LONGEST_NAME) in page("hostile").text
 

@@ -67,9 +67,9 @@ def cpu_ticks(group: Group) -> int:
     return sum(int(fields[11]) + int(fields[12]) for fields in stats)
 
 
-def outweigh(group: Group) -> None:
-    """Let it have nearly all of the CPU, but for others that outweigh too; where no controller weighs, nothing."""
-    for directory in group.directories:
+def outweigh(*directories: Path) -> None:
+    """Let a cgroup have nearly all of the CPU, but for others that outweigh too; where none is weighed, nothing."""
+    for directory in directories:
         for name, text in HEAVIEST.items():
             if (directory / name).exists():
                 (directory / name).write_text(text)
