@@ -192,7 +192,7 @@ class TrialRunner:
         while True:
             left_s = deadline_s - monotonic()
             ended = wait_for_first(watched, min(patience_s, left_s), self._interrupts)
-            if ended is None and left_s > 0:
+            if ended is None and patience_s < left_s:
                 self._source.read()
             elif ended is None or ended is victim or ended.is_over():
                 return ended
