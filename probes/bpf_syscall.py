@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from probes.errors import HostError, JostleError
+from probes.refusal import SHORTAGES, locked_down, refusal
 
 PROG_TYPE_RAW_TRACEPOINT, PROG_TYPE_TRACING = 17, 26
 ATTACH_TRACE_RAW_TP, ATTACH_TRACE_ITER = 23, 28
@@ -61,19 +62,28 @@ def load(program: Program) -> int:
     """Load a program and return its descriptor.
 
     Raises:
-        VerifierError: with the verifier's last lines, or what else the kernel said (lockdown, no privilege).
+        VerifierError: With the verifier's last lines. A kernel that is locked down refuses helpers this way.
+        HostError: Forbidden.
+        JostleError: Out of memory or descriptors.
     """
     try:
         return _load(program, None)
     except OSError as error:
         first = error
+    what = f"loading the program {program.name}"
+    if first.errno in SHORTAGES:
+        raise refusal(what, first) from first
     log = ctypes.create_string_buffer(_LOG_BYTES)
     try:
         return _load(program, log)
     except OSError:
         lines = log.value.decode(errors="replace").strip().splitlines()[-6:]
-    why = " | ".join(lines) or "no verifier log: BPF may be locked down (see /sys/kernel/security/lockdown)"
-    raise VerifierError(f"the kernel refused the program {program.name} ({first.strerror}): {why}") from first
+    if not lines:  # it did not come as far as the verifier
+        raise refusal(what, first) from first
+    raise VerifierError(
+        f"the kernel refused the program {program.name} ({first.strerror}): {' | '.join(lines)}",
+        locked_down(),
+    ) from first
 
 
 def _load(program: Program, log: ctypes.Array[ctypes.c_char] | None) -> int:

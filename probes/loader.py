@@ -14,6 +14,7 @@ from pathlib import Path
 
 from probes.compiler import COUNTER_MAPS, MAPS, PROGRAMS, Request
 from probes.errors import HostError, JostleError
+from probes.refusal import refusal, refusal_in
 
 _TIMEOUT_S = 120  # 0.7 s on real hardware; an emulated guest takes 7
 _EXIT_CODE_HOST = HostError.exit_code
@@ -23,17 +24,18 @@ def require_privilege() -> None:
     """Refuse early, with the remedy, where BPF cannot work.
 
     Raises:
-        HostError: Not root and without CAP_BPF and CAP_PERFMON.
+        HostError: Without CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN), as root in most containers is.
     """
-    if os.geteuid() != 0 and not _has_capabilities():
-        raise HostError("attaching probes needs root (or CAP_BPF and CAP_PERFMON)", "run it with sudo")
+    if not _has_capabilities():
+        remedy = "give its container these" if os.geteuid() == 0 else "run it with sudo"
+        raise HostError("attaching probes needs root with CAP_BPF and CAP_PERFMON", remedy)
 
 
 def _has_capabilities() -> bool:
-    cap_perfmon, cap_bpf = 38, 39  # include/uapi/linux/capability.h
+    cap_sys_admin, cap_perfmon, cap_bpf = 21, 38, 39  # include/uapi/linux/capability.h
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
-    return bool(effective >> cap_bpf & 1 and effective >> cap_perfmon & 1)
+    return bool(effective >> cap_sys_admin & 1 or (effective >> cap_bpf & effective >> cap_perfmon & 1))
 
 
 def load(request: Request) -> dict[str, int]:
@@ -85,6 +87,10 @@ def _receive(ours: socket.socket, messages: str) -> dict[str, int]:
         )
     answer = json.loads(header)
     if "error" in answer:
+        if refused := refusal_in(
+            "making the maps of the probes", messages
+        ):  # bcc says the number's words there alone
+            raise refused
         kind = HostError if answer["exit_code"] == _EXIT_CODE_HOST else JostleError
         detail = "".join(f"\n  {line}" for line in messages.strip().splitlines()[-6:])
         raise kind(answer["error"] + detail, answer["remedy"])
@@ -93,12 +99,3 @@ def _receive(ours: socket.socket, messages: str) -> dict[str, int]:
             os.close(descriptor)
         raise refusal("taking over the probes", OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
     return dict(zip(answer["names"], descriptors, strict=True))
-
-
-def refusal(what: str, error: OSError) -> JostleError:
-    """The kernel's refusal, with what helps against it."""
-    if error.errno in {errno.EMFILE, errno.ENFILE}:
-        return JostleError(f"{what} failed: {error.strerror}", "raise the limit on open files (ulimit -n)")
-    if error.errno in {errno.EPERM, errno.EACCES}:
-        return HostError(f"{what} was refused: {error.strerror}", "run as root, where BPF is not locked down")
-    return JostleError(f"{what} failed: {error.strerror or error}", "see dmesg, and report this")

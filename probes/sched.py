@@ -20,6 +20,7 @@ from probes.counters import CountingCost, OpenEvents, SlotCounters
 from probes.figures_reader import SlotReader
 from probes.pair_reader import PairReader
 from probes.perf_event import Event
+from probes.refusal import refusal
 from probes.slot_directory import SlotDirectory
 from probes.snapshot import KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, Figures, Snapshot
 
@@ -104,7 +105,7 @@ class SchedProbe:
             try:
                 self._open(identity, list_cgroups, events)
             except OSError as error:
-                raise loader.refusal("attaching the probes", error) from error
+                raise refusal("attaching the probes", error) from error
             undo.pop_all()
 
     def _open(self, identity: Identity, list_cgroups: ListCgroups, events: Sequence[Event]) -> None:

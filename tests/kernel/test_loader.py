@@ -1,6 +1,7 @@
 """How the probe fails, and what it costs: each in a process of its own."""
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 
 from collectors import sched
 from collectors.hierarchy import detect_layout
-from probes import bpf_syscall, kernel
+from probes import bpf_syscall, kernel, layout, refusal
 from probes.bpf_syscall import PROG_TYPE_RAW_TRACEPOINT, Program
-from probes.errors import HostError
+from probes.errors import HostError, JostleError
 from probes.kernel import Member
 
 pytestmark = pytest.mark.kernel
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 # Opens the probe as the daemon does, prints its resident set in kB; an error as the command line would.
 OPEN = """
+import os
 import sys
 from pathlib import Path
 from collectors import sched
@@ -32,7 +34,14 @@ try:
         print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
 except JostleError as error:
     print(error)
-    sys.exit(error.exit_code)
+    descriptors = (f"/proc/self/fd/{{name}}" for name in os.listdir("/proc/self/fd"))
+    links = [os.readlink(path) for path in descriptors if os.path.exists(path)]
+    assert not [link for link in links if "bpf" in link]
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        sys.exit(error.exit_code)
+    raise AssertionError("a child is left")
 """
 
 
@@ -106,6 +115,52 @@ def test_out_of_descriptors_fails_clean(before: str) -> None:
     assert child.returncode == 1, child.stdout + child.stderr
     assert child.stderr == ""
     assert "ulimit -n" in child.stdout
+
+
+def test_a_container_that_may_not_load_programs_is_told_what_it_lacks() -> None:
+    child = run_child("setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin")
+    assert (child.returncode, child.stderr) == (3, "")
+    assert "CAP_BPF" in child.stdout
+
+
+def test_root_of_a_user_namespace_of_its_own_is_told_so() -> None:
+    # It has all capabilities, over nothing that counts here: the kernel refuses the first map.
+    child = run_child("unshare", "--user", "--map-root-user")
+    assert (child.returncode, child.stderr) == (3, "")
+    assert "Operation not permitted" in child.stdout
+    assert "container" in child.stdout
+
+
+def test_out_of_memory_in_the_compiler_is_told() -> None:
+    child = run_child(before="import resource; resource.setrlimit(resource.RLIMIT_AS, (250 << 20,) * 2)")
+    assert (child.returncode, child.stderr) == (1, "")
+    assert "memory" in child.stdout
+
+
+def test_a_map_that_the_kernel_has_no_memory_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Larger than all memory there is, so that the kernel does not even try.
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    monkeypatch.setattr(layout, "NR_DEPARTURES", 1 << (memory_bytes // layout.SIZE_DEPARTURE).bit_length())
+    before = open_descriptors()
+    with pytest.raises(JostleError, match=r"Cannot allocate memory.*free memory") as failed:
+        sched.open_probe(detect_layout())
+    assert failed.value.exit_code == 1
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("lockdown", ["none [integrity] confidentiality", "none integrity [confidentiality]"])
+def test_a_helper_that_lockdown_takes_away_is_named_with_what_helps(
+    lockdown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where bpf_probe_read_kernel is locked down: a helper that this type of program does not get.
+    monkeypatch.setattr(refusal, "LOCKDOWN", tmp_path / "lockdown")
+    refusal.LOCKDOWN.write_text(f"{lockdown}\n")
+    skb_load_bytes = bytes.fromhex("850000001a000000")
+    with pytest.raises(bpf_syscall.VerifierError, match=r"skb_load_bytes.*boot it without") as refused:
+        bpf_syscall.load(
+            Program("reads", skb_load_bytes + bytes.fromhex("9500000000000000"), PROG_TYPE_RAW_TRACEPOINT)
+        )
+    assert refused.value.exit_code == 3
 
 
 def test_a_refused_program_says_what_the_verifier_said() -> None:
