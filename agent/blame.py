@@ -133,6 +133,7 @@ def _charge(name: str) -> Charge:
 
 
 def _doubts(run: Run, path: str) -> Iterator[str]:
+    yield from run.warnings
     if run.meta.get("tier") == "schedstat":
         yield "measured without eBPF: waits are sums, charged to nobody"
     shed = sum("blame" in window.shed for window in run.windows)

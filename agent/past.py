@@ -109,7 +109,7 @@ def _load(db: sqlite3.Connection, period: Period, globs: Sequence[str]) -> Run:
     spans: list[_Span] = []
     summed = tuple(_summed(found, length, spans))
     meta = facts(db, [span.recording for span in spans])
-    notes = [*_warnings(meta), *_doubts(spans, period)]
+    notes = [*Run(meta, (), partial=False).warnings, *_doubts(spans, period)]
     if length > 1:
         notes.append(f"{length} windows each were added up to one")
     meta |= {"notes": pack(Notes(tuple(notes))), "lost_windows": str(sum(map(_lost, pairwise(spans))))}
@@ -190,10 +190,6 @@ def _doubts(spans: Sequence[_Span], period: Period) -> Iterator[str]:
 
 def _within(span: _Span, period: Period) -> int:
     return max(0, min(span.end_ns, period.until_ns) - max(span.begin_ns, period.since_ns))
-
-
-def _warnings(meta: dict[str, str]) -> tuple[str, ...]:
-    return Run(meta, (), partial=False).record("notes", Notes).warnings if "notes" in meta else ()
 
 
 def _what_it_holds(db: sqlite3.Connection) -> str:

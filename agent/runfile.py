@@ -45,6 +45,11 @@ class Run:
     partial: bool
     events: tuple[Episode, ...] | None = None
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the recorder found worth telling."""
+        return self.record("notes", Notes).warnings if "notes" in self.meta else ()
+
     def record(self, key: str, kind: type[Record]) -> Record:
         """What `pack` made of a record.
 

@@ -8,7 +8,7 @@ from agent import homeless
 from agent.attribution import leaf
 from agent.recorder import totals
 from agent.run_details import distinct, run_details
-from agent.runfile import Notes, Run
+from agent.runfile import Run
 from agent.signal_totals import (
     absences,
     corun_partners,
@@ -87,8 +87,7 @@ def self_cost_of(run: Run) -> SelfCost:
 
 
 def _warnings(run: Run) -> Iterator[str]:
-    if "notes" in run.meta:
-        yield from run.record("notes", Notes).warnings
+    yield from run.warnings
     if run.meta.get("tier") == "schedstat":
         yield _LOWER_TIER
     yield from homeless.told(run.windows)

@@ -50,5 +50,7 @@ def _why(event: Event) -> str:
         return f"which its neighbours explain: {suspects}"
     if event.cause is Cause.UNKNOWN:
         return "which nothing that was seen explains"
-    found = "; ".join(finding.text for finding in event.findings if finding.explains)
-    return f"for which nobody else is to blame ({event.cause}{': ' if found else ''}{found})"
+    # A quota's doing is the throttling gate's to tell, also where most of the wait was for something else.
+    quota = event.cause is Cause.THROTTLED
+    told = (each for each in event.findings if each.explains or (quota and each.gate == "throttling"))
+    return f"for which nobody else is to blame ({event.cause}: {'; '.join(each.text for each in told)})"

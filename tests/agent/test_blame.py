@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.blame import BlameSummary, Charge, blame
-from agent.runfile import Run
+from agent.runfile import Notes, Run, pack
 from collectors.sched import KERNEL, OTHER, REST, SchedWindow
 from reports.blame_sections import as_shown
 from tests.agent.experiment.trials import NEIGHBOUR, VICTIM, cgroup, window
@@ -33,6 +33,12 @@ def test_parts_add_up_to_the_wait_and_shares_to_100(
     shares = [part.share_pct for part in as_shown(found).parts]
     assert sum(shares) == pytest.approx(100 if shares else 0, abs=1e-6)
     assert [part.wait_ms for part in found.parts] == sorted((p.wait_ms for p in found.parts), reverse=True)
+
+
+def test_what_was_found_worth_telling_of_the_recording_is_told() -> None:
+    notes = pack(Notes(("the windows cover 0.2 of the 1.0 minutes asked for",)))
+    found = blame(run_of(window(cgroup(1.0)), meta={"notes": notes}), VICTIM)
+    assert found.warnings == ("the windows cover 0.2 of the 1.0 minutes asked for",)
 
 
 def test_what_is_no_neighbour_is_told_apart() -> None:
