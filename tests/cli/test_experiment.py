@@ -36,7 +36,7 @@ def test_a_busy_victim_beside_a_busy_neighbour_is_interference(tmp_path: Path) -
     ended = experiment(tmp_path, BUSY, "stress-ng --cpu 2 -q", "--cpus", cpu, "--json")
     assert ended.code == 0
     document = json.loads(ended.out)
-    assert document["verdict"] == "interference"
+    assert document["verdict"] == "interference", document["reason"]
     assert document["causes"][0]["cause"] == "cpu-wait"
     assert document["aggressors"][0]["name"] == "neighbour-1 stress-ng"
     assert sum(cause["share_pct"] for cause in document["causes"]) == pytest.approx(100, abs=0.5)
