@@ -22,7 +22,7 @@ ET.register_namespace("", SVG)
 ET.register_namespace("xlink", XLINK)
 
 
-def embeddable(drawn: str, prefix: str, title: str, description: str, *, wide: bool = False) -> str:
+def embeddable(drawn: str, prefix: str, title: str, description: str, *, width_rem: float) -> str:
     """An `<svg>` element to put into a page.
 
     Args:
@@ -30,7 +30,7 @@ def embeddable(drawn: str, prefix: str, title: str, description: str, *, wide: b
         prefix: starts every id in it; unique in the page, letters and hyphens.
         title: read out as the image's name.
         description: read out after it.
-        wide: it may take the page's width.
+        width_rem: at most, in the page's letters, so that charts of all widths have letters of one size.
     """
     root = ET.fromstring(drawn)  # noqa: S314  matplotlib wrote it a moment ago
     _drop(root, {f"{{{SVG}}}metadata", f"{{{SVG}}}style"})
@@ -38,7 +38,8 @@ def embeddable(drawn: str, prefix: str, title: str, description: str, *, wide: b
         element.attrib = {name: _rewritten(name, value, prefix) for name, value in element.attrib.items()}
     root.attrib = {
         "viewBox": root.attrib["viewBox"],
-        "class": "chart wide" if wide else "chart",
+        "class": "chart",
+        "style": f"max-width: {width_rem:g}rem",
         "role": "img",
         "aria-labelledby": f"{prefix}-title {prefix}-description",
     }

@@ -13,6 +13,7 @@ from reports.escape import shortened
 from reports.svg import INK, MUTED, RULE, WITH, embeddable
 
 WIDTH_PT = 400
+REM_PER_PT = 34 / WIDTH_PT  # on the page
 LONGEST_NAME = 26  # on an axis
 STYLE: dict[Any, Any] = {  # which keys there are, matplotlib says in its types only of late
     "svg.fonttype": "none",  # text stays text: it can be searched, and scaled by the reader
@@ -53,15 +54,21 @@ def chart(
         prefix: Starts every id in it; unique in the page, letters and hyphens.
         title: The image's name, read out.
         description: Read out after it; that the table has the figures is added.
-        width_pt: Of the whole; one that is wider than usual gets the page's width.
+        width_pt: Of the whole.
     """
     return _svg(lambda figure: draw(figure.subplots()), (width_pt, height_pt), prefix, title, description)
 
 
 def panels(
-    draw: Callable[[Axes, int], None], names: Sequence[str], labels: tuple[str, str], prefix: str, title: str
+    draw: Callable[[Axes, int], None],
+    names: Sequence[str],
+    labels: tuple[str, str],
+    prefix: str,
+    title: str,
+    *,
+    one_scale: bool,
 ) -> str:
-    """An `<svg>` element with a panel for each name, one above the other, on the same axes.
+    """An `<svg>` element with a panel for each name, one above the other, over one horizontal axis.
 
     Args:
         draw: Fills the axes of the panel of this number.
@@ -69,17 +76,19 @@ def panels(
         labels: Of the horizontal and of the vertical axis.
         prefix: As for `chart`.
         title: As for `chart`.
+        one_scale: The vertical axes are alike, too.
     """
 
     def fill(figure: Figure) -> None:
-        grid = figure.subplots(len(names), sharex=True, sharey=True, squeeze=False)[:, 0]
+        grid = figure.subplots(len(names), sharex=True, sharey=one_scale, squeeze=False)[:, 0]
         for number, (axes, name) in enumerate(zip(grid, names, strict=True)):
             draw(axes, number)
             axes.set_title(shortened(name, 2 * LONGEST_NAME), loc="left", fontsize=10)
         grid[-1].set_xlabel(labels[0])
         figure.supylabel(labels[1], fontsize=11)
 
-    description = "One panel for each, those that waited longest first."
+    scale = "all on one scale" if one_scale else "each on a scale of its own"
+    description = f"One panel for each, those that waited longest first, {scale}."
     return _svg(fill, (WIDTH_PT, 90 + 70 * len(names)), prefix, title, description)
 
 
@@ -123,4 +132,4 @@ def _svg(
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     described = f"{description} The table below has the figures."
-    return embeddable(file.getvalue(), prefix, title, described, wide=width_pt > WIDTH_PT)
+    return embeddable(file.getvalue(), prefix, title, described, width_rem=round(width_pt * REM_PER_PT))

@@ -23,7 +23,7 @@ def timeline_chart(moments: Sequence[Moment], cgroups: Sequence[Waiting]) -> str
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
 
-    return panels(draw, [cgroup.name for cgroup in cgroups], LABELS, "timeline", TITLE)
+    return panels(draw, [cgroup.name for cgroup in cgroups], LABELS, "timeline", TITLE, one_scale=False)
 
 
 def steps(moments: Sequence[Moment], values: Sequence[float]) -> Iterator[tuple[float, float]]:

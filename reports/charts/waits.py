@@ -41,7 +41,7 @@ def cgroups_chart(edges_ns: Edges, cgroups: Sequence[Waits]) -> str:
         _fill(axes, cgroups[number].waits[buckets.start : buckets.stop])
         _scale(axes, edges_ns, buckets, base=100)  # a panel has room for half the labels
 
-    return panels(draw, [cgroup.name for cgroup in cgroups], LABELS, "waits", TITLE)
+    return panels(draw, [cgroup.name for cgroup in cgroups], LABELS, "waits", TITLE, one_scale=True)
 
 
 def occupied(histograms: Sequence[Sequence[int]]) -> range:

@@ -8,6 +8,7 @@ import pytest
 
 from reports import html
 from reports.escape import for_terminal
+from tests.agent.summaries import SUMMARY
 from tests.reports.browser import Page, blank_page
 from tests.reports.samples import EVIL, HOSTILE, INTERFERENCE
 
@@ -57,6 +58,18 @@ def test_on_a_phone_nothing_is_wider_than_the_page(opened: Page) -> None:
 
 def test_it_can_be_printed(opened: Page) -> None:
     assert base64.b64decode(opened.call("Page.printToPDF")["data"]).startswith(b"%PDF")
+
+
+def test_a_recording_shows_its_charts_at_any_width_and_asks_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(html.render_run(SUMMARY))
+    with blank_page(tmp_path / "profile") as page:
+        page.open(tmp_path / "report.html")
+        assert (len(page.requests), page.errors) == (1, [])
+        for width in (1280, PHONE[0]):
+            page.resize(width, PHONE[1])
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert [seen for _, seen in page.evaluate(CHARTS)] == [True, True, True]
+            assert page.evaluate(HIDDEN) == 0
 
 
 def test_hostile_names_are_shown_and_do_nothing(tmp_path: Path) -> None:
