@@ -33,8 +33,11 @@ def test_each_cgroup_has_the_instructions_of_its_own_run_time(situation: Situati
     with sched.open_probe(detect_layout(), (CYCLES, INSTRUCTIONS)) as probe:
         before = probe.read()
         situation.go(SECONDS)
-        after = probe.read()
+        after, cost = probe.read(), probe.counting_cost()
     assert after.uncounted == {}
+    assert cost is not None
+    print(f"the counters were read {cost.changes} times, at {cost.ns_per_change} ns")
+    assert cost.changes > 0
     grown = counters.grown(before, after)
     for group in (two, one):
         found = counters.figures(grown[group.path])
