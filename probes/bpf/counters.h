@@ -66,16 +66,18 @@ static __always_inline void add_time(struct cpu_counters *here, u64 clock_from, 
 /* Everything counted on this CPU since the last call is `slot`'s; what follows is `next_slot`'s. */
 static __always_inline void count(u32 cpu, u32 slot, u32 next_slot)
 {
-	u64 clock_from = 0, from = 0;
-	u32 index = cpu * NR_SLOTS + slot;
-	struct slot_counters *sums = slot_counters.lookup(&index);
 	struct cpu_counters *here = cpu_counters.lookup(&cpu);
-	if (!sums || !here)
+	if (!here)
 		return;
+	u64 clock_from = 0, from = 0;
 	if (++here->changes % TIMED_EVERY == 0) {
 		clock_from = bpf_ktime_get_ns();
 		from = bpf_ktime_get_ns();
 	}
+	u32 index = cpu * NR_SLOTS + slot;
+	struct slot_counters *sums = slot_counters.lookup(&index);
+	if (!sums)
+		return;
 #pragma unroll
 	for (u32 i = 0; i < NR_COUNTERS; i++) {
 		struct counter now = {};
