@@ -20,7 +20,7 @@ class PairReader:
         self._doomed = maps["doomed_slots"]
         self._grown = grown
         self._any_doomed = False
-        self._early: tuple[dict[int, int], dict[int, int]] = {}, {}  # wait_ns and preemptions, by pair
+        self._early: dict[int, dict[int, Wait]] = {}  # by the slots of victim and aggressor
 
     def doom(self, slots: Iterable[int]) -> None:
         """From now on free the pairs that one of these slots takes part in, and of no others, once they are taken."""
@@ -45,21 +45,16 @@ class PairReader:
 
         Other victims are too young to have been read: what they waited is kept for the next time.
         """
-        wait_ns, preemptions = self._early
+        found = self._early
         for pair, count, ns in layout.PAIR.iter_unpack(records):
-            wait_ns[pair] = wait_ns.get(pair, 0) + ns
-            if count:
-                preemptions[pair] = preemptions.get(pair, 0) + count
-        self._early = {}, {}
-        found: dict[int, list[Wait]] = {}
-        for pair, ns in wait_ns.items():
-            victim, count = pair >> 16, preemptions.get(pair, 0)
-            if victim in victims:
-                wait = ns, count, keys.get(pair & _SLOT, KEY_OTHER)
-                if victim in found:
-                    found[victim].append(wait)
-                else:
-                    found[victim] = [wait]
-            elif victim in keys:
-                self._early[0][pair], self._early[1][pair] = ns, count
-        return {keys[victim]: waits for victim, waits in found.items()}
+            victim, aggressor = pair >> 16, pair & _SLOT
+            waits = found.get(victim)
+            if waits is None:
+                waits = found[victim] = {}
+            if aggressor in waits:
+                old_ns, old_count, key = waits[aggressor]
+                waits[aggressor] = old_ns + ns, old_count + count, key
+            else:
+                waits[aggressor] = ns, count, keys.get(aggressor, KEY_OTHER)
+        self._early = {slot: waits for slot, waits in found.items() if slot in keys and slot not in victims}
+        return {keys[slot]: list(waits.values()) for slot, waits in found.items() if slot in victims}
