@@ -113,7 +113,9 @@ class SlotCounters:
                 perf_event.enable(descriptor)
 
     def read(self, slots: Iterable[int]) -> dict[int, dict[str, Reading]]:
-        """Totals now by slot and event name, summed over CPUs; none for the idle task."""
+        """Totals now by slot and event name, summed over CPUs; none for the idle task, or when there is no event."""
+        if not self._source.events:
+            return {}
         running = [self._running(cpu) for cpu in range(self._cpus)]
         busy = (slot for slot in slots if slot != layout.SLOT_IDLE)
         return {slot: self._named(self._total(slot, running)) for slot in busy}
