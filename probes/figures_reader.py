@@ -36,7 +36,7 @@ class SlotReader:
 
     def copy(self, row: int, slots: Sequence[int]) -> list[bytes]:
         """One row's figures of these slots as they are now, for `take_in`."""
-        with self._memory.mapped(row * self._slots, self._slots) as cells:
+        with self._memory.mapped(row * self._slots, max(slots) + 1) as cells:
             starts = (slot * layout.SIZE_SLOT_STATS for slot in slots)
             return [cells[start : start + layout.SIZE_SLOT_STATS] for start in starts]
 

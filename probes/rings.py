@@ -3,7 +3,6 @@
 import mmap
 import struct
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 from probes import layout
@@ -31,9 +30,11 @@ def newest(memory: mmap.mmap, heads: Sequence[Running], key: Callable[[int], int
 
 
 def _ring(memory: mmap.mmap, cpu: int, head: Running, most: int, key: Callable[[int], int]) -> Ring:
-    first = cpu * layout.NR_SLICES
-    places = (first + (head.head - back) % layout.NR_SLICES for back in reversed(range(most)))
-    found = (SLICE.unpack_from(memory, place * SLICE.size) for place in places)
-    slices = [(start, key(slot)) for start, slot in found if 0 < start <= head.clock]
-    ordered = all(a[0] <= b[0] for a, b in pairwise(slices))
-    return Ring(head.clock, tuple(slices) if ordered else ())
+    size, whole = SLICE.size, layout.NR_SLICES * SLICE.size
+    ring, oldest = memory[cpu * whole : (cpu + 1) * whole], (head.head + 1) % layout.NR_SLICES * size
+    newest_bytes = (ring[oldest:] + ring[:oldest])[-most * size :]
+    slices = [
+        (start, key(slot)) for start, slot in SLICE.iter_unpack(newest_bytes) if 0 < start <= head.clock
+    ]
+    starts = [start for start, _ in slices]
+    return Ring(head.clock, tuple(slices) if starts == sorted(starts) else ())

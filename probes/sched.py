@@ -173,15 +173,15 @@ class SchedProbe:
         heads = [rows.running(self._rows, cpu) for cpu in range(self._dimensions.cpus)]
         snapshot = Snapshot(
             monotonic_ns=time.monotonic_ns(),
-            cgroups={self._key(slot): cgroup for slot, cgroup in figures.items() if slot != layout.SLOT_IDLE},
+            cgroups={keys[slot]: cgroup for slot, cgroup in figures.items() if slot != layout.SLOT_IDLE},
             waits=self._pairs.waits(pairs, figures, keys),
             cpus=self._cpu_figures(heads, copies),
             paths=_RESERVED_PATHS | dict(self._directory.live.values()),
             homeless=self._directory.homeless,
             waits_since_ns=self._read_ns,
             shed=self._shed,
-            counters={self._key(slot): counted for slot, counted in self._counters.read(slots).items()},
-            rings=rings.newest(self._slices, heads, self._key_or_other),
+            counters={keys[slot]: counted for slot, counted in self._counters.read(slots).items()},
+            rings=rings.newest(self._slices, heads, lambda slot: keys.get(slot, KEY_OTHER)),
             uncounted={event.name: refusal for event, refusal in self._events.refused.items()},
         )
         self._free(self._doomed)
@@ -241,9 +241,6 @@ class SchedProbe:
         self._resources.callback(os.close, link)
         return link
 
-    def _key(self, slot: int) -> int:
-        return _RESERVED[slot] if slot in _RESERVED else self._directory.live[slot][0]
-
     def _copy(self, row: int, slots: list[int]) -> _Copy:
         """One row as it is now.
 
@@ -259,9 +256,6 @@ class SchedProbe:
             if before == after:
                 return _Copy(cells, pairs, before.slot, before.in_progress_ns)
         return _Copy(cells, pairs, before.slot, 0)  # a switch has counted it
-
-    def _key_or_other(self, slot: int) -> int:
-        return self._key(slot) if slot in _RESERVED or slot in self._directory.live else KEY_OTHER
 
     def _free(self, slots: list[int]) -> None:
         if not slots:
