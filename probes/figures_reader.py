@@ -29,6 +29,7 @@ class SlotReader:
         self._rows = dimensions.cpus + 1
         self._cells: dict[tuple[int, int], bytes] = {}
         self._totals: dict[int, list[int]] = {}
+        self._histograms: dict[int, tuple[int, ...]] = {}
         self._figures: dict[int, Figures] = {}
         self._changed: set[int] = set()
         self.cpu_run_ns = [0] * self._rows
@@ -52,7 +53,7 @@ class SlotReader:
     def figures(self, slots: Iterable[int]) -> dict[int, Figures]:
         """The totals of these slots; what did not change is the same object as before."""
         for slot in self._changed:
-            self._figures[slot] = _figures(self._totals[slot])
+            self._figures[slot] = _figures(self._totals[slot], self._histograms.get(slot, _EMPTY))
         self._changed.clear()
         return {slot: self._figures.get(slot, _NOTHING) for slot in slots}
 
@@ -68,6 +69,7 @@ class SlotReader:
         for slot in slots:
             self._changed.discard(slot)
             self._totals.pop(slot, None)
+            self._histograms.pop(slot, None)
             self._figures.pop(slot, None)
 
     def _add(self, row: int, slot: int, before: bytes, after: bytes) -> None:
@@ -76,21 +78,24 @@ class SlotReader:
         self.cpu_run_ns[row] += growth[_RUN]
         self.cpu_wait_ns[row] += growth[_WAIT] - growth[_THROTTLED]
         growth[_COUNTS] = [count & _U32 for count in growth[_COUNTS]]
-        if before[_STATS_BYTES:] != after[_STATS_BYTES:]:
-            old_counts = layout.HISTOGRAM.unpack_from(before, _STATS_BYTES)
-            new_counts = layout.HISTOGRAM.unpack_from(after, _STATS_BYTES)
-            # Loops in C: 2 µs each where one in Python takes 5.
-            counted = list(map(operator.sub, new_counts, old_counts))
-            growth += counted if min(counted) >= 0 else [count & _U32 for count in counted]
-        else:
-            growth += [0] * layout.NR_BUCKETS
         totals = self._totals.get(slot)
         self._totals[slot] = growth if totals is None else list(map(operator.add, totals, growth))
+        if before[_STATS_BYTES:] != after[_STATS_BYTES:]:
+            counted = _counted(before, after)
+            self._histograms[slot] = tuple(map(operator.add, self._histograms.get(slot, _EMPTY), counted))
 
 
-def _figures(totals: list[int]) -> Figures:
-    named = dict(zip(layout.FIELDS, totals, strict=False))
-    return Figures(**named, histogram=tuple(totals[len(layout.FIELDS) :]))
+def _counted(before: bytes, after: bytes) -> list[int]:
+    """What each bucket of a cell's histogram grew by."""
+    old = layout.HISTOGRAM.unpack_from(before, _STATS_BYTES)
+    new = layout.HISTOGRAM.unpack_from(after, _STATS_BYTES)
+    counted = list(map(operator.sub, new, old))  # a loop in C: 2 µs where one in Python takes 5
+    return counted if min(counted) >= 0 else [count & _U32 for count in counted]
 
 
-_NOTHING = _figures([0] * (len(layout.FIELDS) + layout.NR_BUCKETS))
+def _figures(totals: list[int], histogram: tuple[int, ...]) -> Figures:
+    return Figures(**dict(zip(layout.FIELDS, totals, strict=True)), histogram=histogram)
+
+
+_EMPTY = (0,) * layout.NR_BUCKETS
+_NOTHING = _figures([0] * len(layout.FIELDS), _EMPTY)
