@@ -15,7 +15,7 @@ from collectors.hierarchy import detect_layout
 from probes import kernel
 from probes.layout import Dimensions
 from probes.sched import SchedProbe
-from probes.snapshot import KEY_OTHER
+from probes.snapshot import KEY_OTHER, Snapshot
 from tests.kernel.answers import SLACK_NS, assert_adds_up, assert_agrees, measure
 from tests.kernel.situations import Group, Situation, a_cpu, fork_storm, spin
 
@@ -198,22 +198,28 @@ def forks_and_cgroups(probe: SchedProbe, situation: Situation, seconds: float, r
     """Nothing lost of a fork storm, no error, and no growth of memory, while 50 cgroups a round come and go."""
     storm = situation.group("storm")
     process = situation.process(fork_storm(seconds), storm)
-    snapshots = [probe.read()]
+    before, found = probe.read(), []
+
+    def read() -> Snapshot:
+        nonlocal before
+        after = probe.read()
+        found.append(sched.window(before, after).cgroups.get(storm.path))
+        before = after
+        return after
+
     resident_kb = _resident_kb()
     process.go()
     for _ in range(rounds):
         with Situation() as inner:
             groups = [inner.group("short") for _ in range(50)]
             run_briefly(inner, groups[-1], 0.05)
-            snapshots.append(probe.read())
-            assert snapshots[-1].cgroups[groups[-1].key].run_ns > 0
+            assert read().cgroups[groups[-1].key].run_ns > 0
         time.sleep(seconds / rounds / 2)
-        snapshots.append(probe.read())
+        read()
     used = process.wait()
-    snapshots.append(probe.read())
-    windows = [sched.window(*pair).cgroups.get(storm.path) for pair in pairwise(snapshots)]
-    found = sched.add(storm.path, filter(None, windows))
-    assert found.run_ns - found.stolen_ns == pytest.approx(used.cpu_ns, rel=0.02)
+    read()
+    whole = sched.add(storm.path, filter(None, found))
+    assert whole.run_ns - whole.stolen_ns == pytest.approx(used.cpu_ns, rel=0.02)
     assert _resident_kb() - resident_kb < 4096
 
 
