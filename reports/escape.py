@@ -28,6 +28,9 @@ def for_terminal(text: str) -> str:
 
     Applying it again changes nothing.
     """
+    # Nearly every name is; the daemon's metrics ask for 14,000 in a window of a crowded host.
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else _visible(character) for character in text)
 
 
