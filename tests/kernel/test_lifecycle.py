@@ -219,9 +219,10 @@ def forks_and_cgroups(probe: SchedProbe, situation: Situation, seconds: float, r
         time.sleep(seconds / rounds / 2)
         read()
     used = process.wait()
-    read()
+    assert read().homeless == 0
     whole = sched.add(storm.path, filter(None, found))
     assert whole.run_ns - whole.stolen_ns == pytest.approx(used.cpu_ns, rel=0.02)
+    assert_adds_up(whole)
     assert _resident_kb() - resident_kb < 4096
 
 
