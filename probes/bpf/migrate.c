@@ -19,14 +19,15 @@ int on_migrate(u64 *ctx)
 	struct departure *left = departures.lookup(&index);
 	if (!row || !left || cpu >= NR_CPUS || row->attached == 0)
 		return 0;
-	if (left->pid != pid) {
+	u64 run_delay_ns = load64(task, OFF_task_struct_run_delay);
+	if (!is_of(left, pid, run_delay_ns)) {
 		if (load64(task, OFF_task_struct_pcount)) /* it left before the probe came: since when is not known */
 			return 0;
 		left->pid = pid;
 		left->involuntary = 0;
 		left->run_delay_ns = left->settled_ns = left->settled = 0;
 	}
-	u64 total_ns = load64(task, OFF_task_struct_run_delay) - left->run_delay_ns;
+	u64 total_ns = run_delay_ns - left->run_delay_ns;
 	u64 new_ns = less(total_ns, left->settled_ns), seen_ns = less(now, row->attached);
 	if (new_ns > seen_ns)
 		new_ns = seen_ns;

@@ -77,6 +77,8 @@ int on_task(u64 *ctx)
 	u64 task = ctx[1]; /* struct bpf_iter__task: meta, task */
 	if (!task)
 		return 0;
+	if (load32(task, OFF_task_struct_state) & TASK_DEAD) /* a zombie: its pid may be another's any moment */
+		return 0;
 	u32 pid = load32(task, OFF_task_struct_pid), index = pid & (NR_DEPARTURES - 1);
 	struct departure *left = departures.lookup(&index);
 	u64 queued = load64(task, OFF_task_struct_last_queued);

@@ -128,16 +128,17 @@ static __always_inline void resume(struct row *row, u32 cpu, u64 prev, u32 prev_
 	if (!left || !stats || prev_pid == 0)
 		return;
 	stats->switches_in++;
-	if (left->pid != prev_pid)
+	u64 run_delay_ns = load64(prev, OFF_task_struct_run_delay);
+	if (!is_of(left, prev_pid, run_delay_ns))
 		return;
 	struct wait wait = {
-		.total_ns = load64(prev, OFF_task_struct_run_delay) - left->run_delay_ns,
+		.total_ns = run_delay_ns - left->run_delay_ns,
 		.settled_ns = left->settled_ns,
 		.preempted = left->involuntary,
 	};
 	if (wait.total_ns == 0)
 		return;
-	remember(left, prev_pid, left->run_delay_ns + wait.total_ns);
+	remember(left, prev_pid, run_delay_ns);
 	u64 new_ns = count_wait(stats, row, &wait), behind_last_ns = came - since;
 	if (behind_last_ns > new_ns)
 		behind_last_ns = new_ns;

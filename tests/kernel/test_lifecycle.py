@@ -5,6 +5,7 @@ import resource
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from probes.layout import Dimensions
 from probes.sched import SchedProbe
 from probes.snapshot import KEY_OTHER, Snapshot
 from tests.kernel.answers import SLACK_NS, assert_adds_up, assert_agrees, measure
-from tests.kernel.situations import Group, Situation, a_cpu, fork_storm, spin
+from tests.kernel.situations import Group, Situation, a_cpu, eventually, fork_storm, run_as, spin
 
 pytestmark = pytest.mark.kernel
 # Few enough to run out of: 256 slots, of which 64 are held back and three are no cgroup's.
@@ -121,6 +122,23 @@ def test_a_task_that_goes_to_another_cgroup_takes_its_figures_there(
     run_ns = process.schedstat.run_ns - base.run_ns
     assert found.run_ns - found.stolen_ns == pytest.approx(run_ns, rel=0.01, abs=SLACK_NS)
     assert old.path not in window.cgroups
+
+
+def test_a_pid_given_again_inherits_no_wait(probe: SchedProbe, situation: Situation) -> None:
+    crowd, again = situation.group("crowd"), situation.group("again")
+    first, _ = (situation.process(spin, crowd, {a_cpu()}) for _ in range(2))
+    situation.go(0.5)
+    assert first.schedstat.wait_ns > 0
+    os.kill(first.pid, signal.SIGKILL)
+    eventually(lambda: first.state == "Z", "it is dead")
+    before = probe.read()  # sweeps over all tasks, the dead as well
+    end_all(situation)
+
+    run_as(first.pid, again, partial(time.sleep, 0.01))
+    window = sched.window(before, probe.read())
+    found = window.cgroups[again.path]
+    assert 0 <= found.wait_ns <= window.duration_ns
+    assert_adds_up(found)
 
 
 def test_slots_are_used_again(small_probe: SchedProbe) -> None:
