@@ -1,0 +1,149 @@
+"""What must not be taken for one another: kinds of waits and of preemptions, kernel threads, idleness, queues."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from collectors import sched
+from collectors.sched import KERNEL, SchedWindow
+from probes.sched import SchedProbe
+from tests.kernel.answers import SLACK_NS, assert_adds_up, assert_agrees, measure
+from tests.kernel.situations import Schedstat, Situation, a_cpu, spin
+
+pytestmark = pytest.mark.kernel
+SECONDS = 2.0
+PF_KTHREAD = 0x00200000  # include/linux/sched.h
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def nap_again_and_again() -> None:
+    while True:
+        time.sleep(0.001)
+
+
+def window_of(probe: SchedProbe, seconds: float) -> SchedWindow:
+    before = probe.read()
+    time.sleep(seconds)
+    return sched.window(before, probe.read())
+
+
+def test_who_never_sleeps_waits_because_it_was_preempted(probe: SchedProbe, situation: Situation) -> None:
+    for name in ("one", "two"):
+        situation.process(spin, situation.group(name), {a_cpu()})
+    answer = measure(probe, situation, SECONDS)
+    for group in situation.members:
+        found = answer.of(group)
+        # All but its first wait, when the gate opened.
+        first_ns = 0.02 * found.wait_ns + 10 * SLACK_NS
+        assert found.preempt_wait_ns == pytest.approx(found.wait_ns, abs=first_ns)
+        assert found.preempted_own == 0  # one task alone cannot be in its own way
+
+
+def test_who_sleeps_after_each_turn_waits_because_it_was_woken(
+    probe: SchedProbe, situation: Situation
+) -> None:
+    sleepy, busy = situation.group("sleepy"), situation.group("busy")
+    situation.process(nap_again_and_again, sleepy, {a_cpu()})
+    situation.process(spin, busy, {a_cpu()})
+    answer = measure(probe, situation, SECONDS)
+    found, books = answer.of(sleepy), answer.books[sleepy]
+    assert books.voluntary > 10 * books.involuntary
+    # The few that began otherwise, on a busy host, are of no great length.
+    assert found.preempt_wait_ns <= 100 * SLACK_NS * books.involuntary + SLACK_NS
+    assert found.preempt_wait_ns < 0.5 * found.wait_ns
+
+
+def test_those_of_one_cgroup_preempt_their_own(probe: SchedProbe, situation: Situation) -> None:
+    group = situation.group("crowd")
+    for _ in range(3):
+        situation.process(spin, group, {a_cpu()})
+    answer = measure(probe, situation, SECONDS)
+    found = answer.of(group)
+    assert_agrees(found, answer.books[group])
+    assert found.preempted_own > 0
+    # What others took of this CPU shows as theirs.
+    assert sum(wait.preemptions for wait in found.waited_for.values()) == pytest.approx(
+        found.preempted_foreign, abs=2
+    )
+
+
+def kernel_threads() -> dict[int, Schedstat]:
+    """The books of all kernel threads but the idle ones, which have no entry in /proc."""
+    found = {}
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            flags = int((directory / "stat").read_text().rpartition(")")[2].split()[6])
+            if flags & PF_KTHREAD:
+                times = (directory / "schedstat").read_text().split()
+                found[int(directory.name)] = Schedstat(*map(int, times))
+        except (FileNotFoundError, ProcessLookupError):  # it has ended
+            continue
+    return found
+
+
+def test_kernel_threads_are_one_and_no_cgroup(probe: SchedProbe) -> None:
+    before, books_before = probe.read(), kernel_threads()
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:  # gives them work: writeback, journals, completions
+            with (Path(directory) / "file").open("wb") as file:
+                file.write(bytes(1 << 20))
+                os.fsync(file.fileno())
+    books_after, after = kernel_threads(), probe.read()
+    run_ns = sum(
+        books_after[pid].run_ns - books_before[pid].run_ns for pid in books_before if pid in books_after
+    )
+    wait_ns = sum(
+        books_after[pid].wait_ns - books_before[pid].wait_ns for pid in books_before if pid in books_after
+    )
+    found = sched.window(before, after).cgroups[KERNEL]
+    assert run_ns > 0
+    # Reading the books takes a while, and threads that came and went are in none of them.
+    assert found.run_ns - found.stolen_ns >= 0.97 * run_ns - SLACK_NS
+    assert found.run_ns - found.stolen_ns <= 1.3 * run_ns + 50 * SLACK_NS
+    assert found.wait_ns >= 0.97 * wait_ns - SLACK_NS
+    assert_adds_up(found)
+
+
+def idle_s() -> dict[int, float]:
+    """Per CPU, idle and waiting for I/O, from /proc/stat."""
+    lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
+    return {
+        int(words[0][3:]): TICK_S * (int(words[4]) + int(words[5]))
+        for words in lines
+        if words[0].startswith("cpu") and words[0] != "cpu"
+    }
+
+
+def test_an_idle_cpu_is_nobodys(probe: SchedProbe) -> None:
+    idle_before = idle_s()
+    window = window_of(probe, SECONDS)
+    idle_after = idle_s()
+    seconds = window.duration_ns / 1e9
+    assert "idle" not in window.cgroups
+    assert not any("idle" in cgroup.waited_for for cgroup in window.cgroups.values())
+    for cpu, before_s in idle_before.items():
+        assert window.cpus[cpu].running <= 1.05
+        # The two are not read at one moment, nor is each row: some ms on a loaded machine.
+        assert window.cpus[cpu].running == pytest.approx(1 - (idle_after[cpu] - before_s) / seconds, abs=0.1)
+
+
+def test_a_cpus_queue_is_as_long_as_those_who_wait_for_it(probe: SchedProbe, situation: Situation) -> None:
+    for name in ("one", "two", "three"):
+        situation.process(spin, situation.group(name), {a_cpu()})
+    answer = measure(probe, situation, SECONDS)
+    (window,) = answer.windows
+    cpu = window.cpus[a_cpu()]
+    waiting_ns = sum(books.wait_ns for books in answer.books.values())
+    running_ns = sum(books.run_ns for books in answer.books.values())
+    # By Little's law, and at least: others may run and wait there too.
+    assert cpu.waiting * window.duration_ns >= 0.98 * waiting_ns
+    assert running_ns * 0.98 <= cpu.running * window.duration_ns <= 1.05 * window.duration_ns
+    # Whoever waits does so on some CPU, and is on no quota there.
+    cgroups = window.cgroups.values()
+    everyone_ns = sum(cgroup.wait_ns - cgroup.throttled_ns for cgroup in cgroups)
+    all_cpus_ns = window.duration_ns * sum(each.waiting for each in window.cpus)
+    assert all_cpus_ns == pytest.approx(everyone_ns, rel=0.01, abs=10 * SLACK_NS)
