@@ -8,11 +8,10 @@ import contextlib
 import mmap
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import NamedTuple
 
 from probes import bpf_syscall, canary, compiler, kernel, layout, loader, rings, rows
 from probes.bpf_syscall import ArrayMap
@@ -21,6 +20,7 @@ from probes.figures_reader import SlotReader
 from probes.pair_reader import PairReader
 from probes.perf_event import Event
 from probes.refusal import refusal
+from probes.row_copier import Copy, RowCopier
 from probes.slot_directory import SlotDirectory
 from probes.snapshot import KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, Figures, Snapshot
 
@@ -57,20 +57,6 @@ _ATTACHED = ("on_switch", "on_migrate", "on_task", "on_cgroup_mkdir", "on_cgroup
 _SHED_FLAGS = (layout.SHED_BLAME, layout.SHED_HISTOGRAM)
 
 ListCgroups = Callable[[], Iterable[tuple[int, str]]]
-
-# How often a row is copied until no switch comes in between. One copy takes some 0.2 ms; on a busy host, where the
-# reader is itself interrupted, three were not enough for 1 row in 200. More than so many switches in one copy will be
-# in every copy, and the waits are short then.
-_COPIES, _MOST_SWITCHES = 10, 20
-
-
-class _Copy(NamedTuple):
-    """One row's figures, the growth of its pairs, and the slice in progress on that CPU: whose, and how long so far."""
-
-    cells: list[bytes]
-    pairs: bytes
-    running: int
-    run_ns: int
 
 
 class SchedProbe:
@@ -129,6 +115,7 @@ class SchedProbe:
         self._slots = SlotReader(arrays["slot_stats"], self._dimensions)
         walk_link = self._attach_iterator("on_claimed", "row_words")
         self._pairs = PairReader(partial(bpf_syscall.run_iterator, walk_link), maps, arrays["grown_pairs"])
+        self._copier = RowCopier(self._rows, self._slots, self._pairs, self._dimensions.cpus)
         self._directory = SlotDirectory(maps, arrays, self._dimensions)
         self._directory.assign_existing(list_cgroups())  # loading took a while
         self._attach("on_cgroup_mkdir", "cgroup_mkdir")
@@ -162,16 +149,16 @@ class SchedProbe:
         slots = [*_RESERVED, *self._directory.live]
         self._pairs.doom(self._doomed)
         bpf_syscall.run_iterator(self._sweep_link)
-        copies = [self._copy(row, slots) for row in range(self._dimensions.cpus + 1)]
-        for row, copy in enumerate(copies):
+        copies = self._copier.copy(slots)
+        for row, copy in copies.items():
             self._slots.take_in(row, slots, copy.cells)
         figures = self._slots.figures(slots)
-        for copy in copies:
+        for copy in copies.values():
             if copy.running in figures:  # its birth may not be known yet
                 figures[copy.running] = _plus_run(figures[copy.running], copy.run_ns)
         died += self._directory.update()  # who was born meanwhile may have been waited for
         keys = _RESERVED | {slot: key for slot, (key, _) in self._directory.live.items()}
-        pairs = b"".join(copy.pairs for copy in copies)
+        pairs = b"".join(copy.pairs for copy in copies.values())
         heads = [rows.running(self._rows, cpu) for cpu in range(self._dimensions.cpus)]
         snapshot = Snapshot(
             monotonic_ns=time.monotonic_ns(),
@@ -243,24 +230,6 @@ class SchedProbe:
         self._resources.callback(os.close, link)
         return link
 
-    def _copy(self, row: int, slots: list[int]) -> _Copy:
-        """One row as it is now.
-
-        A wait and its parts are written to one row, so both are copied together: apart, 4 ms went by between them on a
-        busy host, and a window's parts did not add up by as much. What ends between the two copies still does that,
-        for what it waited since the sweep; so a copy that a switch has come into is made again.
-        """
-        pairs = b""
-        for _ in range(_COPIES):
-            before = rows.running(self._rows, row)
-            cells, pairs = self._slots.copy(row, slots), pairs + self._pairs.take(row)
-            after = rows.running(self._rows, row)
-            if before == after:
-                return _Copy(cells, pairs, before.slot, before.in_progress_ns)
-            if after.switches - before.switches > _MOST_SWITCHES:
-                break
-        return _Copy(cells, pairs, before.slot, 0)  # a switch has counted it
-
     def _free(self, slots: list[int]) -> None:
         if not slots:
             return
@@ -269,10 +238,10 @@ class SchedProbe:
             self._counters.clear(slot)
         self._directory.free(slots)
 
-    def _cpu_figures(self, heads: list[rows.Running], copies: list[_Copy]) -> tuple[CpuFigures, ...]:
+    def _cpu_figures(self, heads: list[rows.Running], copies: Mapping[int, Copy]) -> tuple[CpuFigures, ...]:
         return tuple(
             CpuFigures(
-                run_ns=self._slots.cpu_run_ns[cpu] + copies[cpu].run_ns,
+                run_ns=self._slots.cpu_run_ns[cpu] + (copies[cpu].run_ns if cpu in copies else 0),
                 wait_ns=self._slots.cpu_wait_ns[cpu] + head.swept_wait_ns,
                 switches=head.switches,
             )
