@@ -2,7 +2,7 @@
 /*
  * An iterator over the words of one row's claimed_pairs, run for each row at each reading: writes down which pairs
  * have grown since the last run, and by how much, and frees those of removed cgroups. Of 25,000 places some 10,000
- * grow in a second on a host where 200 cgroups wait for one another: 0.3 ms here, where Python took 15.
+ * grow in a second on a host where 200 cgroups wait for one another: 1 ms here for all rows, where Python took 15.
  *
  * It runs beside the switch hook, which only ever adds: what it misses of a pair is in the next run.
  */
