@@ -134,7 +134,7 @@ def _charge(name: str) -> Charge:
 
 def _doubts(run: Run, path: str) -> Iterator[str]:
     yield from run.warnings
-    if run.meta.get("tier") == "schedstat":
+    if run.meta.get("tier") in {"schedstat", "psi"}:
         yield "measured without eBPF: waits are sums, charged to nobody"
     shed = sum("blame" in window.shed for window in run.windows)
     if shed:

@@ -26,10 +26,14 @@ from collectors.sched import CgroupWindow
 from collectors.workloads import Workload
 
 _NEVER_WAITED = "a cgroup that never waited has no such wait"
-_LOWER_TIER = (
-    "measured without eBPF: waits are sums of /proc, charged to nobody; tasks that came and went between two "
-    "windows are missing, and preemptions by others are not told from its own"
-)
+_LOWER_TIERS = {
+    "schedstat": "measured without eBPF: waits are sums of /proc, charged to nobody; tasks that came and went between "
+    "two windows are missing, and preemptions by others are not told from its own",
+    "psi": "measured by pressure (PSI) alone: a wait is time in which at least one task waited, on a quota as well, "
+    "charged to nobody; what several waited at once counts once",
+}
+_UNTOLD_BY_PSI = ("switches", "involuntary_foreign", "involuntary_own", "throttled_ns")
+_NO_SWITCHES = "pressure (PSI) tells no switches and no quotas"
 _NO_HISTOGRAM = "this tier tells sums, no histograms"
 _NO_ACCOUNTING = "the kernel keeps no run-time statistics of BPF programs"
 
@@ -51,11 +55,18 @@ def summarise(run: Run) -> RunSummary:
         for path, cgroup in whole.items()
     ]
     cgroups.sort(key=lambda cgroup: -(cgroup.wait_ns or 0))
+    if run.meta.get("tier") == "psi":
+        cgroups = [
+            replace(cgroup, switches=None, involuntary_foreign=None, involuntary_own=None, throttled_ns=None)
+            for cgroup in cgroups
+        ]
     cost = self_cost_of(run)
     unavailable: dict[str, str] = {}
     if any(cgroup.wait_p99_ns is None for cgroup in cgroups):
-        why = _NO_HISTOGRAM if run.meta.get("tier") == "schedstat" else _NEVER_WAITED
+        why = _NO_HISTOGRAM if run.meta.get("tier") in _LOWER_TIERS else _NEVER_WAITED
         unavailable |= {"wait_p50_ns": why, "wait_p99_ns": why}
+    if run.meta.get("tier") == "psi":
+        unavailable |= dict.fromkeys(_UNTOLD_BY_PSI, _NO_SWITCHES)
     if cost.ns_per_switch is None:
         unavailable |= {
             f"self_cost.{key}": _NO_ACCOUNTING for key in ("ns_per_switch", "switches_per_s", "cpu_pct")
@@ -88,8 +99,8 @@ def self_cost_of(run: Run) -> SelfCost:
 
 def _warnings(run: Run) -> Iterator[str]:
     yield from run.warnings
-    if run.meta.get("tier") == "schedstat":
-        yield _LOWER_TIER
+    if lower := _LOWER_TIERS.get(run.meta.get("tier", "")):
+        yield lower
     yield from homeless.told(run.windows)
     if not any(window.cgroups for window in run.windows):
         globs = run.meta.get("globs")

@@ -1,7 +1,7 @@
-"""Where snapshots come from: eBPF, or the tier below it for hosts where BPF is forbidden.
+"""Where snapshots come from: eBPF, or a tier below it for hosts where BPF is forbidden.
 
 The tier stands in every recording and verdict. In `schedstat` there is the sum of waits per cgroup, but no
-histogram and nobody to blame: all waiting is unattributed.
+histogram and nobody to blame: all waiting is unattributed. `psi` is below that: see `psi_source.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Literal, Protocol
 
 from collectors.hierarchy import CgroupLayout, walk
+from collectors.psi_source import PsiSource
 from collectors.readings import Missing
 from collectors.sched import open_probe
 from collectors.schedstat import SchedstatTally, TaskTimes
@@ -21,8 +22,8 @@ from probes.layout import NR_BUCKETS
 from probes.perf_event import Event
 from probes.snapshot import Figures, Snapshot
 
-Tier = Literal["ebpf", "schedstat"]
-TIERS: tuple[Tier, ...] = ("ebpf", "schedstat")
+Tier = Literal["ebpf", "schedstat", "psi"]
+TIERS: tuple[Tier, ...] = ("ebpf", "schedstat", "psi")
 
 
 class Source(Protocol):
@@ -53,7 +54,9 @@ def open_source(layout: CgroupLayout, tier: Tier, events: Sequence[Event] = ()) 
     Raises:
         HostError: This host does not allow it.
     """
-    return open_probe(layout, events) if tier == "ebpf" else SchedstatSource(layout)
+    if tier == "ebpf":
+        return open_probe(layout, events)
+    return SchedstatSource(layout) if tier == "schedstat" else PsiSource(layout)
 
 
 @dataclass(slots=True)

@@ -60,7 +60,7 @@ Timeout = Annotated[
     ),
 ]
 Cpus = Annotated[str | None, typer.Option(metavar="LIST", help="Pin the commands to these CPUs.")]
-TierOption = Annotated[Tier, typer.Option(help="schedstat: no BPF, and no blame.", hidden=True)]
+TierOption = Annotated[Tier, typer.Option(help="schedstat, psi: no BPF, and no blame.", hidden=True)]
 NoCounters = Annotated[
     bool,
     typer.Option("--no-counters", help="Leave the hardware counters (IPC, misses) out.", hidden=True),

@@ -46,7 +46,10 @@ def record(
         typer.Option("--cgroup", metavar="GLOB", help="Only these cgroups (may be repeated)."),
     ] = None,
     tier: Annotated[
-        Tier, typer.Option(help="schedstat needs no BPF, and tells sums only: no histograms, no blame.")
+        Tier,
+        typer.Option(
+            help="schedstat needs no BPF, and tells sums only; psi not even /proc/PID: time with a task waiting."
+        ),
     ] = "ebpf",
     max_overhead: Annotated[
         float,

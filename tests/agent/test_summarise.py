@@ -145,3 +145,23 @@ def test_a_recording_without_signals_has_none() -> None:
 def test_a_recording_without_a_host_is_damaged() -> None:
     with pytest.raises(UsageError, match="host"):
         summarise(Run({}, (), partial=False))
+
+
+def test_what_pressure_does_not_tell_is_no_zero() -> None:
+    run = Run(
+        meta={"host": pack(HOST), "tier": "psi"},
+        windows=(window(cgroup(1.0, unattributed_s=0.5)),),
+        partial=False,
+    )
+    summary = summarise(run)
+    (found,) = summary.cgroups
+    assert (found.switches, found.involuntary_foreign, found.involuntary_own, found.throttled_ns) == (
+        None,
+    ) * 4
+    assert {
+        "switches",
+        "involuntary_foreign",
+        "involuntary_own",
+        "throttled_ns",
+    } <= summary.unavailable.keys()
+    assert any("pressure (PSI) alone" in warning for warning in summary.warnings)

@@ -74,7 +74,11 @@ def test_without_a_default_file_the_defaults_hold(tmp_path: Path, monkeypatch: p
         ("[agent]\nwindow_s = 99999999999999999999999\n", 2, r"inf is not allowed"),
         ("[agent]\nwindow_s = true\n", 2, r"must be a number \(0\.2 to 3600 seconds\), not True"),
         ('[agent]\nwindow_s = "10"\n', 2, r"must be a number .*, not '10'"),
-        ('[agent]\ntier = "psi"\n', 2, r"'psi' is not allowed; allowed: \"ebpf\" or \"schedstat\""),
+        (
+            '[agent]\ntier = "perf"\n',
+            2,
+            r"'perf' is not allowed; allowed: \"ebpf\" or \"schedstat\" or \"psi\"",
+        ),
         ('agent.cgroups = "x"\n', 1, r"must be a list, not 'x'"),
         ('[agent]\ncgroups = [\n"/a",\n  7]\n', 2, r"agent\.cgroups\[1\]: must be text .*, not 7"),
         ("[history]\nenabled = 1\n", 2, r"history\.enabled: must be true or false, not 1"),
