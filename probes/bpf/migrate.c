@@ -12,7 +12,7 @@ int on_migrate(u64 *ctx)
 	u64 task = ctx[0];
 	if (load8(task, OFF_task_struct_on_rq) != TASK_ON_RQ_MIGRATING) /* an int, a byte on 7.3; 0 to 2 in both */
 		return 0;
-	u64 rq = load64(load64(task, OFF_task_struct_cfs_rq), OFF_cfs_rq_rq);
+	u64 cfs_rq = load64(task, OFF_task_struct_cfs_rq), rq = load64(cfs_rq, OFF_cfs_rq_rq);
 	u64 now = load64(rq, OFF_rq_clock);
 	u32 cpu = load32(rq, OFF_rq_cpu), pid = load32(task, OFF_task_struct_pid), index = pid & (NR_DEPARTURES - 1);
 	struct row *row = rows.lookup(&cpu);
@@ -38,10 +38,20 @@ int on_migrate(u64 *ctx)
 	stats->wait_ns += new_ns;
 	if (left->involuntary)
 		stats->preempt_wait_ns += new_ns;
+	u64 from = now - new_ns, quiet_from = 0, quiet_to = 0;
+#if HAVE_THROTTLING
+	/* A quota held it here, and when that ended another CPU was free sooner: one period in thirty beside others. */
+	update_throttle(stats, cfs_rq, from);
+	if (stats->throttle_end > from) {
+		quiet_to = stats->throttle_end;
+		quiet_from = throttled_from(left, pid, cfs_rq, stats->throttle_seen_ns, stats->throttle_start, quiet_to);
+		stats->throttled_ns += overlap(from, now, quiet_from, quiet_to);
+	}
+#endif
 	if (row->shed & SHED_BLAME)
-		stats->overrun_ns += new_ns;
+		stats->overrun_ns += new_ns - overlap(from, now, quiet_from, quiet_to);
 	else
-		charge_slices(cpu, row->head, row, cpu, stats, slot, now - new_ns, now, 0, 0);
+		charge_slices(cpu, row->head, row, cpu, stats, slot, from, now, quiet_from, quiet_to);
 	left->settled_ns = total_ns;
 	left->settled = now;
 	return 0;
