@@ -24,7 +24,7 @@ class PairReader:
 
     def doom(self, slots: Iterable[int]) -> None:
         """From now on free the pairs that one of these slots takes part in, and of no others, once they are taken."""
-        bits = sum(1 << slot for slot in slots)
+        bits = sum(1 << slot for slot in set(slots))
         self._any_doomed = bits != 0
         self._doomed[:] = bits.to_bytes(len(self._doomed), "little")
 
