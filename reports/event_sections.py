@@ -2,7 +2,7 @@
 
 from agent.detection.episodes import Episode
 from agent.detection.event import Cause, Event
-from reports.figures import percent, quantity, seconds
+from reports.figures import counted, percent, quantity, seconds
 from reports.sections import Listing
 
 # What each signal measures, around its value; docs/detection.md.
@@ -13,12 +13,16 @@ _WORDS = {
     "throttled_share": ("was kept from running by a quota for", "of the time it wanted to run"),
     "ipc": ("ran at", "instructions per cycle"),
 }
+# A crowded host raises hundreds in a day.
+MOST_EVENTS = 50
 _NONE = "Nothing was out of the ordinary, or nobody watched: no event is stored for this time."
 
 
 def event_listing(events: tuple[Episode, ...]) -> Listing:
-    """One sentence for each event, the first first."""
-    return Listing("Events", tuple(map(_sentence, events)) or (_NONE,))
+    """One sentence for each event, the first first, of MOST_EVENTS at most."""
+    left = len(events) - MOST_EVENTS
+    more = [f"{counted(left, 'event')} more; the JSON form of this report has all."] if left > 0 else []
+    return Listing("Events", (*map(_sentence, events[:MOST_EVENTS]), *more) or (_NONE,))
 
 
 def _sentence(episode: Episode) -> str:
