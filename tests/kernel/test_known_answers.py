@@ -166,7 +166,7 @@ def test_ping_pong(probe: SchedProbe, situation: Situation, *, apart: bool) -> N
     answer = measure(probe, situation, SECONDS)
     for group in situation.members:
         assert_agrees(answer.of(group), answer.books[group])
-        assert answer.books[group].voluntary > 1000
+        assert answer.books[group].voluntary > 100
 
 
 def test_a_queue_deeper_than_a_wait_is_walked(probe: SchedProbe, situation: Situation) -> None:
@@ -204,9 +204,11 @@ def test_a_wait_shared_out_by_sample_has_the_right_shares(probe: SchedProbe, sit
     ran_ns = [answer.books[group].run_ns for group in runners]
     for waited, ran in zip(waited_ns, ran_ns, strict=True):
         assert waited / sum(waited_ns) == pytest.approx(ran / sum(ran_ns), abs=0.03)
-    # Those who run wait for a turn or two: each slice of that is charged, and nothing drawn.
+    # Those who run wait for a turn or two, each slice of which is charged: nothing is drawn, but behind strangers.
     for group in runners:
-        assert answer.of(group).sampled_ns == pytest.approx(0, abs=0.02 * answer.of(group).wait_ns + SLACK_NS)
+        taker = answer.of(group)
+        assert taker.sampled_ns is not None
+        assert taker.sampled_ns / taker.wait_ns < 0.5 * found.sampled_ns / found.wait_ns
 
 
 def test_unpinned_tasks_that_outnumber_the_cpus(probe: SchedProbe, situation: Situation) -> None:
