@@ -1,15 +1,10 @@
-"""The memory of a process that runs for long.
-
-Large blocks go back to the kernel, all threads share one heap, and cycles among objects are seldom looked for.
-"""
+"""The C library's heap of a process that runs for long: large blocks go back to the kernel, all threads share one."""
 
 import ctypes
-import gc
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGE_BYTES = 64 << 10
 _ARENAS = 1
-_OBJECTS_PER_COLLECTION = 20_000
 
 
 def keep_small() -> None:
@@ -23,11 +18,3 @@ def keep_small() -> None:
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
         libc.mallopt(_M_TRIM_THRESHOLD, _LARGE_BYTES)
         libc.mallopt(_M_ARENA_MAX, _ARENAS)
-
-
-def collect_rarely() -> None:
-    """Python looks for cycles after 20,000 new objects, not after 700.
-
-    A window of 300 cgroups makes as many with no cycle among them: to look took a quarter of the time to read it.
-    """
-    gc.set_threshold(_OBJECTS_PER_COLLECTION)

@@ -52,7 +52,6 @@ _MOST_OPEN = 0
 def run(path: Path | None) -> int:
     """Until SIGTERM or SIGINT."""
     heap.keep_small()
-    heap.collect_rarely()
     with Signals() as signals:
         _run(configuration.load(path), path, supervisor(say), signals)
     return 0

@@ -87,7 +87,6 @@ def main() -> None:
 
 def _run(descriptor: int) -> int:
     heap.keep_small()
-    heap.collect_rarely()
     with os.fdopen(descriptor, encoding="ascii") as given:
         options = Options.from_json(given.read())
     with Interrupts() as interrupts:
