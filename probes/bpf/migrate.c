@@ -38,20 +38,15 @@ int on_migrate(u64 *ctx)
 	stats->wait_ns += new_ns;
 	if (left->involuntary)
 		stats->preempt_wait_ns += new_ns;
-	u64 from = now - new_ns, quiet_from = 0, quiet_to = 0;
-#if HAVE_THROTTLING
+	u64 from = now - new_ns;
 	/* A quota held it here, and when that ended another CPU was free sooner: one period in thirty beside others. */
-	update_throttle(stats, cfs_rq, from);
-	if (stats->throttle_end > from) {
-		quiet_to = stats->throttle_end;
-		quiet_from = throttled_from(left, pid, cfs_rq, stats->throttle_seen_ns, stats->throttle_start, quiet_to);
-		stats->throttled_ns += overlap(from, now, quiet_from, quiet_to);
-	}
-#endif
+	struct quiet quiet = throttled_in(stats, left, pid, cfs_rq, from, from);
+	u64 throttled_ns = overlap(from, now, quiet.from, quiet.to);
+	stats->throttled_ns += throttled_ns;
 	if (row->shed & SHED_BLAME)
-		stats->overrun_ns += new_ns - overlap(from, now, quiet_from, quiet_to);
+		stats->overrun_ns += new_ns - throttled_ns;
 	else
-		charge_slices(cpu, row->head, row, cpu, stats, slot, from, now, quiet_from, quiet_to);
+		charge_slices(cpu, row->head, row, cpu, stats, slot, from, now, quiet.from, quiet.to);
 	left->settled_ns = total_ns;
 	left->settled = now;
 	return 0;

@@ -75,27 +75,22 @@ static __always_inline void arrive(struct slot_stats *stats, struct row *row, st
 	u64 here_ns = less(now, wait.from), new_ns = count_wait(stats, row, &wait);
 	if (new_ns > here_ns)
 		stats->migrated_ns += new_ns - here_ns;
-	u64 quiet_from = 0, quiet_to = 0;
-#if HAVE_THROTTLING
-	update_throttle(stats, cfs_rq, queued);
-	if (stats->throttle_end > wait.from) {
-		quiet_to = stats->throttle_end;
-		quiet_from = throttled_from(left, next_pid, cfs_rq, stats->throttle_seen_ns, stats->throttle_start, quiet_to);
-		stats->throttled_ns += overlap(wait.from, now, quiet_from, quiet_to);
-	}
-#endif
+	struct quiet quiet = throttled_in(stats, left, next_pid, cfs_rq, queued, wait.from);
+	u64 throttled_ns = overlap(wait.from, now, quiet.from, quiet.to);
+	stats->throttled_ns += throttled_ns;
 	if (row->shed & SHED_BLAME)
-		stats->overrun_ns += here_ns - overlap(wait.from, now, quiet_from, quiet_to);
-	else if (slice->start <= wait.from && quiet_to == 0)
+		stats->overrun_ns += here_ns - throttled_ns;
+	else if (slice->start <= wait.from && quiet.to == 0)
 		charge(cpu, stats, slot, row->slot, here_ns); /* nearly always: the last slice covers it */
 	else
-		charge_slices(cpu, row->head, row, cpu, stats, slot, wait.from, now, quiet_from, quiet_to);
+		charge_slices(cpu, row->head, row, cpu, stats, slot, wait.from, now, quiet.from, quiet.to);
 }
 
 /*
  * The task that leaves is not the one that came last. Either nobody has come yet, or the kernel switched without
  * calling the hook: on a 6.18 guest some switches away from a few threads, five a second, are in no tracer's record.
- * Then the task that leaves came when its last_arrival says, and its whole wait is what run_delay grew by.
+ * Then the task that leaves came when its last_arrival says, and its whole wait is what run_delay grew by. On a busy
+ * host the first turn of a throttled task after its quota came back was among them once in a hundred periods.
  */
 static __always_inline void resume(struct row *row, u32 cpu, u64 prev, u32 prev_pid, u64 now, u64 stolen_total_ns)
 {
@@ -139,11 +134,15 @@ static __always_inline void resume(struct row *row, u32 cpu, u64 prev, u32 prev_
 	if (wait.total_ns == 0)
 		return;
 	remember(left, prev_pid, run_delay_ns);
-	u64 new_ns = count_wait(stats, row, &wait), behind_last_ns = came - since;
-	if (behind_last_ns > new_ns)
-		behind_last_ns = new_ns;
+	u64 new_ns = count_wait(stats, row, &wait), from = less(came, new_ns), cfs_rq = load64(prev, OFF_task_struct_cfs_rq);
+	struct quiet quiet = throttled_in(stats, left, prev_pid, cfs_rq, from, from);
+	u64 throttled_ns = overlap(from, came, quiet.from, quiet.to), others_ns = new_ns - throttled_ns;
+	u64 behind_last_ns = came - since;
+	if (behind_last_ns > others_ns)
+		behind_last_ns = others_ns;
 	charge(cpu, stats, slot, last_slot, behind_last_ns);
-	stats->overrun_ns += new_ns - behind_last_ns;
+	stats->throttled_ns += throttled_ns;
+	stats->overrun_ns += others_ns - behind_last_ns;
 }
 
 int on_switch(u64 *ctx)

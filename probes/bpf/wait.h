@@ -103,6 +103,31 @@ static __always_inline u64 throttled_from(struct departure *left, u32 pid, u64 c
 	return all_ns > to - from ? less(to, all_ns) : from;
 }
 
+/* The throttled time in a wait that ended on this CPU and began at `from`: [from, to), both 0 where there was none. */
+struct quiet {
+	u64 from, to;
+};
+
+#if HAVE_THROTTLING
+static __always_inline struct quiet throttled_in(struct slot_stats *stats, struct departure *left, u32 pid, u64 cfs_rq,
+						 u64 queued, u64 from)
+{
+	struct quiet quiet = {0, 0};
+	update_throttle(stats, cfs_rq, queued);
+	if (stats->throttle_end > from) {
+		quiet.to = stats->throttle_end;
+		quiet.from = throttled_from(left, pid, cfs_rq, stats->throttle_seen_ns, stats->throttle_start, quiet.to);
+	}
+	return quiet;
+}
+#else
+static __always_inline struct quiet throttled_in(struct slot_stats *stats, struct departure *left, u32 pid, u64 cfs_rq,
+						 u64 queued, u64 from)
+{
+	return (struct quiet){0, 0};
+}
+#endif
+
 /*
  * A task has come: run_delay is this until it waits again. Kept now and not when it leaves, so that a wait between two
  * switches that the kernel made without calling the hook is not lost but in the task's next one.
