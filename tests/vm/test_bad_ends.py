@@ -4,11 +4,12 @@ import dataclasses
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.cli.running import eventually, is_running
+from tests.cli.running import command_lines, eventually, is_running
 from tests.vm import cache, qemu
 from tests.vm.errors import VmError
 from tests.vm.kernels import chosen
@@ -34,6 +35,10 @@ def is_over(guest: qemu.Guest) -> bool:
 
 def text_of(log: Path) -> str:
     return log.read_text(errors="replace") if log.is_file() else ""
+
+
+def is_nspawn_of(machine: str) -> bool:
+    return any(line.startswith("systemd-nspawn ") and machine in line for line in command_lines())
 
 
 def start_killable(script: str) -> "subprocess.Popen[bytes]":
@@ -76,7 +81,10 @@ def test_a_container_ends_with_a_run_that_is_killed() -> None:
         "from tests.vm.nspawn import *\nwith booted('bad-ends', []) as container:\n    time.sleep(600)"
     )
     machine, left = f"--machine=jostle-{harness.pid}", cgroup_of(harness.pid)
-    assert eventually(lambda: is_running(machine) or harness.poll() is not None)
+    # nspawn itself: until setpriv has run, what was started is not tied to the run yet.
+    booting = partial(is_nspawn_of, machine)
+    assert eventually(lambda: booting() or harness.poll() is not None)
+    assert booting()
     harness.send_signal(signal.SIGKILL)
     harness.wait()
     assert eventually(lambda: not is_running(machine))
