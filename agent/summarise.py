@@ -20,7 +20,7 @@ from agent.signal_totals import (
     workloads,
 )
 from agent.summary import CgroupSummary, RunSummary, WaitBy, signal_nulls
-from agent.verdict import Host, SelfCost
+from agent.verdict import Host, SelfCost, why_no_cost
 from collectors import histogram
 from collectors.sched import CgroupWindow
 from collectors.workloads import Workload
@@ -35,7 +35,6 @@ _LOWER_TIERS = {
 _UNTOLD_BY_PSI = ("switches", "involuntary_foreign", "involuntary_own", "throttled_ns")
 _NO_SWITCHES = "pressure (PSI) tells no switches and no quotas"
 _NO_HISTOGRAM = "this tier tells sums, no histograms"
-_NO_ACCOUNTING = "the kernel keeps no run-time statistics of BPF programs"
 
 
 def summarise(run: Run) -> RunSummary:
@@ -68,9 +67,8 @@ def summarise(run: Run) -> RunSummary:
     if run.meta.get("tier") == "psi":
         unavailable |= dict.fromkeys(_UNTOLD_BY_PSI, _NO_SWITCHES)
     if cost.ns_per_switch is None:
-        unavailable |= {
-            f"self_cost.{key}": _NO_ACCOUNTING for key in ("ns_per_switch", "switches_per_s", "cpu_pct")
-        }
+        keys = ("self_cost.ns_per_switch", "self_cost.switches_per_s", "self_cost.cpu_pct")
+        unavailable |= dict.fromkeys(keys, why_no_cost(str(run.meta.get("tier", "ebpf"))))
     host = host_summary(read) if read else None
     unavailable |= reasons(read, signal_nulls(signals.values(), host))
     if None in limits.values():

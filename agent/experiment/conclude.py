@@ -29,6 +29,7 @@ from agent.verdict import (
     Verdict,
     WaitHistograms,
     advise,
+    why_no_cost,
 )
 from agent.verdict import Pair as DocumentPair
 from collectors import histogram
@@ -60,7 +61,7 @@ def conclude(
     if quality.blame_residual_pct is None:
         unavailable["quality.blame_residual_pct"] = "the victim never waited for a CPU"
     if session.self_cost is None:
-        unavailable["self_cost"] = "the kernel keeps no run-time statistics of BPF programs"
+        unavailable["self_cost"] = why_no_cost(session.plan.tier)
     return Verdict(
         verdict=conclusion,
         reason=reason_of(conclusion, decision, causes, aggressors, further=further_clauses(session)),

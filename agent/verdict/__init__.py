@@ -28,6 +28,7 @@ from agent.verdict.records import (
     Quality,
     SelfCost,
     Verdict,
+    why_no_cost,
 )
 
 __all__ = [
@@ -57,4 +58,5 @@ __all__ = [
     "WaitHistograms",
     "WaitMatrix",
     "advise",
+    "why_no_cost",
 ]

@@ -136,6 +136,13 @@ class SelfCost:
     )
 
 
+def why_no_cost(tier: str) -> str:
+    """Why a tier has no SelfCost, where it has none."""
+    if tier == "ebpf":
+        return "the kernel keeps no run-time statistics of BPF programs"
+    return "no BPF program was attached"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The whole document. `advice` holds sentences of `agent.verdict.advice.Advice`."""

@@ -165,3 +165,4 @@ def test_what_pressure_does_not_tell_is_no_zero() -> None:
         "throttled_ns",
     } <= summary.unavailable.keys()
     assert any("pressure (PSI) alone" in warning for warning in summary.warnings)
+    assert summary.unavailable["self_cost.ns_per_switch"] == "no BPF program was attached"
