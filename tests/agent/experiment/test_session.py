@@ -17,8 +17,10 @@ from probes.perf_event import CPU_CLOCK, PAGE_FAULTS
 
 pytestmark = pytest.mark.kernel
 
+# The naps make the CPU go to and fro between cgroups: one reading of the events in 64 is timed.
 TOUCH = """
-import mmap
+import mmap, time
+for _ in range(300): time.sleep(0.0005)
 memory = mmap.mmap(-1, {pages} * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 memory.madvise(mmap.MADV_NOHUGEPAGE)
 for page in range({pages}): memory[page * mmap.PAGESIZE] = 1
