@@ -8,16 +8,14 @@ waiting on a quota is part of it. There are no switches, no histograms, and nobo
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic_ns
-from types import TracebackType
 
+from collectors.below_ebpf import Keys, Unattached, figures, new_keys, snapshot
 from collectors.hierarchy import CgroupLayout, lineage, walk
+from collectors.kernel_files import flat_number
 from collectors.psi import REMEDY, parse_pressure
-from collectors.readings import Missing, parse_count, read_text
-from probes.bpf_syscall import RunStats
+from collectors.readings import Missing, read_text
 from probes.errors import HostError
-from probes.layout import FIELDS, NR_BUCKETS
-from probes.snapshot import Figures, Snapshot
+from probes.snapshot import Snapshot
 
 _NS_PER_US = 1000
 
@@ -48,12 +46,11 @@ def read_pressed(directory: Path) -> Pressed | Missing:
         return stat
     if isinstance(pressure, Missing):
         return pressure
-    usage = next((line for line in stat.splitlines() if line.startswith("usage_usec ")), "")
-    usage_us = parse_count(usage.partition(" ")[2])
+    run_ns = flat_number(stat, "usage_usec", str(directory / "cpu.stat"), factor=_NS_PER_US)
     waited_ns, _ = parse_pressure(pressure, str(directory / "cpu.pressure"))
-    if usage_us is None:
-        return Missing(f"{directory}/cpu.stat has no valid usage_usec")
-    return waited_ns if isinstance(waited_ns, Missing) else Pressed(usage_us * _NS_PER_US, int(waited_ns))
+    if isinstance(run_ns, Missing):
+        return run_ns
+    return waited_ns if isinstance(waited_ns, Missing) else Pressed(run_ns, int(waited_ns))
 
 
 def own_growth(before: Mapping[str, Pressed], after: Mapping[str, Pressed]) -> dict[str, Pressed]:
@@ -73,75 +70,42 @@ def own_growth(before: Mapping[str, Pressed], after: Mapping[str, Pressed]) -> d
 
 
 @dataclass(slots=True)
-class PsiSource:
+class PsiSource(Unattached):
     """Cumulative sums of `own_growth`. The root is left out: on hybrid hosts it holds all that is told apart in v1."""
 
     layout: CgroupLayout
     _seen: dict[str, Pressed] = field(default_factory=dict)
     _totals: dict[str, Pressed] = field(default_factory=dict)
-    _keys: dict[str, int] = field(default_factory=dict)
+    _keys: Keys = field(default_factory=new_keys)
 
     def __enter__(self) -> "PsiSource":
         """Raises HostError where the kernel tells no pressure of cgroups."""
-        absent = next((found for found in self._readings().values() if isinstance(found, Missing)), None)
         if self.layout.v2_mount is None:
             raise HostError("there is no cgroup2 hierarchy, which pressure is told of", "mount cgroup2")
-        if absent is not None and not self._known():
+        found = self._readings().values()
+        absent = next((each for each in found if isinstance(each, Missing)), None)
+        if absent is not None and not any(isinstance(each, Pressed) for each in found):
             raise HostError(absent.reason, absent.remedy or REMEDY)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is attached."""
-
     def read(self) -> Snapshot:
         """Two small files of every cgroup: some 20 µs each."""
-        now = self._known()
+        now = {path: found for path, found in self._readings().items() if isinstance(found, Pressed)}
         for path, growth in own_growth(self._seen, now).items():
             self._totals[path] = self._totals.get(path, NONE).plus(growth)
         gone = self._seen.keys() - now.keys()
         self._seen = now
-        snapshot = Snapshot(
-            monotonic_ns=monotonic_ns(),
-            cgroups={self._key(path): _figures(total) for path, total in self._totals.items()},
-            waits={},
-            cpus=(),
-            paths={self._key(path): path for path in self._totals},
-            homeless=0,
+        found = snapshot(
+            {path: figures(total.run_ns, total.wait_ns) for path, total in self._totals.items()}, self._keys
         )
         for path in gone:
             del self._totals[path]
             del self._keys[path]
-        return snapshot
-
-    def run_stats(self) -> list[RunStats]:
-        """There are no programs."""
-        return []
-
-    def counting_cost(self) -> None:
-        """Nothing is counted."""
-
-    def shed(self, level: int) -> None:
-        """There is nothing to leave out."""
+        return found
 
     def _readings(self) -> dict[str, Pressed | Missing]:
         mount = self.layout.v2_mount
-        cgroups = walk(mount) if mount is not None else ()
-        return {
-            cgroup.path: read_pressed(cgroup.directory(mount))
-            for cgroup in cgroups
-            if mount is not None and cgroup.path != "/"
-        }
-
-    def _known(self) -> dict[str, Pressed]:
-        return {path: found for path, found in self._readings().items() if isinstance(found, Pressed)}
-
-    def _key(self, path: str) -> int:
-        return self._keys.setdefault(path, max(self._keys.values(), default=0) + 1)
-
-
-def _figures(total: Pressed) -> Figures:
-    zeros = dict.fromkeys(FIELDS, 0)
-    charged_to_nobody = {"run_ns": total.run_ns, "wait_ns": total.wait_ns, "overrun_ns": total.wait_ns}
-    return Figures(**{**zeros, **charged_to_nobody}, histogram=(0,) * NR_BUCKETS)
+        if mount is None:
+            return {}
+        cgroups = (cgroup for cgroup in walk(mount) if cgroup.path != "/")
+        return {cgroup.path: read_pressed(cgroup.directory(mount)) for cgroup in cgroups}

@@ -7,10 +7,10 @@ histogram and nobody to blame: all waiting is unattributed. `psi` is below that:
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic_ns
 from types import TracebackType
 from typing import Literal, Protocol
 
+from collectors.below_ebpf import Keys, Unattached, figures, new_keys, snapshot
 from collectors.hierarchy import CgroupLayout, walk
 from collectors.psi_source import PsiSource
 from collectors.readings import Missing
@@ -18,7 +18,6 @@ from collectors.sched import open_probe
 from collectors.schedstat import SchedstatTally, TaskTimes
 from probes.bpf_syscall import RunStats
 from probes.counters import CountingCost
-from probes.layout import NR_BUCKETS
 from probes.perf_event import Event
 from probes.snapshot import Figures, Snapshot
 
@@ -60,7 +59,7 @@ def open_source(layout: CgroupLayout, tier: Tier, events: Sequence[Event] = ()) 
 
 
 @dataclass(slots=True)
-class SchedstatSource:
+class SchedstatSource(Unattached):
     """Sums of /proc/PID/schedstat over the tasks of each cgroup.
 
     The root cgroup is left out: it holds the kernel's threads, and on hybrid hosts everything that is told apart
@@ -71,15 +70,10 @@ class SchedstatSource:
     root: Path = Path("/")
     _tallies: dict[str, SchedstatTally] = field(default_factory=dict)
     _last: dict[str, TaskTimes] = field(default_factory=dict)
-    _keys: dict[str, int] = field(default_factory=dict)
+    _keys: Keys = field(default_factory=new_keys)
 
     def __enter__(self) -> "SchedstatSource":
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is attached."""
 
     def read(self) -> Snapshot:
         """One pass over all cgroups; costs about 20 µs per task."""
@@ -90,29 +84,12 @@ class SchedstatSource:
             times = tally.read()
             if not isinstance(times, Missing):
                 self._last[path] = times
-        snapshot = Snapshot(
-            monotonic_ns=monotonic_ns(),
-            cgroups={self._key(path): _figures(times) for path, times in self._last.items()},
-            waits={},
-            cpus=(),
-            paths={self._key(path): path for path in self._last},
-            homeless=0,
-        )
+        found = snapshot({path: _figures(times) for path, times in self._last.items()}, self._keys)
         for path in gone:
             del self._tallies[path]
             self._last.pop(path, None)
             self._keys.pop(path, None)
-        return snapshot
-
-    def run_stats(self) -> list[RunStats]:
-        """There are no programs."""
-        return []
-
-    def counting_cost(self) -> None:
-        """Nothing is counted."""
-
-    def shed(self, level: int) -> None:
-        """There is nothing to leave out."""
+        return found
 
     def _directories(self) -> Iterator[tuple[str, Path]]:
         """Path and directory of every cgroup but the root; one that is in both trees is read in v2's."""
@@ -123,26 +100,9 @@ class SchedstatSource:
                     (cgroup.path, cgroup.directory(mount)) for cgroup in walk(mount) if cgroup.path != "/"
                 )
 
-    def _key(self, path: str) -> int:
-        return self._keys.setdefault(path, max(self._keys.values(), default=0) + 1)
-
 
 def _figures(times: TaskTimes) -> Figures:
-    return Figures(
-        run_ns=times.run_ns,
-        wait_ns=times.wait_ns,
-        self_ns=0,
-        idle_ns=0,
-        throttled_ns=0,
-        migrated_ns=0,
-        overrun_ns=times.wait_ns,  # charged to nobody, and shown so
-        preempt_wait_ns=0,
-        stolen_ns=0,
-        rest_ns=0,
-        sampled_ns=0,
-        switches_in=times.slices,
-        preempted_own=0,
-        preempted_foreign=times.involuntary_switches,  # not told apart from its own
-        preempted_throttled=0,
-        histogram=(0,) * NR_BUCKETS,
+    # Preemptions by others are not told from its own.
+    return figures(
+        times.run_ns, times.wait_ns, switches_in=times.slices, preempted_foreign=times.involuntary_switches
     )

@@ -1,5 +1,6 @@
 """The tier of pressure alone."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,19 @@ def test_snapshots_of_a_tree(tmp_path: Path) -> None:
     found = sched.window(first, second).cgroups
     assert list(found) == ["/a"]
     assert (found["/a"].run_ns, found["/a"].wait_ns, found["/a"].unattributed_ns) == (30_000, 10_000, 10_000)
+
+
+def test_a_new_cgroup_inherits_nothing_of_one_that_went(tmp_path: Path) -> None:
+    with PsiSource(CgroupLayout("v2", tmp_path, {}, "v2", None)) as source:
+        lay(tmp_path / "staying", 10, 1)
+        source.read()
+        lay(tmp_path / "old", 5_000, 1)
+        source.read()
+        shutil.rmtree(tmp_path / "old")
+        before = source.read()
+        lay(tmp_path / "new", 30, 1)
+        window = sched.window(before, source.read())
+    assert window.cgroups["/new"].run_ns == 30_000
 
 
 @pytest.mark.parametrize(
