@@ -1,11 +1,10 @@
 """What experiments and comparisons share on their way from figures to a verdict."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from agent.metrics import Metric
 from agent.verdict import Better, Cause, CauseKind, Conclusion, Effect
-from collectors.sched import CgroupWindow
 
 if TYPE_CHECKING:  # the statistics are not for a recording, which uses this module too
     from agent.statistics import Effect as MeasuredEffect
@@ -52,12 +51,9 @@ def document_effect(
     return effect, {key: why_no_spread for key, value in nulls.items() if value is None}
 
 
-def sampled_pct(cgroups: Iterable[CgroupWindow]) -> float | None:
-    """How much of their waiting was shared out by sample; None where that is not known, or nobody waited."""
-    cgroups = list(cgroups)
-    wait_ns = sum(cgroup.wait_ns for cgroup in cgroups)
-    known = [cgroup.sampled_ns for cgroup in cgroups if cgroup.sampled_ns is not None]
-    return 100 * sum(known) / wait_ns if wait_ns and len(known) == len(cgroups) else None
+def sampled_pct(wait_ns: int | None, sampled_ns: int | None) -> float | None:
+    """How much of a wait was shared out by sample; None where that is not known, or there was none."""
+    return 100 * sampled_ns / wait_ns if wait_ns and sampled_ns is not None else None
 
 
 def leaf(path: str) -> str:

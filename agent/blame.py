@@ -100,7 +100,7 @@ def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> Blame
         parts=tuple(parts),
         partial=run.partial,
         warnings=tuple(_doubts(run, path)),
-        sampled_pct=sampled_pct([whole]),
+        sampled_pct=sampled_pct(whole.wait_ns, whole.sampled_ns),
     )
 
 

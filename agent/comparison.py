@@ -71,7 +71,7 @@ def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) 
         blame_residual_pct=100 * after.whole.unattributed_ns / wait_ns if wait_ns else None,
         discarded=0,
         pmu=pmu_of(with_),
-        blame_sampled_pct=sampled_pct([after.whole]),
+        blame_sampled_pct=sampled_pct(wait_ns, after.whole.sampled_ns),
     )
     return Verdict(
         verdict=conclusion,

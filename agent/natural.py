@@ -230,7 +230,7 @@ def _verdict(
         blame_residual_pct=100 * busy.unattributed_ns / busy.wait_ns if busy and waited else None,
         discarded=0,
         pmu=pmu_of(run),
-        blame_sampled_pct=sampled_pct([busy] if busy else []),
+        blame_sampled_pct=sampled_pct(busy.wait_ns, busy.sampled_ns) if busy else None,
     )
     return Verdict(
         verdict=conclusion,

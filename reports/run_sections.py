@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from agent.attribution import sampled_pct
 from agent.summary import CgroupSummary, RunSummary
 from reports.event_sections import event_listing
-from reports.figures import UNAVAILABLE, count, counted, percent, quantity, seconds, time_ns
+from reports.figures import count, counted, percent, quantity, seconds, time_ns
 from reports.origin_sections import COST_WORDS, counters_part, host_facts, own_cost, unavailable_listing
 from reports.run_detail_sections import detail_sections
 from reports.run_signal_sections import WORDS as SIGNAL_WORDS
@@ -138,18 +139,17 @@ def wait_by_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
         "Who waited for whom",
         (NAME, Column("Waited for", Kind.NAME), *figure_columns("Wait", *(["By sample"] if sampled else []))),
         tuple(
-            (cgroup.name, entry.name, time_ns(entry.wait_ns), *([_sampled(cgroup)] if sampled else []))
+            (
+                cgroup.name,
+                entry.name,
+                time_ns(entry.wait_ns),
+                *([percent(sampled_pct(cgroup.wait_ns, cgroup.sampled_ns))] if sampled else []),
+            )
             for cgroup in cgroups
             for entry in cgroup.wait_by[:MOST_WAITED_FOR]
         ),
         note=" ".join(notes),
     )
-
-
-def _sampled(cgroup: CgroupSummary) -> str:
-    if cgroup.sampled_ns is None or not cgroup.wait_ns:
-        return UNAVAILABLE
-    return percent(100 * cgroup.sampled_ns / cgroup.wait_ns)
 
 
 def quality_facts(summary: RunSummary) -> Facts:

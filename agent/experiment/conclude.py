@@ -32,7 +32,7 @@ from agent.verdict import (
     why_no_cost,
 )
 from agent.verdict import Pair as DocumentPair
-from collectors import histogram
+from collectors import histogram, sched
 
 Blocks = Sequence[tuple[TrialResult, TrialResult]]
 LOWER_TIER = (
@@ -119,6 +119,7 @@ def _is_partial(session: Session) -> bool:
 
 def _quality(blocks: Blocks, session: Session, decision: Decision) -> Quality:
     residual_pct = blame_residual_pct(blocks)
+    victim = sched.add("victim", (with_.victim for _, with_ in blocks))
     outcome, plan = session.outcome, session.plan
     discarded = [
         *(trial.void for trial in outcome.trials if trial.void),
@@ -147,7 +148,7 @@ def _quality(blocks: Blocks, session: Session, decision: Decision) -> Quality:
         blame_residual_pct=residual_pct,
         discarded=len(discarded),
         pmu=pmu(blocks),
-        blame_sampled_pct=sampled_pct(with_.victim for _, with_ in blocks),
+        blame_sampled_pct=sampled_pct(victim.wait_ns, victim.sampled_ns),
     )
 
 
