@@ -1,16 +1,15 @@
 """Scheduler windows: what each cgroup ran, waited and was preempted between two snapshots of the probe."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from operator import attrgetter
 from typing import NamedTuple
 
 from collectors import histogram
 from collectors.hierarchy import CgroupLayout, walk
 from collectors.signal_window import SignalWindow
 from probes.errors import HostError
-from probes.layout import FIELDS, KEY_V1
+from probes.layout import FIELDS, KEY_V1, NR_BUCKETS
 from probes.perf_event import Event
 from probes.sched import Identity, SchedProbe
 from probes.snapshot import CpuFigures, Figures, Snapshot, Wait
@@ -21,6 +20,8 @@ aggressors that are not among its MOST_AGGRESSORS. A cgroup's name begins with `
 
 # On a host where everyone waits for everyone, 200 busy cgroups make 40,000 pairs: too many to keep each second.
 MOST_AGGRESSORS = 20
+# Running and waiting less than this share of a window, a cgroup is as good as idle.
+LEAST_ACTIVE = 0.01
 
 
 class WaitFor(NamedTuple):
@@ -59,6 +60,10 @@ class CgroupWindow:
     waited_for: Mapping[str, WaitFor]
     sampled_ns: int | None = None
 
+    def is_idle(self, duration_ns: int) -> bool:
+        """Whether it ran and waited for so little of the window that nothing can be told of it."""
+        return self.run_ns + self.wait_ns < LEAST_ACTIVE * duration_ns
+
 
 @dataclass(frozen=True, slots=True)
 class CpuWindow:
@@ -87,10 +92,7 @@ class SchedWindow:
 
 
 _NOTHING = WaitFor(0, 0)
-_NO_FIGURES = (0,) * len(FIELDS)
-_figures_of: Callable[[Figures], tuple[int, ...]] = attrgetter(
-    *FIELDS
-)  # in C: of 200 cgroups in every window
+_NO_FIGURES = Figures._make((*(0,) * len(FIELDS), (0,) * NR_BUCKETS))
 _SUMMED = tuple(
     f.name for f in fields(CgroupWindow) if f.name not in {"path", "histogram", "waited_for", "sampled_ns"}
 )
@@ -234,28 +236,31 @@ def _plus(a: WaitFor, b: WaitFor) -> WaitFor:
 def _grown(
     path: str, before: Figures | None, after: Figures, waited_for: Mapping[str, WaitFor]
 ) -> CgroupWindow:
-    old = _figures_of(before) if before else _NO_FIGURES
-    grown = [b - a if b > a else 0 for a, b in zip(old, _figures_of(after), strict=True)]
-    growth = dict(zip(FIELDS, grown, strict=True))
-    zeros = (0,) * len(after.histogram)
+    growth = _growth(before or _NO_FIGURES, after)
     return CgroupWindow(
         path=path,
-        run_ns=growth["run_ns"],
-        wait_ns=growth["wait_ns"],
-        self_ns=growth["self_ns"],
-        wakeup_ns=growth["idle_ns"],
-        throttled_ns=growth["throttled_ns"],
-        unattributed_ns=growth["migrated_ns"] + growth["overrun_ns"],
-        preempt_wait_ns=growth["preempt_wait_ns"],
-        stolen_ns=growth["stolen_ns"],
-        switches=growth["switches_in"],
-        preempted_own=growth["preempted_own"],
-        preempted_foreign=growth["preempted_foreign"],
-        preempted_throttled=growth["preempted_throttled"],
-        histogram=histogram.subtract(after.histogram, before.histogram if before else zeros),
-        waited_for=_with_rest(waited_for, growth["rest_ns"], growth["preempted_foreign"]),
-        sampled_ns=growth["sampled_ns"],
+        run_ns=growth.run_ns,
+        wait_ns=growth.wait_ns,
+        self_ns=growth.self_ns,
+        wakeup_ns=growth.idle_ns,
+        throttled_ns=growth.throttled_ns,
+        unattributed_ns=growth.migrated_ns + growth.overrun_ns,
+        preempt_wait_ns=growth.preempt_wait_ns,
+        stolen_ns=growth.stolen_ns,
+        switches=growth.switches_in,
+        preempted_own=growth.preempted_own,
+        preempted_foreign=growth.preempted_foreign,
+        preempted_throttled=growth.preempted_throttled,
+        histogram=growth.histogram,
+        waited_for=_with_rest(waited_for, growth.rest_ns, growth.preempted_foreign),
+        sampled_ns=growth.sampled_ns,
     )
+
+
+def _growth(before: Figures, after: Figures) -> Figures:
+    """How much each figure grew; never below 0."""
+    grown = [b - a if b > a else 0 for a, b in zip(before[:-1], after[:-1], strict=True)]
+    return Figures._make((*grown, histogram.subtract(after.histogram, before.histogram)))
 
 
 def _with_rest(waits: Mapping[str, WaitFor], rest_ns: int, preemptions: int) -> Mapping[str, WaitFor]:

@@ -6,6 +6,7 @@ cgroups wait for one another, to be looked through every second.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from probes.perf_event import Reading, Refusal
 from probes.rings import Ring
@@ -14,28 +15,28 @@ from probes.rings import Ring
 KEY_IDLE, KEY_KERNEL, KEY_OTHER = -3, -1, -2
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """One cgroup's cumulative figures; see `struct slot_stats` in bpf/layout.h for each one's meaning.
+class Figures(NamedTuple):
+    """One cgroup's cumulative figures, in the order of `layout.FIELDS`; their meaning is in bpf/layout.h.
 
     `histogram` counts finished waits per bucket (layout.bucket_edges_ns); `wait_ns` also holds waits in progress.
+    A named tuple, which is made in a fifth of a frozen data class's time: of 300 cgroups at each reading.
     """
 
     run_ns: int
     wait_ns: int
     self_ns: int
     idle_ns: int
-    throttled_ns: int
-    migrated_ns: int
-    overrun_ns: int
     preempt_wait_ns: int
     stolen_ns: int
-    rest_ns: int
-    sampled_ns: int
     switches_in: int
     preempted_own: int
     preempted_foreign: int
     preempted_throttled: int
+    throttled_ns: int
+    migrated_ns: int
+    overrun_ns: int
+    rest_ns: int
+    sampled_ns: int
     histogram: tuple[int, ...]
 
 
@@ -70,6 +71,7 @@ class Snapshot:
         shed: What the probe was told to leave out, of `sched.SHEDDING_ORDER`.
         counters: By key and event name, for the events that are counted.
         rings: Who ran on each CPU lately.
+        removed: Keys of those of `cgroups` that had been removed when they were read.
         uncounted: Why other events that were asked for are not, by name.
     """
 
@@ -84,3 +86,4 @@ class Snapshot:
     counters: Mapping[int, Mapping[str, Reading]] = field(default_factory=dict)
     uncounted: Mapping[str, Refusal] = field(default_factory=dict)
     rings: tuple[Ring, ...] = ()
+    removed: frozenset[int] = frozenset()

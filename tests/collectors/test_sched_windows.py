@@ -90,7 +90,7 @@ def test_the_heaviest_are_named_and_the_others_are_the_rest(aggressors: dict[int
     after = replace(
         empty(1),
         waits=waits_of({(1, key): wait for key, wait in aggressors.items()}),
-        cgroups={1: replace(NOTHING_YET, switches_in=1)},
+        cgroups={1: NOTHING_YET._replace(switches_in=1)},
         paths=PATHS | AGGRESSORS,
     )
     waited_for = dict(sched.window(empty(), after).cgroups["/a"].waited_for)

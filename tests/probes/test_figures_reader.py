@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.figures_reader import SlotReader
-from probes.layout import NR_BUCKETS
+from probes.layout import FIELDS, NR_BUCKETS
 from probes.snapshot import Figures
 from tests.probes.memory import SMALL, Cells
 
@@ -35,6 +35,10 @@ def test_totals_survive_the_wrap_of_the_kernels_counters(growths: list[tuple[int
         assert figures.switches_in == figures.preempted_throttled == figures.run_ns == sum(truth)
         assert figures.histogram == (sum(truth), *[0] * (NR_BUCKETS - 1))
     assert reader.cpu_run_ns[:2] == truth
+
+
+def test_figures_are_in_the_order_of_the_kernels_side() -> None:
+    assert Figures._fields == (*FIELDS, "histogram")
 
 
 def test_throttled_waiting_is_not_the_cpus() -> None:
