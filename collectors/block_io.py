@@ -39,7 +39,7 @@ def parse_v1(text: str, path: str) -> Figures:
     return figures if any(figures) else (COUNTS_NOTHING, COUNTS_NOTHING)
 
 
-V2_FILES = (KernelFile(("io.stat",), (*_BYTES, *_REQUESTS), parse_v2),)
+V2_FILES = (KernelFile(("io.stat",), (*_BYTES, *_REQUESTS), parse_v2, lag_ns=0),)  # summed up as it is read
 V1_FILES = (
     KernelFile(
         ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_service_bytes"), _BYTES, parse_v1

@@ -3,37 +3,35 @@
 On a hybrid host a cgroup of one path is a directory in each hierarchy, and each file is read where its controller is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
 from collectors import block_io, memory, psi
+from collectors.calm import Calm, Total
 from collectors.hierarchy import CgroupLayout, lineage
 from collectors.kernel_files import (
-    AbsentFile,
+    AbsentDirectory,
     Figure,
     Figures,
     FilePool,
     KernelFile,
-    PooledFile,
+    PooledDirectory,
+    Stamps,
     close_all,
 )
 from collectors.readings import Missing
-from collectors.throttling import (
-    LOCAL_FILE,
-    NO_CONTROLLER,
-    UNLIMITED,
-    Control,
-    ControlFiles,
-    tightest,
-)
+from collectors.throttling import LOCAL_FILE, NO_CONTROLLER, UNLIMITED, Limits
 
 V1_HAS_NO_PRESSURE = Missing("v1 cgroups have no pressure", "mount cgroup v2")
 NO_CGROUP = Missing("the cgroup was gone when it was read, or is not in the hierarchy that tells")
 NO_MEMORY = Missing("no mounted cgroup hierarchy has the memory controller", "mount the memory controller")
-_NO_STAMPS: Mapping[str, object] = {}
 NO_IO = Missing("no mounted cgroup hierarchy has the io controller", "mount the io controller")
+
+
+_STALLS = {file.name for file in psi.FILES if file.name != "cpu.pressure"}
 
 
 class CgroupFigures(NamedTuple):
@@ -81,69 +79,106 @@ class CgroupFigures(NamedTuple):
 
 
 class CgroupReader:
-    """Reads cgroups again and again. `most_open` is how many files may stay open between two passes."""
+    """Reads cgroups again and again.
 
-    def __init__(self, layout: CgroupLayout, most_open: int = 0) -> None:
+    `most_open` is how many files may stay open between two passes, `most_rests` in how many passes in a row an idle
+    cgroup may be left out.
+    """
+
+    def __init__(self, layout: CgroupLayout, most_open: int = 0, most_rests: int = 0) -> None:
         self._pool = FilePool(most_open, NO_CGROUP)
-        self._cpu_mount = layout.cpu_mount
-        self._cpu_on_v1 = layout.cpu_on == "v1"
+        self._limits = Limits(self._pool, layout.cpu_mount, v1=layout.cpu_on == "v1")
         self._places = tuple(_places(layout))
-        self._controls: dict[str, ControlFiles] = {}
-        self._files: dict[str, Sequence[PooledFile | AbsentFile]] = {}
-        self._lineages: dict[str, list[str]] = {}
+        self._specs = tuple(spec for place in self._places for spec in place.files)
+        self._members: dict[str, _Member] = {}
+        self._most_rests = most_rests
+        self._rests: dict[str, int] = {}
+        self._ancestors: set[str] = set()
+        self._calm = Calm(self._totals)
 
     def read(
-        self, paths: Iterable[str], stamps: Mapping[str, object] = _NO_STAMPS
+        self,
+        paths: Iterable[str],
+        host: Iterable[Total] = (),
+        now_ns: int = 0,
+        idle: Collection[str] = (),
     ) -> dict[str, CgroupFigures]:
-        """One pass: the figures of these cgroups now. What the last pass read and this one does not is let go.
+        """One pass: the figures of these cgroups now. What was in the last pass and is not in this one is let go.
 
-        `stamps` has those of `psi.Calm`, by the name of a file's first figure.
+        `host` has totals of the whole host that were read at `now_ns`, just before. Those that are `idle` are left out
+        now and then.
         """
-        controls: dict[str, Control] = {}
-        found = {path: self._read(path, controls, stamps) for path in paths}
-        for path in self._files.keys() - found.keys():
-            close_all(self._files.pop(path))
-            del self._lineages[path]
-        for path in self._controls.keys() - controls.keys():
-            close_all(self._controls.pop(path).files)
+        members = {path: self._member(path) for path in paths}
+        self._ancestors = set()
+        self._calm.begin((member.lineage for member in members.values()), host, now_ns)
+        found = {
+            path: self._figures(member)
+            for path, member in members.items()
+            if not self._rests_now(path, member, idle)
+        }
+        for path in self._members.keys() - members.keys() - self._ancestors:
+            close_all(self._members.pop(path).directories)
+        self._rests = {path: rests for path, rests in self._rests.items() if path in members}
+        self._limits.let_go({place for member in members.values() for place in member.lineage})
         return found
 
     def close(self) -> None:
         """Close every file; may be called twice."""
         self.read(())
 
-    def _read(self, path: str, controls: dict[str, Control], stamps: Mapping[str, object]) -> CgroupFigures:
-        files = self._files.get(path)
-        if files is None:
-            self._lineages[path] = lineage(path)
-            files = self._files[path] = [
-                self._pool.file(spec, f"{place.mount}{path.rstrip('/')}")
+    def _member(self, path: str) -> "_Member":
+        member = self._members.get(path)
+        if member is None:
+            directories = [
+                self._pool.directory(place.files, f"{place.mount}{path.rstrip('/')}")
                 if place.mount
-                else AbsentFile(spec, place.absent)
+                else AbsentDirectory(place.files, place.absent)
                 for place in self._places
-                for spec in place.files
             ]
-        throttling = self._throttling(path, controls)
-        # Without a limit nothing is throttled, and the first file need not be read again.
-        stamps = {**stamps, LOCAL_FILE.figures[0]: UNLIMITED if throttling[0] == inf else None}
-        counted = [figure for file in files for figure in file.read(stamps.get(file.spec.figures[0]))]
-        return CgroupFigures(*throttling, *counted)
+            member = self._members[path] = _Member(lineage(path), directories)
+        return member
 
-    def _throttling(self, path: str, controls: dict[str, Control]) -> Figures:
-        """The first five figures."""
-        if self._cpu_mount is None:
-            return (NO_CONTROLLER,) * 5
-        for place in self._lineages[path]:
-            if place not in controls:
-                controls[place] = self._control(place, f"{self._cpu_mount}{place.rstrip('/')}")
-        own, *ancestors = (controls[place] for place in self._lineages[path])
-        limit_cpus = tightest([control.limit_cpus for control in (own, *ancestors)])
-        return limit_cpus, *own[1:], _sum(control.throttled_ns for control in ancestors)
+    def _rests_now(self, path: str, member: "_Member", idle: Collection[str]) -> bool:
+        """Whether an idle cgroup is left out: only while nothing around it stalls for memory or I/O.
 
-    def _control(self, path: str, directory: str) -> Control:
-        if path not in self._controls:
-            self._controls[path] = ControlFiles(self._pool, directory, v1=self._cpu_on_v1)
-        return self._controls[path].read()
+        Then it has next to nothing to tell. The first pause is of another length each, so that not all come due in the
+        same pass.
+        """
+        rests = self._rests.get(path)
+        if rests is None:
+            self._rests[path] = len(self._rests) % (self._most_rests + 1)
+        elif path in idle and rests < self._most_rests and self._calm.of(member.lineage).keys() >= _STALLS:
+            self._rests[path] += 1
+            return True
+        else:
+            self._rests[path] = 0
+        return False
+
+    def _totals(self, path: str, stamps: Stamps) -> list[Total]:
+        """What the files of an ancestor say of all that is below it."""
+        self._ancestors.add(path)
+        return list(map(Total, self._specs, self._member(path).read(stamps)))
+
+    def _figures(self, member: "_Member") -> CgroupFigures:
+        throttling = self._limits.read(member.lineage)
+        stamps = self._calm.of(member.lineage)
+        if throttling[0] == inf:
+            stamps = {
+                **stamps,
+                LOCAL_FILE.name: UNLIMITED,
+            }  # nothing is throttled, as long as there is no limit
+        return CgroupFigures._make(chain(throttling, *member.read(stamps)))
+
+
+class _Member(NamedTuple):
+    """One cgroup: its path with its ancestors', and its directory in each hierarchy that counts something."""
+
+    lineage: Sequence[str]
+    directories: Sequence[PooledDirectory | AbsentDirectory]
+
+    def read(self, stamps: Stamps) -> list[Figures]:
+        """Of each file."""
+        return [figures for directory in self.directories for figures in directory.read(stamps)]
 
 
 class _Place(NamedTuple):
@@ -161,13 +196,3 @@ def _places(layout: CgroupLayout) -> Iterator[_Place]:
     for controller, module, absent in (("memory", memory, NO_MEMORY), ("blkio", block_io, NO_IO)):
         v1_mount = layout.v1_mounts.get(controller)
         yield _Place(v1_mount or layout.v2_mount, module.V1_FILES if v1_mount else module.V2_FILES, absent)
-
-
-def _sum(figures: Iterable[Figure]) -> Figure:
-    """The sum, missing if one of them is."""
-    total = 0
-    for figure in figures:
-        if isinstance(figure, Missing):
-            return figure
-        total += int(figure)
-    return total

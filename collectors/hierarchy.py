@@ -7,7 +7,7 @@ A cgroup's id is the inode of its directory, which the kernel also hands to BPF 
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from collectors.mounts import Mount, read_mounts
@@ -116,8 +116,8 @@ def walk(mount: Path) -> Iterator[Cgroup]:
 
 def lineage(path: str) -> list[str]:
     """A cgroup's path, then its ancestors', nearest first, down to `/`."""
-    place = PurePosixPath(path)
-    return [str(place), *map(str, place.parents)]
+    names = [name for name in path.split("/") if name]
+    return ["/" + "/".join(names[:depth]) for depth in range(len(names), -1, -1)]
 
 
 def cgroup_of_pid(pid: int, layout: CgroupLayout, root: Path = Path("/")) -> Membership | Missing:

@@ -6,16 +6,18 @@ closing it; to parse it again is needed only when it has changed. (Python 3.11, 
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from collectors.readings import Missing, missing_because, parse_count
 
 Figure = int | float | Missing
 Figures = tuple[Figure, ...]
 Parse = Callable[[str, str], Figures]
+# By a file's name what stays while its figures must; of a file that is not among them nothing is known.
+Stamps = Mapping[str, object]
+NO_STAMPS: Stamps = {}
 
 # io.stat is the longest: some 100 bytes per block device.
 MAX_BYTES = 32 << 10
@@ -35,11 +37,18 @@ class KernelFile:
         names: Its name; of several the first that exists.
         figures: Their names.
         parse: From its content and path to its figures, as many as there are names.
+        lag_ns: In a cgroup it counts what is below as well, and tells it so late at most; None: it does not.
     """
 
     names: tuple[str, ...]
     figures: tuple[str, ...]
     parse: Parse
+    lag_ns: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What stands for it."""
+        return self.names[0]
 
 
 def flat(*keys: str, factor: int = 1) -> Parse:
@@ -69,7 +78,9 @@ def single(text: str, path: str) -> Figures:
 class FilePool:
     """The files of one reader, of which at most `most` keep their descriptor between two readings.
 
-    `nowhere` is why there are no figures where not even a file's directory is there; None: its path is said.
+    Only a file does that is read for the second time: two or three of a cgroup's dozen, where the others are known to
+    have stood still, and none of a cgroup that was there for a moment. `nowhere` is why there are no figures where not
+    even a file's directory is there; None: its path is said.
     """
 
     def __init__(self, most: int, nowhere: Missing | None = None) -> None:
@@ -80,13 +91,17 @@ class FilePool:
         """A file in a directory; nothing is opened yet."""
         return PooledFile(self, spec, directory)
 
+    def directory(self, specs: Sequence[KernelFile], directory: str) -> "PooledDirectory":
+        """Files in one directory; nothing is opened yet."""
+        return PooledDirectory(self, specs, directory)
+
 
 class PooledFile:
-    """One file. `exists` says whether it was there when it was last looked for."""
+    """One file. When it was last looked for, was it there (`exists`), or not even its directory (`nowhere`)?"""
 
     __slots__ = (
         *("_absent", "_content", "_descriptor", "_directory", "_figures", "_pool", "_stamp"),
-        *("exists", "path", "spec"),
+        *("exists", "nowhere", "path", "spec"),
     )
 
     def __init__(self, pool: FilePool, spec: KernelFile, directory: str) -> None:
@@ -98,8 +113,9 @@ class PooledFile:
         self._stamp: object = None
         self._absent = 0
         self.spec = spec
-        self.path = f"{directory}/{spec.names[0]}"
+        self.path = f"{directory}/{spec.name}"
         self.exists = True
+        self.nowhere = False
 
     def read(self, stamp: object = None) -> Figures:
         """The figures now: each a number, or why there is none.
@@ -117,6 +133,7 @@ class PooledFile:
             self._content = content
             self._figures = self._parse(content)
         self.exists = True
+        self.nowhere = False
         self._stamp = stamp
         return self._figures
 
@@ -131,7 +148,8 @@ class PooledFile:
         self.exists = not (isinstance(error, OSError) and error.errno in _NEVER_WAS)
         self._absent = _LOOK_AGAIN if not self.exists and self._content is None else 0
         self._content = self._stamp = None
-        why = self._pool.nowhere if not self.exists and not Path(self._directory).is_dir() else None
+        self.nowhere = not self.exists and not os.path.isdir(self._directory)  # noqa: PTH112  Path takes thrice as long
+        why = self._pool.nowhere if self.nowhere else None
         return (why or missing_because(self.path, error),) * len(self.spec.figures)
 
     def close(self) -> None:
@@ -150,7 +168,7 @@ class PooledFile:
                 if error.errno not in _GONE:
                     raise
         descriptor = self._open()
-        if self._pool.room > 0:
+        if self._pool.room > 0 and self._content is not None:
             self._pool.room -= 1
             self._descriptor = descriptor
             return os.pread(descriptor, MAX_BYTES, 0)
@@ -160,14 +178,14 @@ class PooledFile:
             os.close(descriptor)
 
     def _open(self) -> int:
-        *first, last = (f"{self._directory}/{name}" for name in self.spec.names)
-        for path in first:
+        for name in self.spec.names[:-1]:
             with suppress(FileNotFoundError, NotADirectoryError):
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                self.path = path
-                return descriptor
-        self.path = last
-        return os.open(last, os.O_RDONLY | os.O_CLOEXEC)
+                return self._open_as(name)
+        return self._open_as(self.spec.names[-1])
+
+    def _open_as(self, name: str) -> int:
+        self.path = f"{self._directory}/{name}"
+        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
     def _parse(self, content: bytes) -> Figures:
         if len(content) == MAX_BYTES:
@@ -175,22 +193,57 @@ class PooledFile:
         return self.spec.parse(content.decode("utf-8", "surrogateescape"), self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class AbsentFile:
-    """Stands for a file that this host cannot have."""
+class PooledDirectory:
+    """Files of one directory. While that is not there, it is looked for less and less often, and they are not."""
 
-    spec: KernelFile
-    why: Missing
+    __slots__ = ("_absent", "_directory", "_files", "_nowhere", "_pause", "_there")
 
-    def read(self, _stamp: object = None) -> Figures:
+    def __init__(self, pool: FilePool, specs: Sequence[KernelFile], directory: str) -> None:
+        self._directory = directory
+        self._files = [PooledFile(pool, spec, directory) for spec in specs]
+        nowhere = pool.nowhere or Missing(f"{directory} does not exist")
+        self._nowhere = [(nowhere,) * len(spec.figures) for spec in specs]
+        self._there = False
+        self._pause = self._absent = 0
+
+    def read(self, stamps: Stamps = NO_STAMPS) -> Sequence[Figures]:
+        """The figures of each file now, as `PooledFile.read` with its stamp."""
+        if self._absent:
+            self._absent -= 1
+        elif self._there or os.path.isdir(self._directory):  # noqa: PTH112  as above
+            self._pause = 0
+            found = []
+            for file in self._files:
+                found.append(file.read(stamps.get(file.spec.name)))
+                self._there = not file.nowhere
+                if file.nowhere:
+                    break
+            else:
+                return found
+        else:
+            self._pause = self._absent = min(2 * self._pause + 1, _LOOK_AGAIN)
+        return self._nowhere
+
+    def close(self) -> None:
+        """As of a file."""
+        close_all(self._files)
+
+
+class AbsentDirectory:
+    """Stands for files that this host cannot have."""
+
+    def __init__(self, specs: Sequence[KernelFile], why: Missing) -> None:
+        self._figures = [(why,) * len(spec.figures) for spec in specs]
+
+    def read(self, _stamps: Stamps = NO_STAMPS) -> Sequence[Figures]:
         """Why there are no figures."""
-        return (self.why,) * len(self.spec.figures)
+        return self._figures
 
     def close(self) -> None:
         """Nothing is open."""
 
 
-def close_all(files: Iterable[PooledFile | AbsentFile]) -> None:
+def close_all(files: "Iterable[PooledFile | PooledDirectory | AbsentDirectory]") -> None:
     """Close each of them."""
     for file in files:
         file.close()

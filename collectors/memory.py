@@ -20,6 +20,8 @@ from collectors.kernel_files import Figures, KernelFile, flat, flat_number, sing
 from collectors.readings import Missing
 
 _STAT = ("file_refaults", "anon_refaults", "scanned_pages", "reclaimed_pages", "major_faults")
+# The kernel sums it up every 2 s, and a reading does where that is late by a cycle (FLUSH_TIME, mm/memcontrol.c).
+_LAG_NS = 4_000_000_000
 _V1_HAS_NO_HIGH = Missing("cgroup v1 has no memory.high")
 
 
@@ -45,7 +47,8 @@ def _stat_v1(text: str, path: str) -> Figures:
 
 
 V2_FILES = (
-    KernelFile(("memory.stat",), _STAT, _stat("")),
+    KernelFile(("memory.stat",), _STAT, _stat(""), _LAG_NS),
+    # With the mount option memory_localevents it does not count what is below.
     KernelFile(
         ("memory.events",),
         ("memory_high_events", "memory_max_events", "oom_kills"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from collectors import counters
-from collectors.cgroup_figures import CgroupFigures
+from collectors.cgroup_figures import NO_CGROUP, CgroupFigures
 from collectors.corun import Corun, coruns
 from collectors.hierarchy import CgroupLayout
 from collectors.names import name_workload
@@ -20,6 +20,7 @@ from probes.snapshot import Snapshot
 
 # A cgroup that was made within the window counts from 0.
 BORN = CgroupFigures(*(0,) * len(CgroupFigures._fields))
+GONE = CgroupFigures(*(NO_CGROUP,) * len(CgroupFigures._fields))
 # To begin with the figures of more would take above 0.1 s; the others' begin where they first run.
 MOST_AT_ONCE = 1000
 
@@ -27,14 +28,22 @@ MOST_AT_ONCE = 1000
 class SignalGatherer:
     """Completes scheduler windows; a context manager. `begin` it, then give it every window in turn.
 
-    Only cgroups that ran or waited in a window are read, so what is said of one grew since it last did.
+    Only cgroups that ran or waited in a window are read, so what is said of one grew since it last did. With
+    `most_rests` the same holds of those that hardly did: in so many windows in a row nothing may be said of them.
     """
 
-    def __init__(self, layout: CgroupLayout, root: Path = Path("/"), most_open: int = MOST_OPEN) -> None:
+    def __init__(
+        self,
+        layout: CgroupLayout,
+        root: Path = Path("/"),
+        *,
+        most_open: int = MOST_OPEN,
+        most_rests: int = 0,
+    ) -> None:
         self._layout = layout
         self._root = root
         self._topology = read_topology(root)
-        self._reader = SignalReader(layout, root, most_open)
+        self._reader = SignalReader(layout, root, most_open=most_open, most_rests=most_rests)
         self._latest: SignalReading | None = None
         self._figures: dict[str, CgroupFigures] = {}
         self._names: dict[str, Workload] = {}
@@ -56,7 +65,7 @@ class SignalGatherer:
     def complete(self, window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
         """The window between two snapshots with its signals and names, of the cgroups that are in it."""
         paths = [path for path in window.cgroups if path.startswith("/")]
-        reading = self._reader.read(paths)
+        reading = self._read(paths, window, after)
         earlier = replace(self._latest or reading, cgroups=self._before(paths, before))
         signals = signals_within(earlier, reading)
         self._keep(reading, after)
@@ -71,6 +80,14 @@ class SignalGatherer:
                 missing={**signals.missing, **_uncounted(after, len(paths))},
             ),
         )
+
+    def _read(self, paths: Iterable[str], window: SchedWindow, after: Snapshot) -> SignalReading:
+        """The figures of these cgroups now; to look for those that are known to be gone would take as long."""
+        gone = {after.paths[key] for key in after.removed}
+        gone -= {path for key, path in after.paths.items() if key not in after.removed}
+        idle = {path for path in paths if window.cgroups[path].is_idle(window.duration_ns)}
+        reading = self._reader.read((path for path in paths if path not in gone), idle)
+        return replace(reading, cgroups={**reading.cgroups, **dict.fromkeys(gone.intersection(paths), GONE)})
 
     def _before(self, paths: Iterable[str], before: Snapshot) -> Mapping[str, CgroupFigures]:
         unknown = [path for path in paths if path not in self._figures]

@@ -5,11 +5,22 @@ on v1 (sched-bwc.rst). Throttled time is summed over CPUs: a cgroup that is thro
 seconds a second.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from math import inf
+from pathlib import Path
 from typing import NamedTuple
 
-from collectors.kernel_files import Figure, Figures, FilePool, KernelFile, PooledFile, flat, flat_number
+from collectors.kernel_files import (
+    Figure,
+    Figures,
+    FilePool,
+    KernelFile,
+    PooledFile,
+    close_all,
+    flat,
+    flat_number,
+)
 from collectors.readings import Missing, excerpt, parse_count
 
 NO_CONTROLLER = Missing(
@@ -107,12 +118,83 @@ class ControlFiles:
         limit = limit_file.read()
         if limit[0] == NO_QUOTA and self._latest is not None and self._latest.limit_cpus == inf:
             return self._latest
+        if limit_file.nowhere:
+            return Control(*limit[:1] * len(Control._fields))
         figures = [*limit, *(figure for file in other_files for figure in file.read())]
         quota, period, *counters = figures
         self._latest = Control(limit_cpus(quota, period), *counters)
         if not (self._v1 or limit_file.exists) and other_files[-1].exists:
             return UNLIMITED
         return self._latest
+
+
+class Limits:
+    """The limits of cgroups and of their ancestors, of which each is read once in a pass over many cgroups."""
+
+    def __init__(self, pool: FilePool, mount: Path | None, *, v1: bool) -> None:
+        """`mount` is that of the hierarchy with the cpu controller, None where there is none."""
+        self._pool = pool
+        self._mount = mount
+        self._v1 = v1
+        self._files: dict[str, ControlFiles] = {}
+        self._read: dict[str, _Bound] = {}
+
+    def read(self, own_and_above: Sequence[str]) -> Figures:
+        """The tightest limit of a cgroup, given as its path and its ancestors', its own counters, its ancestors' time.
+
+        That is `Control` with the limit that binds, and for how long the ancestors were throttled all together.
+        """
+        if self._mount is None:
+            return (NO_CONTROLLER,) * 5
+        bound, above = self._bound(own_and_above), own_and_above[1:]
+        return bound.limit_cpus, *bound.own[1:], self._bound(above).throttled_ns if above else 0
+
+    def let_go(self, kept: AbstractSet[str]) -> None:
+        """The end of a pass: all but these are forgotten, and all will be read again."""
+        for path in self._files.keys() - kept:
+            close_all(self._files.pop(path).files)
+        self._read = {}
+
+    def _bound(self, own_and_above: Sequence[str]) -> "_Bound":
+        path, *above = own_and_above
+        bound = self._read.get(path)
+        if bound is None:
+            own = self._own(path)
+            bound = _Bound(own, own.limit_cpus, own.throttled_ns)
+            if above:
+                outer = self._bound(above)
+                bound = _Bound(
+                    own,
+                    tightest((own.limit_cpus, outer.limit_cpus)),
+                    _sum((own.throttled_ns, outer.throttled_ns)),
+                )
+            self._read[path] = bound
+        return bound
+
+    def _own(self, path: str) -> Control:
+        files = self._files.get(path)
+        if files is None:
+            directory = f"{self._mount}{path.rstrip('/')}"
+            files = self._files[path] = ControlFiles(self._pool, directory, v1=self._v1)
+        return files.read()
+
+
+class _Bound(NamedTuple):
+    """What one cgroup's controller says, and with its ancestors': the tightest limit, the sum of their throttling."""
+
+    own: Control
+    limit_cpus: Figure
+    throttled_ns: Figure
+
+
+def _sum(figures: Iterable[Figure]) -> Figure:
+    """The sum, missing if one of them is."""
+    total = 0
+    for figure in figures:
+        if isinstance(figure, Missing):
+            return figure
+        total += int(figure)
+    return total
 
 
 def limit_cpus(quota_us: Figure, period_us: Figure) -> Figure:

@@ -35,6 +35,8 @@ def test_a_descriptor_is_kept_while_there_is_room_and_given_back(tmp_path: Path)
     files = [pool.file(SPEC, str(tmp_path / name)) for name in "abc"]
     before = open_files()
     assert [file.read() for file in files] == [(1,)] * 3
+    assert open_files() == before  # who knows whether they are read again?
+    assert [file.read() for file in files] == [(1,)] * 3
     assert open_files() == before + 2
     files[0].close()
     files[0].close()
@@ -93,6 +95,39 @@ def test_one_reason_stands_for_all_files_of_a_directory_that_is_not_there(tmp_pa
     assert gone.read() == (nowhere,)
     (tmp_path / "gone").write_text("no directory")
     assert pool.file(SPEC, str(tmp_path / "gone")).read() == (nowhere,)
+
+
+def test_a_directory_that_is_not_there_is_looked_for_less_and_less_often(tmp_path: Path) -> None:
+    def found_at(made_before: int) -> int:
+        """In which reading a directory is found that is made before reading number `made_before`."""
+        place = tmp_path / str(made_before)
+        directory = FilePool(0, nowhere).directory((SPEC, SPEC), str(place))
+        for number in range(made_before):
+            assert directory.read() == [(nowhere,), (nowhere,)], number
+        place.mkdir()
+        (place / "count").write_text("7\n")
+        return next(n for n in range(made_before, 1000) if directory.read() == [(7,), (7,)])
+
+    nowhere = Missing("the cgroup is gone")
+    looks = [found_at(made_before) for made_before in range(100)]
+    assert sorted(set(looks)) == [0, 2, 6, 14, 30, 61, 92, 123]
+    assert max(later - earlier for earlier, later in enumerate(looks)) == _LOOK_AGAIN
+
+
+def test_the_first_file_of_a_directory_that_went_speaks_for_all(tmp_path: Path) -> None:
+    nowhere = Missing("the cgroup is gone")
+    (tmp_path / "a").mkdir()
+    for name in ("count", "other"):
+        (tmp_path / "a" / name).write_text("7\n")
+    directory = FilePool(0, nowhere).directory(
+        (SPEC, KernelFile(("other",), ("n",), single)), str(tmp_path / "a")
+    )
+    stamps = {"other": "calm"}
+    assert directory.read(stamps) == [(7,), (7,)]
+    for name in ("count", "other"):
+        (tmp_path / "a" / name).unlink()
+    (tmp_path / "a").rmdir()
+    assert directory.read(stamps) == [(nowhere,), (nowhere,)]
 
 
 @pytest.mark.kernel

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from collectors.cgroup_figures import NO_CGROUP
 from collectors.corun import Corun
 from collectors.hierarchy import detect_layout
 from collectors.sched import SchedWindow
 from collectors.signal_gatherer import SignalGatherer
 from collectors.signal_reader import NEVER_READ
-from collectors.signal_window import SignalWindow
+from collectors.signal_window import Absence, CgroupSignals, SignalWindow
 from probes.perf_event import NO_PMU, Reading
 from probes.rings import Ring
 from probes.snapshot import Snapshot
@@ -67,6 +68,26 @@ def test_figures_grow_from_window_to_window(root: Path, gatherer: SignalGatherer
     assert grown == [(5000, 0.2), (0, 0.2), (7000, 0.2)]
 
 
+def test_nothing_is_lost_of_what_happens_while_an_idle_cgroup_is_left_out(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows of 10 s on a host where nothing stalls."""
+    clock = iter(range(10**10, 10**13, 10**10))
+    monkeypatch.setattr("collectors.signal_reader.monotonic_ns", lambda: next(clock))
+    there, idle = snapshot(DOCKER), window(cgroup(0.05, path=DOCKER), duration_s=10.0)
+    with SignalGatherer(detect_layout(root), root, most_open=0, most_rests=2) as gatherer:
+        gatherer.begin()
+        found = []
+        for more_us in range(1, 31):
+            throttle(root, more_us)
+            figures = signals(gatherer.complete(idle, there, there)).cgroups.get(DOCKER)
+            found.append(None if figures is None else figures.throttled_own_ns)
+    read = [number for number, grown in enumerate(found) if grown is not None]
+    assert len(read) < len(found) / 2
+    known_ns = sum(grown or 0 for grown in found)
+    assert known_ns == 1000 * sum(range(1, read[-1] + 2))
+
+
 def test_what_happened_while_it_did_not_run_is_in_its_next_window(
     root: Path, gatherer: SignalGatherer
 ) -> None:
@@ -102,6 +123,21 @@ def test_one_that_vanished_is_missing_and_counted(root: Path, gatherer: SignalGa
     assert found.cgroups[BURSTABLE_POD].throttled_own_ns == 0
     assert found.missing["throttled_own_ns"].figures == 1
     assert "does not exist" in found.missing["throttled_own_ns"].reason
+
+
+def test_one_that_is_known_to_be_gone_is_not_looked_for(root: Path, gatherer: SignalGatherer) -> None:
+    """Its directory is still there, as that of a new cgroup of its name would be."""
+    gatherer.begin()
+    both = snapshot(DOCKER, BURSTABLE_POD)
+    found = signals(
+        gatherer.complete(ran(DOCKER, BURSTABLE_POD), both, replace(both, removed=frozenset({0})))
+    )
+    assert found.cgroups[DOCKER] == (None,) * len(CgroupSignals._fields)
+    assert found.missing["limit_cpus"] == Absence(NO_CGROUP.reason, 1, NO_CGROUP.remedy)
+    assert found.cgroups[BURSTABLE_POD].throttled_own_ns == 0
+    again = replace(snapshot(DOCKER, DOCKER), removed=frozenset({0}))
+    throttle(root, 5)
+    assert signals(gatherer.complete(ran(DOCKER), both, again)).cgroups[DOCKER].limit_cpus == 0.2
 
 
 def test_a_dead_cgroup_is_forgotten(gatherer: SignalGatherer) -> None:
