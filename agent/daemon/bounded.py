@@ -62,6 +62,7 @@ class Bounded:
                 self._answers.put(self._complete(*request))
             except Exception as error:  # noqa: BLE001  whatever a collector does wrong, the windows go on
                 self._answers.put(error)
+            request = None  # while it waits for the next window it need not hold this one
 
     def _drop_late_answers(self) -> None:
         """What comes after its time belongs to a window that was handed out."""

@@ -22,7 +22,7 @@ MOST_CONNECTIONS = 4
 # Prometheus gives up after 10 s by default.
 LONGEST_S = 10.0
 _UNIX = "unix:"
-_POLL_S = 0.5
+_POLL_S = 1.0
 _BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -108,7 +108,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Twice a second: cut off whose time is over. Its thread then fails, and ends."""
+        """Once a second: cut off whose time is over. Its thread then fails, and ends."""
         self._cut_off(monotonic())
 
     def server_close(self) -> None:

@@ -6,7 +6,7 @@ comes back. What has no series of its own is counted under OTHER, which is never
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Generic, TypeVar
 
@@ -90,17 +90,21 @@ class CgroupTotals:
 
     def add(self, cgroup: CgroupWindow) -> None:
         """One more window of it."""
-        for name in _SUMMED:
-            setattr(self, name, getattr(self, name) + getattr(cgroup, name))
-        self.sampled_ns += cgroup.sampled_ns or 0  # known of each window that was just taken
+        # One by one: to loop over their names takes five times as long, of 300 cgroups in every window.
+        self.run_ns += cgroup.run_ns
+        self.wait_ns += cgroup.wait_ns
         self.others_ns += sum(wait.wait_ns for wait in cgroup.waited_for.values())
+        self.self_ns += cgroup.self_ns
+        self.wakeup_ns += cgroup.wakeup_ns
+        self.throttled_ns += cgroup.throttled_ns
+        self.unattributed_ns += cgroup.unattributed_ns
+        self.sampled_ns += cgroup.sampled_ns or 0  # known of each window that was just taken
+        self.switches += cgroup.switches
+        self.preempted_own += cgroup.preempted_own
+        self.preempted_foreign += cgroup.preempted_foreign
+        self.preempted_throttled += cgroup.preempted_throttled
         for number, (low, high) in enumerate(pairwise(_CUTS)):
             self.waits[number] += sum(cgroup.histogram[low:high])
-
-
-_SUMMED = tuple(
-    each.name for each in fields(CgroupTotals) if each.name not in {"others_ns", "sampled_ns", "waits"}
-)
 
 
 @dataclass(slots=True)

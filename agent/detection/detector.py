@@ -8,11 +8,11 @@ from agent.detection.event import Cause, Event, State
 from agent.detection.gates import Evidence, FindQuota, pass_gates
 from agent.detection.rules import DEFAULT_RULES, Rule
 from agent.detection.series import Excess, Persistence, Series
-from agent.detection.signals import Sample, ipc_of, value_of
+from agent.detection.signals import Sample, ipc_of
 from agent.detection.suspects import UsualWaits, blamed
 from agent.detection.usual import Usual
 from collectors import sched
-from collectors.sched import KERNEL, OTHER, CgroupWindow, SchedWindow
+from collectors.sched import KERNEL, OTHER, SchedWindow
 
 # A cgroup that has done nothing for so many windows is gone, or what was usual for it is long past: an hour of 10 s.
 FORGOTTEN_AFTER = 360
@@ -119,23 +119,26 @@ class Detector:
 
     def _cgroup(self, tracked: _Tracked, moment: _Moment) -> Iterator[Event]:
         cgroup = moment.window.cgroups.get(tracked.path)
-        for rule, series in zip(self._settings.rules, tracked.series, strict=True):
-            yield from self._series(rule, series, tracked, cgroup, moment)
+        sample = None
+        if cgroup is not None and not cgroup.is_idle(moment.window.duration_ns):
+            sample = Sample(cgroup, moment.window.duration_ns, ipc_of(moment.window, tracked.path))
+        # As most are on most hosts: nothing to judge, and nothing that time would change.
+        if sample is not None or not all(series.is_at_rest for series in tracked.series):
+            for rule, series in zip(self._settings.rules, tracked.series, strict=True):
+                yield from self._series(rule, series, tracked, sample, moment)
         if cgroup is not None and not any(series.beyond for series in tracked.series):
             tracked.usual_cpus.learn(cgroup.run_ns / moment.window.duration_ns)
             tracked.usual_waits.learn(cgroup, moment.window.duration_ns)
 
     def _series(
-        self, rule: Rule, series: Series, tracked: _Tracked, cgroup: CgroupWindow | None, moment: _Moment
+        self, rule: Rule, series: Series, tracked: _Tracked, sample: Sample | None, moment: _Moment
     ) -> Iterator[Event]:
-        persistence, duration_ns = self._settings.persistence, moment.window.duration_ns
-        value = None
-        if cgroup is not None:
-            value = value_of(rule.watched, Sample(cgroup, duration_ns, ipc_of(moment.window, tracked.path)))
+        persistence = self._settings.persistence
+        value = None if sample is None else rule.watched.value(sample)
         excess = series.judge(rule, value, self._baseline.get((tracked.path, rule.signal)))
         series.note(persistence, beyond=excess is not None)
-        if excess is not None and cgroup is not None:
-            series.keep(cgroup, duration_ns, moment.utc_ns, persistence)
+        if excess is not None and sample is not None:
+            series.keep(sample.cgroup, sample.duration_ns, moment.utc_ns, persistence)
             if series.is_due(persistence):
                 series.raised = self._event(rule, series, excess, tracked, moment)
                 yield series.raised

@@ -46,6 +46,11 @@ class Series:
     since_utc_ns: int = 0
     raised: Event | None = None
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether a window without the cgroup would change nothing."""
+        return not (self.beyond or self.in_a_row or self.raised)
+
     def judge(self, rule: Rule, value: float | None, stored: float | None) -> Excess | None:
         """How a value is beyond the limit; None when it is not, and then it is learnt."""
         against = comparison(rule, self.usual, stored)

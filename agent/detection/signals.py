@@ -13,8 +13,6 @@ from collectors import counters, histogram
 from collectors.readings import Missing
 from collectors.sched import CgroupWindow, SchedWindow
 
-# Running and waiting less than this share of a window, a cgroup is as good as idle.
-_LEAST_ACTIVE = 0.01
 # The 99th percentile of fewer waits is all but their maximum.
 _LEAST_WAITS = 50
 # A starved cgroup has hardly run: its wait is laid on at least this share of the window.
@@ -91,5 +89,4 @@ def ipc_of(window: SchedWindow, path: str) -> float | None:
 
 def value_of(signal: Signal, sample: Sample) -> float | None:
     """What a signal says of a sample; None: too little to tell."""
-    active_ns = sample.cgroup.run_ns + sample.cgroup.wait_ns
-    return signal.value(sample) if active_ns >= _LEAST_ACTIVE * sample.duration_ns else None
+    return None if sample.cgroup.is_idle(sample.duration_ns) else signal.value(sample)

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from operator import attrgetter
 
 from agent.store.codec import encode_histogram, encode_path, encode_rows
 from agent.store.schema import COUNTERS, PER_WINDOW
@@ -11,6 +12,7 @@ from collectors.sched import SchedWindow
 # In how many windows a cgroup's `last_window` is renewed once: to renew it in each would double what is written.
 NOTED_EVERY = 360
 _COLUMNS = ("window", "cgroup", *COUNTERS, "histogram", "waited_for", "sampled_ns")
+_counters_of = attrgetter(*COUNTERS)
 _INSERT_SCHED = f"INSERT INTO sched ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  our names
 
 
@@ -89,12 +91,11 @@ def prune(db: sqlite3.Connection, oldest: int) -> None:
 
 def _sched_rows(number: int, window: SchedWindow, ids: dict[str, int]) -> Iterator[tuple[object, ...]]:
     for path, cgroup in window.cgroups.items():
-        counters = (getattr(cgroup, name) for name in COUNTERS)
         waits = ((ids[name], *wait) for name, wait in cgroup.waited_for.items())
         yield (
             number,
             ids[path],
-            *counters,
+            *_counters_of(cgroup),
             encode_histogram(cgroup.histogram),
             encode_rows(waits),
             cgroup.sampled_ns,
