@@ -49,6 +49,10 @@ def _figure(event: Event, value: float | None) -> str:
 
 
 def _why(event: Event) -> str:
+    return "; ".join((_cause(event), *(each.text for each in event.findings if each.gate == "blame")))
+
+
+def _cause(event: Event) -> str:
     if event.cause is Cause.NEIGHBOURS:
         suspects = ", ".join(f"{each.cgroup} ({percent(each.share_pct)})" for each in event.suspects)
         return f"which its neighbours explain: {suspects}"

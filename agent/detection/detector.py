@@ -155,6 +155,7 @@ class Detector:
                 seconds=duration_ns / 1e9,
                 usual_cpus=tracked.usual_cpus.mean if tracked.usual_cpus.known else None,
                 stolen_pct=moment.stolen_pct,
+                blame_left_out="blame" in moment.window.shed,
             ),
             self._find_quota,
         )

@@ -28,16 +28,23 @@ class Evidence:
         seconds: Their length together.
         usual_cpus: How many CPUs it usually keeps busy; None: not known yet.
         stolen_pct: Of all running on the host, what the hypervisor and interrupts took.
+        blame_left_out: In the latest of them the probe did not tell whom anybody waited for, to keep its budget.
     """
 
     cgroup: CgroupWindow
     seconds: float
     usual_cpus: float | None
     stolen_pct: float
+    blame_left_out: bool = False
 
 
 # Names the cgroup whose quota binds a cgroup, and the quota in CPUs; None where that cannot be told.
 FindQuota = Callable[[str], tuple[str, float] | None]
+
+
+BLAME_LEFT_OUT = Finding(
+    "blame", None, "to keep its budget the probe had left out whom it waited for in the latest window"
+)
 
 
 def pass_gates(evidence: Evidence, find_quota: FindQuota) -> tuple[Cause | None, tuple[Finding, ...]]:
@@ -52,6 +59,8 @@ def _all(evidence: Evidence, find_quota: FindQuota) -> Iterator[tuple[Cause, Fin
     yield Cause.OWN_LOAD, own_threads(evidence)
     yield Cause.OWN_LOAD, own_load(evidence)
     yield Cause.STEAL, steal(evidence)
+    if evidence.blame_left_out:
+        yield Cause.UNKNOWN, BLAME_LEFT_OUT
 
 
 def throttling(evidence: Evidence, find_quota: FindQuota) -> Finding:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from agent.detection.episodes import Episode
 from agent.detection.event import Cause, Event, Finding, State, Suspect
+from agent.detection.gates import BLAME_LEFT_OUT
 
 _EVENT = Event(
     utc_ns=1_780_000_000_000_000_000,
@@ -39,7 +40,16 @@ _THROTTLED = Episode(
         ),
     ),
 )
-_UNKNOWN = replace(_BLAMED, event=replace(_EVENT, value=None, cause=Cause.UNKNOWN, suspects=()))
+_UNKNOWN = replace(
+    _BLAMED,
+    event=replace(
+        _EVENT,
+        value=None,
+        cause=Cause.UNKNOWN,
+        suspects=(),
+        findings=(*_EVENT.findings, BLAME_LEFT_OUT),
+    ),
+)
 EPISODES = (_BLAMED, _THROTTLED, _UNKNOWN)
 
 

@@ -7,13 +7,14 @@ import pytest
 
 from agent.detection import detector as detecting
 from agent.detection.detector import Detector, Settings
-from agent.detection.event import Cause, State
+from agent.detection.event import Cause, Event, State
+from agent.detection.gates import BLAME_LEFT_OUT
 from agent.detection.rules import Method, Rule
 from agent.detection.series import ADOPTED_AFTER, Persistence
 from collectors.sched import KERNEL, OTHER, CgroupWindow, SchedWindow, WaitFor
 from collectors.signal_window import HostSignals, SignalWindow
 from probes.perf_event import CYCLES, INSTRUCTIONS, Reading
-from tests.agent.detection.scenes import crowded, throttled, told, usual
+from tests.agent.detection.scenes import WINDOW_S, crowded, throttled, told, usual
 from tests.agent.experiment.trials import NEIGHBOUR, VICTIM, cgroup, window
 
 WAIT = Settings((Rule("wait_per_run", "sigma", 4.0),))
@@ -35,6 +36,17 @@ def test_a_neighbour_is_named_with_its_second_window() -> None:
     # It waited 3.95 s longer than usual for it, 0.2 for the other, which is under 5 %, and 0.3 for nobody known.
     assert [(suspect.cgroup, suspect.share_pct) for suspect in event.suspects] == [(NEIGHBOUR, 88.8)]
     assert event.utc_ns - event.since_utc_ns == 20 * 10**9
+
+
+def test_an_event_says_when_the_probe_had_left_out_whom_it_waited_for() -> None:
+    detector = Detector(WAIT)
+    for scene in QUIET:
+        detector.step(window(scene, duration_s=WINDOW_S), 0)
+    shed = replace(window(cgroup(2.0, unattributed_s=4.5), duration_s=WINDOW_S), shed=("blame",))
+    (event,) = [event for _ in range(2) for event in detector.step(shed, 0)]
+    assert (event.cause, event.suspects) == (Cause.UNKNOWN, ())
+    assert event.findings[-1] == BLAME_LEFT_OUT
+    assert BLAME_LEFT_OUT.text in Event.from_document(event.to_document()).findings[-1].text
 
 
 def test_one_window_is_not_enough() -> None:
