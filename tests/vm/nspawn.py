@@ -102,16 +102,19 @@ def booted(name: str, binds: Sequence[tuple[Path, str]]) -> Iterator[Container]:
 
 @contextlib.contextmanager
 def own_cgroup() -> Iterator[Path]:
-    """nspawn moves whoever shares its cgroup, so it gets one of its own."""
+    """nspawn moves whoever shares its cgroup, so it gets one of its own; and makes it in v1 hierarchies as well."""
     group = cgroup_of(os.getpid())
-    for stale in _of_the_dead(group.parent):
-        _remove(stale)
+    mounts = {group.parent, *detect_layout().v1_mounts.values()}
+    for mount in mounts:
+        for stale in _of_the_dead(mount):
+            _remove(stale)
     group.mkdir()
     try:
         yield group
     finally:
         (group / "cgroup.kill").write_text("1")
-        _remove(group)
+        for mount in mounts:
+            _remove(mount / group.name)
 
 
 def cgroup_of(run: int) -> Path:
