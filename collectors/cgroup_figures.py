@@ -163,10 +163,8 @@ class CgroupReader:
         throttling = self._limits.read(member.lineage)
         stamps = self._calm.of(member.lineage)
         if throttling[0] == inf:
-            stamps = {
-                **stamps,
-                LOCAL_FILE.name: UNLIMITED,
-            }  # nothing is throttled, as long as there is no limit
+            # Nothing is throttled, as long as there is no limit.
+            stamps = {**stamps, LOCAL_FILE.name: UNLIMITED}
         return CgroupFigures._make(chain(throttling, *member.read(stamps)))
 
 
