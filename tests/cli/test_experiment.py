@@ -228,9 +228,10 @@ def test_nothing_piles_up_in_jostle_from_trial_to_trial(tmp_path: Path) -> None:
     ended = experiment(tmp_path, victim, "sleep 1000", "--pairs", "4", "--max-pairs", "4")
     assert ended.code == 0
     for arm in ("with", "without"):
-        outputs = [path.read_text().split() for path in (tmp_path / "out/raw").glob(f"trial-*-{arm}.stdout")]
-        descriptors, children = zip(*[map(int, output) for output in outputs], strict=True)
+        paths = sorted((tmp_path / "out/raw").glob(f"trial-*-{arm}.stdout"))
+        descriptors, children = zip(*[map(int, path.read_text().split()) for path in paths], strict=True)
         assert len(children) >= 4
         assert len(set(children)) == 1
-        # The gate may be open still, and the warm-up has the descriptor of its accounting.
-        assert max(descriptors) - min(descriptors) <= 2
+        # Files that are read for the second time stay open from then on; the gate may be open still.
+        _, *later = descriptors
+        assert max(later) - min(later) <= 1
