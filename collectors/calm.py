@@ -69,7 +69,8 @@ class Calm:
         for place in sorted(below, key=len):  # an ancestor's path is shorter
             around = self.of(lineage(place))
             own = self._ancestors[place].stamps(self._read(place, around), now_ns)
-            self._stamps[place] = {**own, **around}
+            # Its own first: they stay while the host stalls now and then, elsewhere.
+            self._stamps[place] = {**around, **own}
 
     def of(self, own: Sequence[str]) -> Stamps:
         """The stamps of the files of a cgroup, given as its path and its ancestors'."""

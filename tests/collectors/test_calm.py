@@ -166,7 +166,15 @@ def test_while_the_host_stands_still_everything_does() -> None:
     tree = Tree()
     for at_s in (0, 10):
         found = tree.at(at_s, 7)
-    assert {stamps[NAME] for stamps in found.values()} == {(7,)}
+    assert found[ALONE] == {NAME: (7,)}
+    assert {found[path][NAME] for path in CROWD} == {(0,)}
+
+
+def test_a_host_that_stalls_now_and_then_is_nothing_to_a_crowd_that_does_not() -> None:
+    tree = Tree()
+    totals = [(number * 10, 1 + number // 2) for number in range(10)]  # it moves in every other reading
+    stamps = [tree.at(at_s, host)[CROWD[0]].get(NAME) for at_s, host in totals]
+    assert stamps[1:] == [(0,)] * 9
 
 
 def test_an_ancestor_of_an_ancestor_stands_for_it() -> None:
