@@ -76,9 +76,8 @@ class Worker:
             while (work := self._inbox.get()) is not None:
                 self._busy_since_s = time.monotonic()
                 self._guarded(work)
-                self._busy_since_s = work = (
-                    None  # while it waits for the next window it need not hold this one
-                )
+                self._busy_since_s = None
+                work = None  # while it waits for the next window it need not hold this one
         finally:
             self._guarded(self._sink.close)
 
