@@ -10,10 +10,10 @@ import argparse
 import contextlib
 from statistics import median
 
-from agent.counting import STAND_INS, switch_often
-from agent.self_cost import CostMeter, measure
-from collectors.hierarchy import detect_layout
-from collectors.sched import open_probe
+from agent.recording.counting_cost import STAND_INS, switch_often
+from agent.recording.self_cost import CostMeter, measure
+from collectors.host.hierarchy import detect_layout
+from collectors.sources.ebpf import open_probe
 
 ROUND_S = 0.5
 

@@ -21,14 +21,14 @@ from typing import Any
 
 from rich.console import Console
 
-from agent.experiment.janitor import Janitor
-from agent.experiment.trial_cgroups import Workspace
-from agent.interrupts import Interrupted, raise_on_signals
+from agent.sandbox.cgroups import Workspace
+from agent.sandbox.interrupts import Interrupted, raise_on_signals
+from agent.sandbox.janitor import Janitor
 from benchmarks import overhead_table, peers
 from benchmarks.overhead_figures import EMPTY, document
 from benchmarks.storm_rounds import Rounds, first_sample_s
 from benchmarks.storms import make_pairs, require_storms, storms
-from collectors.hierarchy import detect_layout
+from collectors.host.hierarchy import detect_layout
 from probes.errors import JostleError
 from probes.loader import require_privilege
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.experiment.process import Command, start, wait_for_first
-from agent.experiment.trial_cgroups import Workspace
-from agent.runfile import PARTIAL_SUFFIX
+from agent.sandbox.cgroups import Workspace
+from agent.sandbox.commands import Command, start, wait_for_first
+from agent.store.run_file import PARTIAL_SUFFIX
 from benchmarks import accounting
 from probes import bpf_syscall, kernel
 from probes.bpf_syscall import ATTACH_TRACE_RAW_TP, PROG_TYPE_TRACING, Program

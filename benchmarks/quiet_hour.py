@@ -16,13 +16,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from agent.experiment.janitor import Janitor
-from agent.experiment.process import start
-from agent.experiment.trial_cgroups import Group, Workspace
-from collectors.hierarchy import detect_layout
+from agent.sandbox.cgroups import Group, Workspace
+from agent.sandbox.commands import start
+from agent.sandbox.janitor import Janitor
+from collectors.host.hierarchy import detect_layout
 
 WINDOWS, WINDOW_S = 360, 0.8
-_VICTIM, _NEIGHBOUR = "agent.workloads.victim", "agent.workloads.neighbour"
+_VICTIM, _NEIGHBOUR = "agent.selftest.workloads.victim", "agent.selftest.workloads.neighbour"
 SERVICES = {
     "web": f"{_VICTIM} --operations 100000000 --think-ms 4",
     "queue": f"{_VICTIM} --operations 100000000 --think-ms 40 --processes 2",

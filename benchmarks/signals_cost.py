@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agent.experiment.janitor import Janitor
-from agent.experiment.trial_cgroups import Group, Workspace
-from agent.runfile import read_run
-from collectors.hierarchy import detect_layout
+from agent.sandbox.cgroups import Group, Workspace
+from agent.sandbox.janitor import Janitor
+from agent.store.run_file import read_run
+from collectors.host.hierarchy import detect_layout
 from probes.loader import require_privilege
 
 OUTPUT = Path("build/bench/signals-cost.json")

@@ -22,12 +22,12 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 
-from agent.experiment.janitor import Janitor
-from agent.experiment.trial_cgroups import Group, Workspace
-from agent.interrupts import raise_on_signals
-from agent.past import Period, load_past
+from agent.sandbox.cgroups import Group, Workspace
+from agent.sandbox.interrupts import raise_on_signals
+from agent.sandbox.janitor import Janitor
+from agent.store.query import Period, load_past
 from benchmarks.accounting import resident_mb
-from collectors.hierarchy import detect_layout
+from collectors.host.hierarchy import detect_layout
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _WAKE_EVERY_S, _WORK_S = 1.0, 0.001

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agent.experiment.process import start, wait_for_first
-from agent.experiment.trial_cgroups import Workspace
+from agent.sandbox.cgroups import Workspace
+from agent.sandbox.commands import start, wait_for_first
 from benchmarks import accounting, peers
 from benchmarks.overhead_figures import EMPTY, Visit, with_slowdown
 from benchmarks.peers import Loaded
@@ -69,9 +69,9 @@ class Rounds:
         self.foreign_programs = max(self.foreign_programs, len(foreign))
         during = self._unaccounted_pass(storm, work, loaded)
         with accounting.switched_on():
-            before = _Reading.take(loaded)
+            before = _Reading.on_window(loaded)
             self._pass(storm, work)
-            after = _Reading.take(loaded)
+            after = _Reading.on_window(loaded)
         return during, before.visit(after, loaded)
 
     def _unaccounted_pass(self, storm: Storm, work: int, loaded: Loaded) -> Pass | None:
@@ -117,7 +117,7 @@ class _Reading:
     monotonic_s: float
 
     @classmethod
-    def take(cls, loaded: Loaded) -> "_Reading":
+    def on_window(cls, loaded: Loaded) -> "_Reading":
         pids = loaded.pids()
         return cls(
             programs=accounting.programs(pids),

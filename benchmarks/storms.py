@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.experiment.process import start, wait_for_first
-from agent.experiment.trial_cgroups import Group, Workspace
+from agent.sandbox.cgroups import Group, Workspace
+from agent.sandbox.commands import start, wait_for_first
 from probes.errors import HostError, JostleError
 
 PAIRS = 200

@@ -173,7 +173,7 @@ class SchedProbe:
             waits=self._pairs.waits(pairs, figures, keys),
             cpus=self._cpu_figures(heads, copies),
             paths=_RESERVED_PATHS | dict(self._directory.live.values()),
-            homeless=self._directory.homeless,
+            untracked=self._directory.untracked,
             waits_since_ns=self._read_ns,
             shed=self._shed,
             counters={keys[slot]: counted for slot, counted in self._counters.read(slots).items()},

@@ -69,7 +69,7 @@ class SlotDirectory:
                 self._tell_assigned()
 
     @property
-    def homeless(self) -> int:
+    def untracked(self) -> int:
         """Cgroups without a slot: those that never got one here or from the mkdir hook, less the removed ones."""
         return max(0, len(self._unplaced) + self._head()[3])
 
@@ -124,8 +124,8 @@ class SlotDirectory:
         self._lifecycle[at : at + _U64] = times.to_bytes(_U64, "little")
 
     def _head(self) -> tuple[int, int, int, int]:
-        births, offered, deaths, homeless, *_ = layout.LIFECYCLE.unpack_from(self._lifecycle)
-        return births, offered, deaths, homeless
+        births, offered, deaths, untracked, *_ = layout.LIFECYCLE.unpack_from(self._lifecycle)
+        return births, offered, deaths, untracked
 
     def _ring_at(self, ring: mmap.mmap, place: int) -> int:
         offset = place % self._dimensions.slots * _U64

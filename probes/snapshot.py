@@ -66,7 +66,7 @@ class Snapshot:
         waits: By victim key, of those who waited for others since the reading before.
         cpus: By CPU number; a CPU that has not switched yet has zeros.
         paths: Path of each key within its hierarchy.
-        homeless: Cgroups that got no slot, so that their figures are in KEY_OTHER.
+        untracked: Cgroups that got no slot, so that their figures are in KEY_OTHER.
         waits_since_ns: The `monotonic_ns` of the reading before.
         shed: What the probe was told to leave out, of `sched.SHEDDING_ORDER`.
         counters: By key and event name, for the events that are counted.
@@ -80,7 +80,7 @@ class Snapshot:
     waits: Mapping[int, Sequence[Wait]]
     cpus: tuple[CpuFigures, ...]
     paths: Mapping[int, str]
-    homeless: int
+    untracked: int
     waits_since_ns: int = 0
     shed: tuple[str, ...] = ()
     counters: Mapping[int, Mapping[str, Reading]] = field(default_factory=dict)

@@ -11,14 +11,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from agent.summary import RunSummary
-from agent.verdict import Verdict
+from agent.documents.summary import RunSummary
+from agent.documents.verdict import Verdict
 from reports.charts import of_run, of_verdict
 from reports.escape import for_html, for_link
 from reports.rounding import as_shown
-from reports.run_sections import full_run_report
-from reports.sections import Kind, Report
-from reports.verdict_sections import capacity_report
+from reports.sections.model import Kind, Report
+from reports.sections.run import full_run_report
+from reports.sections.verdict import capacity_report
 
 PER_CENT = re.compile(r"(?<=\d) (?=%)")  # no line break in `57.8 %`
 TEMPLATES = Path(__file__).parent / "templates"

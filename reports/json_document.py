@@ -4,15 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from agent.blame import BlameSummary
-from agent.counting import Counting
-from agent.live.rows import LiveTable
-from agent.selftest.records import Label, Selftest
-from agent.summary import RunSummary
-from agent.verdict import Verdict
-from reports import blame_sections
+from agent.documents.blame import BlameSummary
+from agent.documents.capabilities import Counting
+from agent.documents.selftest import Label, Selftest
+from agent.documents.summary import RunSummary
+from agent.documents.top import LiveTable
+from agent.documents.verdict import Verdict
 from reports.rounding import as_shown
-from reports.signal_sections import Signal
+from reports.sections import blame as blame_sections
+from reports.sections.capabilities import Capability
 
 DOCTOR_SCHEMA = "jostle.doctor/1"
 LABELS_SCHEMA = "jostle.scenarios/1"
@@ -38,13 +38,18 @@ def render_top(table: LiveTable) -> str:
     return _dump(table.to_document())
 
 
-def render_signals(signals: Sequence[Signal], counting: Counting) -> str:
-    """What the host can measure: a list `signals` of `{name, state, reason, remedy}`; what counting events costs."""
+def render_capabilities(capabilities: Sequence[Capability], counting: Counting) -> str:
+    """What the host can measure: `capabilities`, each `{name, state, reason, remedy}`; what counting events costs."""
     entries = [
-        {"name": signal.name, "state": signal.state, "reason": signal.reason, "remedy": signal.remedy}
-        for signal in signals
+        {
+            "name": capability.name,
+            "state": capability.state,
+            "reason": capability.reason,
+            "remedy": capability.remedy,
+        }
+        for capability in capabilities
     ]
-    return _dump({"schema": DOCTOR_SCHEMA, "signals": entries, "counting": asdict(counting)})
+    return _dump({"schema": DOCTOR_SCHEMA, "capabilities": entries, "counting": asdict(counting)})
 
 
 def render_selftest(selftest: Selftest) -> str:

@@ -7,9 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
-from agent.live.recent import LastMinute
-from agent.live.rows import LiveRow, LiveTable, Sort
-from agent.live.view import Mode, View
+from agent.analysis.recent import LastMinute
+from agent.analysis.top_view import Mode, View
+from agent.documents.top import LiveRow, LiveTable, Sort
 from reports.escape import for_terminal, shortened
 from reports.figures import UNAVAILABLE, quantity, seconds, time_ns
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from reports.escape import for_markdown, for_markdown_block, for_markdown_code
-from reports.sections import Column, Command, Facts, Kind, Listing, Prose, Report, Section, Table
+from reports.sections.model import Column, Command, Facts, Kind, Listing, Prose, Report, Section, Table
 
 
 def render(report: Report) -> str:

@@ -7,18 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from agent.verdict import (
-    Aggressor,
+from agent.documents.verdict import Aggressor, Cause, Effect, SelfCost, Verdict
+from agent.documents.verdict_parts import (
     Blame,
-    Cause,
     Confirmation,
-    Effect,
     Efficiency,
     Interval,
     SecondaryMetric,
-    SelfCost,
     SweepPoint,
-    Verdict,
     WaitMatrix,
 )
 from reports.figures import rounded, rounded_coarse, rounded_pct

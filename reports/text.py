@@ -12,7 +12,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from reports.escape import for_terminal
-from reports.sections import Column, Command, Facts, Kind, Listing, Prose, Report, Section, Table
+from reports.sections.model import Column, Command, Facts, Kind, Listing, Prose, Report, Section, Table
 
 INDENT = (0, 0, 0, 2)
 BAR_WIDTH, LEAST_BAR_WIDTH = 28, 8

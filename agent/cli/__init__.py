@@ -1,7 +1,7 @@
 """The command line: parses, calls, prints. The one place that may import `reports`.
 
 Every command is a module here; heavy imports (statistics, charts) happen inside the command that needs them, so
-that `jostle record` stays small.
+that `jostle record` stays small. It must not compute: what it prints was made by another room.
 """
 
 from collections.abc import Sequence

@@ -14,15 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from agent import heap
-from agent.budget import Governor
-from agent.cli.ending import end_with
+from agent.cli.exit_codes import end_with
 from agent.cli.output import say
 from agent.daemon import config as configuration
-from agent.daemon.bounded import Bounded
 from agent.daemon.config import Config
+from agent.daemon.deadline import Bounded
 from agent.daemon.detection import Detection
-from agent.daemon.history import History, Retention
+from agent.daemon.history_sink import History, Retention
 from agent.daemon.journal import Journal
 from agent.daemon.loop import Loop
 from agent.daemon.notify import supervisor
@@ -31,13 +29,16 @@ from agent.daemon.signals import Signals
 from agent.daemon.sinks import Sink
 from agent.daemon.workers import Workers
 from agent.detection.quota import binding_quota
-from agent.host import describe_host
-from agent.recorder import Complete, matches
-from agent.runfile import pack
-from collectors.counters import WANTED
-from collectors.hierarchy import CgroupLayout, detect_layout
-from collectors.signal_gatherer import SignalGatherer
-from collectors.source import Tier, open_source
+from agent.recording import malloc
+from agent.recording.budget import Governor
+from agent.recording.host import describe_host
+from agent.recording.recorder import Complete
+from agent.store.run_file import pack
+from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.sources.gatherer import SignalGatherer
+from collectors.sources.tiers import Tier, open_source
+from collectors.windows.counters import WANTED
+from collectors.windows.selection import matches
 from probes.loader import require_privilege
 from reports.escape import for_terminal
 
@@ -53,7 +54,7 @@ _MOST_RESTS = 2
 
 def run(path: Path | None) -> int:
     """Until SIGTERM or SIGINT."""
-    heap.keep_small()
+    malloc.keep_small()
     with Signals() as signals:
         _run(configuration.load(path), path, supervisor(say), signals)
     return 0
@@ -71,7 +72,7 @@ def _run(config: Config, path: Path | None, service: Service, signals: Signals) 
         source = stack.enter_context(open_source(layout, cast("Tier", config.agent.tier), events))
         governor = Governor(source, config.agent.budget_pct)
         complete = stack.enter_context(_signals(config, layout, service))
-        heap.search_seldom()
+        malloc.search_seldom()
         Loop(config, path, governor, workers, service, signals, complete).run()
 
 
@@ -105,7 +106,7 @@ def _sinks(config: Config, layout: CgroupLayout) -> Iterator[Sink]:
         yield Detection(config.detection, partial(binding_quota, layout))
         yield Journal(sys.stdout)
     if config.metrics.enabled:
-        from agent.daemon.metrics import Metrics  # 7 MB that only who is scraped needs
+        from agent.daemon.metrics.sink import Metrics
 
         yield Metrics(config.metrics, for_terminal)
 

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.ending import end_with
+from agent.cli.exit_codes import end_with
 from agent.cli.output import show
-from agent.interrupts import raise_on_signals
+from agent.sandbox.interrupts import raise_on_signals
 from probes.errors import UsageError
 
 # Each is a module of this package whose `register` adds the command of the same name.

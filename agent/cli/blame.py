@@ -5,22 +5,24 @@ from typing import Annotated
 
 import typer
 
-from agent import recorder
-from agent.blame import BlameSummary, blame, path_name
-from agent.budget import DEFAULT_BUDGET_PCT, Governor
-from agent.cgroup_lookup import find_cgroup
+from agent.analysis.blame import blame, path_name
 from agent.cli import history as from_history
 from agent.cli import output
 from agent.cli.history import HistoryFile
-from agent.experiment.process import wait_for_first
-from agent.host import describe_host
-from agent.interrupts import Interrupted, Interrupts
-from agent.past import DEFAULT_HISTORY
-from agent.runfile import Run, pack, read_run
-from collectors.hierarchy import CgroupLayout, detect_layout
-from collectors.names import name_workload
-from collectors.sched import list_cgroups
-from collectors.source import open_source
+from agent.documents.blame import BlameSummary
+from agent.recording import recorder
+from agent.recording.budget import DEFAULT_BUDGET_PCT, Governor
+from agent.recording.host import describe_host
+from agent.sandbox.commands import wait_for_first
+from agent.sandbox.interrupts import Interrupted, Interrupts
+from agent.store.query import DEFAULT_HISTORY
+from agent.store.run_file import Run, pack, read_run
+from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.host.names import name_workload
+from collectors.host.resolver import find_cgroup
+from collectors.sources.ebpf import list_cgroups
+from collectors.sources.tiers import open_source
+from collectors.windows import sched
 from probes.errors import UsageError
 from probes.loader import require_privilege
 
@@ -93,11 +95,11 @@ def blame_cgroup(
 
 def _recorded(run: Run, cgroup: str) -> BlameSummary:
     """Names are those the paths say: who runs here now was perhaps not there then."""
-    return blame(run, find_cgroup(cgroup, recorder.totals(run.windows)), path_name)
+    return blame(run, find_cgroup(cgroup, sched.totals(run.windows)), path_name)
 
 
 def _watched(cgroup: str, duration_s: float, interrupts: Interrupts) -> BlameSummary:
-    from agent.process_lookup import cgroups_of  # psutil, which nothing else needs
+    from collectors.host.processes import cgroups_of
 
     layout = detect_layout()
     known = (path for _, path in list_cgroups(layout))
@@ -128,7 +130,8 @@ def _within_mounts(cgroup: str, layout: CgroupLayout) -> str:
 
 
 def _show(found: BlameSummary, *, json_output: bool) -> None:
-    from reports import blame_sections, json_document, text
+    from reports import json_document, text
+    from reports.sections import blame as blame_sections
 
     if json_output:
         output.show(json_document.render_blame(found))

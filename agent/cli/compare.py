@@ -8,8 +8,8 @@ import typer
 from agent.cli import history as from_history
 from agent.cli import output
 from agent.cli.history import HistoryFile, HistoryFlag
-from agent.files import write_whole
-from agent.runfile import Run, read_run
+from agent.store.files import write_whole
+from agent.store.run_file import Run, read_run
 from probes.errors import UsageError
 
 EPILOG = "Example: jostle compare quiet.run busy.run --cgroup /api.slice/api.service"
@@ -49,7 +49,8 @@ def compare_runs(
 
     With --history they are periods, such as 02:00..02:30 and 03:00..03:30.
     """
-    from reports import json_document, text, verdict_sections
+    from reports import json_document, text
+    from reports.sections import verdict as verdict_sections
 
     asked = from_history.asked(history, history_file)
 
@@ -58,12 +59,12 @@ def compare_runs(
 
     if within is not None or tenant is not None:
         name, tenant = require_within(within, tenant, without)
-        from agent.natural import compare_within
+        from agent.analysis.within_run import compare_within
 
         verdict = compare_within(load(name), tenant, cgroup, threshold)
     else:
         first, second = require_two(without, with_)
-        from agent.comparison import compare
+        from agent.analysis.before_after import compare
 
         verdict = compare(load(first), load(second), cgroup, threshold)
     document = json_document.render_verdict(verdict)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from agent import doctor as examination
 from agent.cli import output
+from agent.recording import examination
 from probes.errors import HostError
 
 EPILOG = "Example: jostle doctor --json"
@@ -19,14 +19,15 @@ def register(app: typer.Typer) -> None:
 def doctor(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """What this host can measure. Per signal: available, degraded or missing, why, and what would mend it."""
-    from reports import json_document, signal_sections, text
+    """What this host can measure. Per capability: available, degraded or missing, why, and what would mend it."""
+    from reports import json_document, text
+    from reports.sections import capabilities as capabilities_sections
 
     found = examination.examine()
     if json_output:
-        output.show(json_document.render_signals(found.signals, found.counting))
+        output.show(json_document.render_capabilities(found.capabilities, found.counting))
     else:
-        report = signal_sections.doctor_report(found.signals, found.counting)
+        report = capabilities_sections.doctor_report(found.capabilities, found.counting)
         output.show(text.render(report, width=output.width(), colour=output.colour()))
-    if all(signal.state == "missing" for signal in found.signals):
-        raise HostError("this host can measure nothing", found.signals[0].remedy)
+    if all(capability.state == "missing" for capability in found.capabilities):
+        raise HostError("this host can measure nothing", found.capabilities[0].remedy)

@@ -14,11 +14,13 @@ import typer
 from agent.cli import experiment_options as options
 from agent.cli import output
 from agent.cli.help import HelpAll
+from agent.documents.metric import DURATION, STRETCH
+from agent.documents.verdict import Conclusion, Verdict
+from agent.documents.verdict_parts import DataFile
 from agent.experiment.plan import Plan, parse_cpus, parse_levels
-from agent.files import cannot_write, write_whole
-from agent.interrupts import Interrupted, Interrupts
-from agent.metrics import DURATION, STRETCH, parse_spec
-from agent.verdict import Conclusion, DataFile, Verdict
+from agent.experiment.victim_metrics import parse_spec
+from agent.sandbox.interrupts import Interrupted, Interrupts
+from agent.store.files import cannot_write, write_whole
 from probes.errors import UsageError
 from probes.loader import require_privilege
 
@@ -26,8 +28,8 @@ VERDICT_FILE, REPORT_FILE, PAGE_FILE = "verdict.json", "report.md", "report.html
 EPILOG = "Example: jostle experiment --victim './bench' --neighbour ./batch"
 EXIT_INTERFERENCE, EXIT_INCONCLUSIVE = 10, 11
 _PYTHON = shlex.quote(sys.executable)
-DEMO_VICTIM = f"{_PYTHON} -m agent.workloads.victim"
-DEMO_NEIGHBOUR = f"{_PYTHON} -m agent.workloads.neighbour spin"
+DEMO_VICTIM = f"{_PYTHON} -m agent.selftest.workloads.victim"
+DEMO_NEIGHBOUR = f"{_PYTHON} -m agent.selftest.workloads.neighbour spin"
 
 
 def register(app: typer.Typer) -> None:
@@ -167,20 +169,22 @@ def _files(raw: Path) -> tuple[DataFile, ...]:
 
 
 def _write_reports(verdict: Verdict, directory: Path) -> None:
-    from reports import html, json_document, markdown, verdict_sections
+    from reports import html, json_document, markdown
+    from reports.sections.verdict import full_report
 
     write_whole(directory / VERDICT_FILE, json_document.render_verdict(verdict))
-    write_whole(directory / REPORT_FILE, markdown.render(verdict_sections.full_report(verdict)))
+    write_whole(directory / REPORT_FILE, markdown.render(full_report(verdict)))
     write_whole(directory / PAGE_FILE, html.render_verdict(verdict))
 
 
 def _print(verdict: Verdict, directory: Path, *, json_output: bool) -> None:
-    from reports import json_document, text, verdict_sections
+    from reports import json_document, text
+    from reports.sections.verdict import verdict_report
 
     if json_output:
         output.show(json_document.render_verdict(verdict))
         return
-    report = verdict_sections.verdict_report(verdict)
+    report = verdict_report(verdict)
     output.show(text.render(report, width=output.width(), colour=output.colour()))
     files = f"{VERDICT_FILE}, {REPORT_FILE}, {PAGE_FILE} and raw/ in {directory}"
     output.say(f"Verdict: {verdict.verdict}. Reports: {files}")

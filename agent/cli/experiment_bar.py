@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from agent.analysis.trials import TrialResult
 from agent.cli.output import say
 from agent.cli.progress import describe
 from agent.experiment.repeat import Observer
-from agent.experiment.setting import Setting
-from agent.experiment.trial import TrialResult
+from agent.experiment.treatment import Treatment
 from agent.statistics import Decision, Slowdown
 from reports.escape import for_terminal
 
@@ -41,9 +41,9 @@ class Bar(Observer):
         self._pace = Pace(time.monotonic())
         self.progress.reset(self._task, total=trials, description=what, interval="", pace=self._pace)
 
-    def trial_started(self, index: int, block: int, setting: Setting) -> None:
+    def trial_started(self, index: int, block: int, treatment: Treatment) -> None:
         """Show what runs."""
-        what = f"{self._counted} {block + 1} {setting}".replace(" the ", " ") if index else self._phase
+        what = f"{self._counted} {block + 1} {treatment}".replace(" the ", " ") if index else self._phase
         self.progress.update(self._task, description=for_terminal(what))
 
     def trial_ended(self, result: TrialResult) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from collectors.source import Tier
+from collectors.sources.tiers import Tier
 
 PAIRS, DEFAULT_MAX_PAIRS = 4, 24
 THRESHOLD_PCT = 5.0

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from agent.past import DEFAULT_HISTORY, Period, load_past, moment_ns
-from agent.runfile import Run
+from agent.store.query import DEFAULT_HISTORY, Period, load_past, moment_ns
+from agent.store.run_file import Run
 from probes.errors import UsageError
 
 HistoryFlag = Annotated[

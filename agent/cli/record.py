@@ -11,9 +11,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from agent.budget import DEFAULT_BUDGET_PCT
-from agent.interrupts import SIGNALS
-from collectors.source import Tier
+from agent.recording.budget import DEFAULT_BUDGET_PCT
+from agent.sandbox.interrupts import SIGNALS
+from collectors.sources.tiers import Tier
 
 EPILOG = "Example: jostle record -d 60 -o before.run   or   jostle record -- make -j4"
 # Named, not imported: it is another process that needs what it needs.

@@ -13,23 +13,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from agent import heap, recorder
-from agent.budget import Governor, require_budget
-from agent.cli.ending import end_with
+from agent.cli.exit_codes import end_with
 from agent.cli.output import colour, say, show, width
-from agent.experiment.janitor import Janitor
 from agent.experiment.plan import require_runnable
-from agent.experiment.process import Command, Output, start, wait_for_first
-from agent.experiment.trial_cgroups import Workspace
-from agent.files import raise_file_limit
-from agent.host import describe_host
-from agent.interrupts import SIGNALS, Interrupted, Interrupts, raise_on_signals
-from agent.runfile import Notes, RunWriter, pack
-from collectors.counters import WANTED
-from collectors.hierarchy import CgroupLayout, detect_layout
-from collectors.sched import SchedWindow
-from collectors.signal_gatherer import SignalGatherer
-from collectors.source import Tier, open_source
+from agent.recording import malloc, recorder
+from agent.recording.budget import Governor, require_budget
+from agent.recording.host import describe_host
+from agent.sandbox.cgroups import Workspace
+from agent.sandbox.commands import Command, Output, start, wait_for_first
+from agent.sandbox.interrupts import SIGNALS, Interrupted, Interrupts, raise_on_signals
+from agent.sandbox.janitor import Janitor
+from agent.store.files import raise_file_limit
+from agent.store.run_file import Notes, RunWriter, pack
+from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.sources.gatherer import SignalGatherer
+from collectors.sources.tiers import Tier, open_source
+from collectors.windows import selection
+from collectors.windows.counters import WANTED
+from collectors.windows.sched import SchedWindow
 from probes.loader import require_privilege
 from probes.snapshot import Snapshot
 
@@ -86,7 +87,7 @@ def main() -> None:
 
 
 def _run(descriptor: int) -> int:
-    heap.keep_small()
+    malloc.keep_small()
     with os.fdopen(descriptor, encoding="ascii") as given:
         options = Options.from_json(given.read())
     with Interrupts() as interrupts:
@@ -98,9 +99,10 @@ def _run(descriptor: int) -> int:
 
 
 def _print_summary(path: Path, *, json_output: bool) -> None:
-    from agent.runfile import read_run
-    from agent.summarise import summarise
-    from reports import json_document, run_sections, text
+    from agent.analysis.summarise import summarise
+    from agent.store.run_file import read_run
+    from reports import json_document, text
+    from reports.sections import run as run_sections
 
     summary = summarise(read_run(path))
     if json_output:
@@ -158,10 +160,10 @@ def _write_windows(
             return True
 
     def complete(window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
-        return gatherer.complete(recorder.matching(window, options.globs), before, after)
+        return gatherer.complete(selection.matching(window, options.globs), before, after)
 
     def begun() -> None:
-        gatherer.begin(lambda path: not options.globs or recorder.matches(path, options.globs))
+        gatherer.begin(lambda path: not options.globs or selection.matches(path, options.globs))
         for command in commands:
             command.release()
         if options.open_ended:

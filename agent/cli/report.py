@@ -7,19 +7,19 @@ from typing import Annotated, cast
 
 import typer
 
+from agent.analysis.summarise import summarise
 from agent.cli import history as from_history
 from agent.cli import output
 from agent.cli.experiment import VERDICT_FILE
 from agent.cli.history import HistoryFile, HistoryFlag
-from agent.files import write_whole
-from agent.runfile import read_run
-from agent.selftest.records import SCHEMA as SELFTEST_SCHEMA
-from agent.selftest.records import Selftest
-from agent.summarise import summarise
-from agent.summary import RunSummary
-from agent.verdict import Verdict
+from agent.documents.selftest import SCHEMA as SELFTEST_SCHEMA
+from agent.documents.selftest import Selftest
+from agent.documents.summary import RunSummary
+from agent.documents.verdict import Verdict
+from agent.store.files import write_whole
+from agent.store.run_file import read_run
 from probes.errors import UsageError
-from reports.sections import Report
+from reports.sections.model import Report
 
 EPILOG = (
     "Example: jostle report jostle-20260301T031200Z/ -f md -o review.md   or   "
@@ -140,7 +140,8 @@ def _json(result: Renderable) -> str:
 
 
 def _html(result: Renderable) -> str:
-    from reports import html, selftest_sections
+    from reports import html
+    from reports.sections import selftest as selftest_sections
 
     if isinstance(result, Verdict):
         return html.render_verdict(result)
@@ -150,7 +151,8 @@ def _html(result: Renderable) -> str:
 
 
 def _full(result: Renderable) -> Report:
-    from reports import run_sections, verdict_sections
+    from reports.sections import run as run_sections
+    from reports.sections import verdict as verdict_sections
 
     if isinstance(result, Verdict):
         return verdict_sections.full_report(result)
@@ -158,7 +160,9 @@ def _full(result: Renderable) -> Report:
 
 
 def _short(result: Renderable) -> Report:
-    from reports import run_sections, selftest_sections, verdict_sections
+    from reports.sections import run as run_sections
+    from reports.sections import selftest as selftest_sections
+    from reports.sections import verdict as verdict_sections
 
     if isinstance(result, Verdict):
         return verdict_sections.verdict_report(result)

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from agent.cli import output
-from agent.files import write_whole
-from agent.interrupts import Interrupts
+from agent.sandbox.interrupts import Interrupts
 from agent.selftest.scenarios import Scenario, scenarios
-from collectors.topology import read_topology
+from agent.store.files import write_whole
+from collectors.host.topology import read_topology
 from probes.errors import UsageError
 from probes.loader import require_privilege
 
@@ -44,7 +44,8 @@ def selftest(
     """Say how often the verdict is right on this host. Runs known neighbours beside known victims, for half an hour."""
     from agent.cli.selftest_progress import progress
     from agent.selftest.run import Campaign, choose_place, label_of, run_selftest
-    from reports import json_document, selftest_sections, text
+    from reports import json_document, text
+    from reports.sections import selftest as selftest_sections
 
     place = choose_place(sorted(os.sched_getaffinity(0)), read_topology())
     chosen = choose(scenarios(place), scenario or [])

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Iterator
 
 from agent.cli.output import say
+from agent.documents.selftest import Finding, Label
 from agent.experiment.repeat import Observer
-from agent.selftest.records import Finding, Label
 from agent.selftest.run import SelftestObserver
 from agent.selftest.scenarios import Scenario
 from agent.statistics import Slowdown
@@ -25,7 +25,7 @@ class _Lines(SelftestObserver):
 
     def experiment_ended(self, label: Label, finding: Finding) -> None:
         """One line each."""
-        say(f"{self._position}: {in_words(label, finding)}")
+        say(f"{self._position}: {describe(label, finding)}")
 
 
 class _Bar(SelftestObserver, Observer):
@@ -64,13 +64,13 @@ class _Bar(SelftestObserver, Observer):
         self.progress.advance(self._task)
         if finding.verdict is not label.verdict:
             self._wrong += 1
-            say(f"{label.scenario}: {in_words(label, finding)}")
+            say(f"{label.scenario}: {describe(label, finding)}")
 
     def _describe(self, state: str) -> None:
         self.progress.update(self._task, description=f"{self._name}: {state} | {self._wrong} not as labelled")
 
 
-def in_words(label: Label, finding: Finding) -> str:
+def describe(label: Label, finding: Finding) -> str:
     """An experiment's end in a line."""
     if finding.error is not None:
         return f"failed: {finding.error}"

@@ -12,7 +12,7 @@ from types import FrameType
 from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.live import Live
 
-from agent.interrupts import Interrupts
+from agent.sandbox.interrupts import Interrupts
 from reports.live import Room
 
 _MOST_READ = 256

@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent import recorder
-from agent.budget import DEFAULT_BUDGET_PCT, Governor
+from agent.analysis.recent import LastMinute
+from agent.analysis.top_rows import ipc_of, live_table
+from agent.analysis.top_view import Mode, View, keys
 from agent.cli import output
-from agent.experiment.process import wait_for_first
-from agent.host import describe_host
-from agent.interrupts import Interrupts
-from agent.live.recent import LastMinute
-from agent.live.rows import LiveTable, Sort, ipc_of, live_table
-from agent.live.view import Mode, View, keys
-from collectors import counters
-from collectors.hierarchy import detect_layout
-from collectors.names import name_workload
-from collectors.readings import Missing
-from collectors.sched import SchedWindow
-from collectors.source import open_source
+from agent.documents.top import LiveTable, Sort
+from agent.recording import recorder
+from agent.recording.budget import DEFAULT_BUDGET_PCT, Governor
+from agent.recording.host import describe_host
+from agent.sandbox.commands import wait_for_first
+from agent.sandbox.interrupts import Interrupts
+from collectors.host.hierarchy import detect_layout
+from collectors.host.names import name_workload
+from collectors.host.readings import Missing
+from collectors.sources.tiers import open_source
+from collectors.windows import counters, selection
+from collectors.windows.sched import SchedWindow
 from probes.loader import require_privilege
 from probes.snapshot import Snapshot
 
@@ -82,7 +83,7 @@ class _Tables:
         return window
 
     def of(self, window: SchedWindow, sort: Sort) -> LiveTable:
-        kept = recorder.matching(window, self.globs)
+        kept = selection.matching(window, self.globs)
         return live_table(self.hostname, kept, sort, _name, self.ipc)
 
 
@@ -105,7 +106,8 @@ def _first(
 
 
 def _show(table: LiveTable, *, json_output: bool) -> None:
-    from reports import json_document, text, top_sections
+    from reports import json_document, text
+    from reports.sections import top as top_sections
 
     if json_output:
         output.show(json_document.render_top(table))
@@ -123,7 +125,7 @@ def _live(governor: Governor, interval_s: float, tables: _Tables, view: View, in
         for window in recorder.windows(
             governor, interval_s, None, screen.wait, screen.draw, complete=tables.count
         ):
-            screen.take(window)
+            screen.on_window(window)
 
 
 @dataclass(slots=True)
@@ -136,7 +138,7 @@ class Screen:
     minute: LastMinute = field(default_factory=LastMinute)
     table: LiveTable | None = None
 
-    def take(self, window: SchedWindow) -> None:
+    def on_window(self, window: SchedWindow) -> None:
         """A new window; paused, only the last minute takes it in."""
         self.minute.add(window)
         if not self.view.paused:

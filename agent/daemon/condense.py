@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from collectors.sched import REST, CgroupWindow, SchedWindow, WaitFor
+from collectors.windows.sched import REST, CgroupWindow, SchedWindow, WaitFor
 
 # Of 300 cgroups on two CPUs each waits for some 20 others in 10 s: half as many bytes again, and of no use to
 # whoever asks weeks later who it was.

@@ -4,11 +4,11 @@ import errno
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from agent.budget import DEFAULT_BUDGET_PCT
 from agent.daemon.settings import between, matching, one_of, read, setting
+from agent.detection.indicators import INDICATORS
 from agent.detection.rules import DEFAULT_RULES, METHODS
-from agent.detection.signals import SIGNALS
-from collectors.source import TIERS
+from agent.recording.budget import DEFAULT_BUDGET_PCT
+from collectors.sources.tiers import TIERS
 from probes.errors import UsageError
 
 DEFAULT_PATH = Path("/etc/jostle/jostle.toml")
@@ -46,7 +46,7 @@ class HistoryConfig:
 class RuleConfig:
     """One `[[detection.rules]]`: a signal, a method and its limit."""
 
-    signal: str = setting("wait_per_run", one_of(*SIGNALS))
+    signal: str = setting("wait_per_run", one_of(*INDICATORS))
     method: str = setting("sigma", one_of(*METHODS))
     limit: float = setting(4.0, between(0, 1e12))
 

@@ -6,12 +6,12 @@ from typing import cast
 
 from agent.daemon.config import Config, DetectionConfig
 from agent.daemon.sinks import Observation
-from agent.detection.baseline import read_baseline
 from agent.detection.detector import Detector, Settings
-from agent.detection.event import Event
 from agent.detection.gates import FindQuota
 from agent.detection.rules import Method, Rule
 from agent.detection.series import Persistence
+from agent.detection.stored_baseline import read_baseline
+from agent.documents.event import Event
 
 
 class Detection:
@@ -28,11 +28,11 @@ class Detection:
         baseline = read_baseline(Path(config.baseline)) if config.baseline else None
         self._detector = Detector(settings(config), baseline, find_quota)
 
-    def take(self, observation: Observation) -> Sequence[Event]:
+    def on_window(self, observation: Observation) -> Sequence[Event]:
         """Judge one window."""
         return self._detector.step(observation.sched, observation.end_utc_ns)
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Its own: it knows."""
 
     def reload(self, config: Config) -> None:

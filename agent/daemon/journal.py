@@ -11,7 +11,7 @@ from typing import IO
 from agent.daemon.config import Config
 from agent.daemon.notify import INFO, NOTICE, WARNING, is_journal
 from agent.daemon.sinks import Observation
-from agent.detection.event import Cause, Event, State
+from agent.documents.event import Cause, Event, State
 
 # The journal breaks lines of 48 KiB (LineMax, journald.conf(5)). A character takes up to 12 bytes in JSON, and an
 # event has up to a dozen texts that hold a name.
@@ -27,11 +27,11 @@ class Journal:
         self._stream = stream
         self._leveled = is_journal(stream)
 
-    def take(self, observation: Observation) -> tuple[Event, ...]:  # noqa: ARG002  windows are for the history
+    def on_window(self, observation: Observation) -> tuple[Event, ...]:  # noqa: ARG002  windows are for the history
         """Nothing to tell."""
         return ()
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Print it at once. Raises OSError when nobody reads any more."""
         self._stream.write(f"{level(event) if self._leveled else ''}{line(event)}\n")
         self._stream.flush()

@@ -4,18 +4,19 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent import recorder
-from agent.budget import Governor
 from agent.daemon.config import Config, load
-from agent.daemon.self_watch import SelfWatch, descriptors, rss_bytes
 from agent.daemon.service import Service
 from agent.daemon.settings import fixed_differences
 from agent.daemon.signals import Signals
 from agent.daemon.sinks import Health, Observation
 from agent.daemon.workers import Workers
-from agent.recorder import Complete
-from agent.runfile import end_utc_ns
-from collectors.sched import SchedWindow
+from agent.recording import recorder
+from agent.recording.budget import Governor
+from agent.recording.recorder import Complete
+from agent.recording.self_usage import SelfWatch, descriptors, rss_bytes
+from agent.store.run_file import end_utc_ns
+from collectors.windows import selection
+from collectors.windows.sched import SchedWindow
 from probes.errors import JostleError, UsageError
 from probes.snapshot import Snapshot
 
@@ -66,11 +67,11 @@ class Loop:
 
     def _hand_on(self, window: SchedWindow) -> None:
         self._windows += 1
-        self.workers.offer(Observation(self._windows, end_utc_ns(window), window, self._health()))
+        self.workers.submit(Observation(self._windows, end_utc_ns(window), window, self._health()))
 
     def _kept(self, window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
         """The cgroups that are asked for, with what else is known of them."""
-        return self.complete(recorder.matching(window, self.config.agent.cgroups), before, after)
+        return self.complete(selection.matching(window, self.config.agent.cgroups), before, after)
 
     def _wait(self, seconds: float) -> None:
         """Until that time, an ending signal, or windows of another length; says that it is alive meanwhile."""

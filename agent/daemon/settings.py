@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
-from agent.documents import NAMES
-from collectors.readings import excerpt
+from agent.documents.codec import NAMES
+from collectors.host.readings import excerpt
 from probes.errors import UsageError
 
 Record = TypeVar("Record")

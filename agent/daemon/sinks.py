@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.daemon.config import Config
-from agent.detection.event import Event
-from agent.verdict import SelfCost
-from collectors.sched import SchedWindow
+from agent.documents.event import Event
+from agent.documents.verdict import SelfCost
+from collectors.windows.sched import SchedWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,10 @@ class Sink(Protocol):
     def name(self) -> str:
         """One word, for messages and labels."""
 
-    def take(self, observation: Observation) -> Iterable[Event]:
+    def on_window(self, observation: Observation) -> Iterable[Event]:
         """One window; the events that it raises."""
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """An event that another sink, or this one, raised."""
 
     def reload(self, config: Config) -> None:

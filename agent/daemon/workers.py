@@ -9,7 +9,7 @@ from threading import Lock, Thread
 from agent.daemon.config import Config
 from agent.daemon.service import Service
 from agent.daemon.sinks import Observation, Sink, SinkHealth
-from agent.detection.event import Event
+from agent.documents.event import Event
 from probes.errors import JostleError
 
 # What may wait for a sink that is busy: a window and its events, and the same once more.
@@ -38,11 +38,11 @@ class Worker:
         """The sink's."""
         return self._sink.name
 
-    def offer(self, observation: Observation) -> None:
+    def submit(self, observation: Observation) -> None:
         """One window, lost if the sink is still busy with those before it."""
         self._put(partial(self._take, observation))
 
-    def hear(self, events: Events) -> None:
+    def on_events(self, events: Events) -> None:
         """Events that some sink raised, lost as `offer` loses."""
         self._put(partial(self._hear, events))
 
@@ -91,7 +91,7 @@ class Worker:
             self._lose(str(error) if isinstance(error, JostleError) else f"{type(error).__name__}: {error}")
 
     def _take(self, observation: Observation) -> None:
-        events = tuple(self._sink.take(observation))
+        events = tuple(self._sink.on_window(observation))
         with self._lock:
             self._taken += 1
             recovered = self._trouble is not None and self._inbox.empty()
@@ -104,7 +104,7 @@ class Worker:
 
     def _hear(self, events: Events) -> None:
         for event in events:
-            self._sink.hear(event)
+            self._sink.on_event(event)
 
     def _lose(self, why: str) -> None:
         """Count, and tell a trouble when it begins: not with each window."""
@@ -123,10 +123,10 @@ class Workers:
         self._workers: list[Worker] = []
         self._workers += [Worker(sink, self._publish, service) for sink in sinks]
 
-    def offer(self, observation: Observation) -> None:
+    def submit(self, observation: Observation) -> None:
         """One window to every sink."""
         for worker in self._workers:
-            worker.offer(observation)
+            worker.submit(observation)
 
     def reload(self, config: Config) -> None:
         """A new configuration to every sink."""
@@ -150,4 +150,4 @@ class Workers:
 
     def _publish(self, events: Events) -> None:
         for worker in self._workers:
-            worker.hear(events)
+            worker.on_events(events)

@@ -1,1 +1,4 @@
-"""From windows to events: who suffers, since when, and who is suspected."""
+"""From windows to events: who suffers, since when, and who is suspected.
+
+Imports `agent.documents` and `agent.store` (a stored baseline). Pure but for that: it must not send, store or print.
+"""

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.detection.baseline import Baseline
-from agent.detection.event import Cause, Event, State
 from agent.detection.gates import Evidence, FindQuota, pass_gates
+from agent.detection.indicators import Sample, ipc_of
 from agent.detection.rules import DEFAULT_RULES, Rule
+from agent.detection.running_baseline import Usual
 from agent.detection.series import Excess, Persistence, Series
-from agent.detection.signals import Sample, ipc_of
+from agent.detection.stored_baseline import Baseline
 from agent.detection.suspects import UsualWaits, blamed
-from agent.detection.usual import Usual
-from collectors import sched
-from collectors.sched import KERNEL, OTHER, SchedWindow
+from agent.documents.event import Cause, Event, State
+from collectors.windows import sched
+from collectors.windows.sched import KERNEL, OTHER, SchedWindow
 
 # A cgroup that has done nothing for so many windows is gone, or what was usual for it is long past: an hour of 10 s.
 FORGOTTEN_AFTER = 360

@@ -7,8 +7,8 @@ sentence stands as it is: who prints it escapes it.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from agent.detection.event import Cause, Finding
-from collectors.sched import CgroupWindow
+from agent.documents.event import Cause, Finding
+from collectors.windows.sched import CgroupWindow
 
 # A part of the wait explains an event when it is the greater half.
 _GREATER_HALF_PCT = 50.0

@@ -2,10 +2,10 @@
 
 from math import inf
 
-from collectors.hierarchy import CgroupLayout, lineage
-from collectors.kernel_files import FilePool
-from collectors.readings import Missing
-from collectors.throttling import ControlFiles
+from collectors.host.hierarchy import CgroupLayout, lineage
+from collectors.host.readings import Missing
+from collectors.sources.kernel_files import FilePool
+from collectors.sources.throttling import ControlFiles
 
 
 def binding_quota(layout: CgroupLayout, path: str) -> tuple[str, float] | None:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from agent.detection.signals import SIGNALS, Signal
-from agent.detection.usual import Usual
+from agent.detection.indicators import INDICATORS, Indicator
+from agent.detection.running_baseline import Usual
 
 Method = Literal["baseline", "percent", "sigma", "threshold"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -24,9 +24,9 @@ class Rule:
     limit: float
 
     @property
-    def watched(self) -> Signal:
+    def watched(self) -> Indicator:
         """The signal itself."""
-        return SIGNALS[self.signal]
+        return INDICATORS[self.signal]
 
 
 # Waiting that the host's load does not explain away, its tail, and quotas that bind.

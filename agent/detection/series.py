@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from agent.detection.event import Event
 from agent.detection.rules import Comparison, Rule, comparison, exceeds
-from agent.detection.usual import Usual
-from collectors.sched import CgroupWindow
+from agent.detection.running_baseline import Usual
+from agent.documents.event import Event
+from collectors.windows.sched import CgroupWindow
 
 # A signal that has been beyond what was usual for so long is usual: an hour of windows of 10 s.
 ADOPTED_AFTER = 360

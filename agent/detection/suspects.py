@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.detection.event import Suspect
-from agent.detection.signals import Blame
-from agent.detection.usual import MEMORY_WINDOWS
-from collectors.sched import REST, CgroupWindow
+from agent.detection.indicators import Blame
+from agent.detection.running_baseline import MEMORY_WINDOWS
+from agent.documents.event import Suspect
+from collectors.windows.sched import REST, CgroupWindow
 
 MOST_SUSPECTS = 5
 _LEAST_SHARE_PCT = 5.0

@@ -3,36 +3,32 @@
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
-from agent import homeless
-from agent.attribution import document_effect, leaf, sampled_pct
+from agent.analysis import untracked
+from agent.analysis.advice import advise
+from agent.analysis.attribution import document_effect, sampled_pct
+from agent.analysis.decomposition import blame_residual_pct, extra_waits_s
+from agent.analysis.efficiency import counted, efficiency, number, pmu
+from agent.analysis.findings import find
+from agent.analysis.matrix import wait_matrix
+from agent.analysis.trials import TrialResult
+from agent.documents.verdict import Aggressor, Cause, Conclusion, Quality, Verdict, why_no_cost
+from agent.documents.verdict_parts import (
+    Better,
+    Blame,
+    DataFile,
+    Experiment,
+    SecondaryMetric,
+    Trial,
+    WaitHistograms,
+)
+from agent.documents.verdict_parts import Pair as DocumentPair
 from agent.experiment import confirm
-from agent.experiment.decomposition import blame_residual_pct, extra_waits_s
-from agent.experiment.efficiency import counted, efficiency, number, pmu
-from agent.experiment.findings import find
-from agent.experiment.matrix import wait_matrix
 from agent.experiment.plan import Plan
 from agent.experiment.runner import valid_blocks
 from agent.experiment.session import Session
-from agent.experiment.trial import TrialResult
 from agent.statistics import Decision, Pair, plan_looks, secondary_effects
-from agent.verdict import (
-    Aggressor,
-    Better,
-    Blame,
-    Cause,
-    Conclusion,
-    DataFile,
-    Experiment,
-    Quality,
-    SecondaryMetric,
-    Trial,
-    Verdict,
-    WaitHistograms,
-    advise,
-    why_no_cost,
-)
-from agent.verdict import Pair as DocumentPair
-from collectors import histogram, sched
+from collectors.host.hierarchy import leaf
+from collectors.windows import histogram, sched
 
 Blocks = Sequence[tuple[TrialResult, TrialResult]]
 LOWER_TIER = (
@@ -109,7 +105,7 @@ def reason_of(
 
 def further_clauses(session: Session) -> list[str]:
     """What was found out after the verdict."""
-    confirmed = [confirm.in_words(session.confirmed)] if session.confirmed else []
+    confirmed = [confirm.describe(session.confirmed)] if session.confirmed else []
     return [*confirmed, *([session.sweep.sentence] if session.sweep else [])]
 
 
@@ -131,7 +127,7 @@ def _quality(blocks: Blocks, session: Session, decision: Decision) -> Quality:
         *decision.warnings,
         *discarded,
         *broken,
-        *homeless.told([trial.window for trial in outcome.trials]),
+        *untracked.warnings([trial.window for trial in outcome.trials]),
     ]
     if plan.victim is None:
         warnings.append(WATCHED)

@@ -3,15 +3,16 @@
 import contextlib
 from collections.abc import Mapping, Sequence
 
-from agent.experiment.existing import ExistingCgroup, Freezable, find_cgroup, freezable
+from agent.documents.verdict import Aggressor
+from agent.documents.verdict_parts import Arm, Confirmation
 from agent.experiment.rounds import FEWEST_ROUNDS, Design, Rounds
-from agent.experiment.setting import BESIDE_ALL, Setting
-from agent.experiment.trial_cgroups import PREFIX
+from agent.experiment.treatment import BESIDE_ALL, Treatment
+from agent.sandbox.cgroups import PREFIX
+from agent.sandbox.existing import ExistingCgroup, Freezable, find_cgroup, freezable
 from agent.statistics import Plan as Looks
 from agent.statistics import secondary_effects
-from agent.verdict import Aggressor, Arm, Confirmation
-from collectors.hierarchy import CgroupLayout
-from collectors.sched import is_within
+from collectors.host.hierarchy import CgroupLayout
+from collectors.windows.sched import is_within
 from probes.errors import HostError, UsageError
 
 # Somebody who is charged with less is not worth being stopped.
@@ -49,13 +50,13 @@ def _is_worth_stopping(aggressor: Aggressor, neighbours: Sequence[str]) -> bool:
 
 def confirmation(suspects: Sequence[str], pairs: int, seed: int) -> Design:
     """The rounds to run; `suspects` are cgroup paths."""
-    settings = (BESIDE_ALL, *map(stopped, suspects))
-    return Design("each suspect stopped alone", settings, max(pairs, FEWEST_ROUNDS), f"{seed} confirm")
+    treatments = (BESIDE_ALL, *map(stopped, suspects))
+    return Design("each suspect stopped alone", treatments, max(pairs, FEWEST_ROUNDS), f"{seed} confirm")
 
 
-def stopped(suspect: str) -> Setting:
-    """The setting in which one suspect alone does not run."""
-    return Setting(Arm.WITH, stopped=suspect)
+def stopped(suspect: str) -> Treatment:
+    """The treatment in which one suspect alone does not run."""
+    return Treatment(Arm.WITH, stopped=suspect)
 
 
 def confirmations(rounds: Rounds, names: Mapping[str, str], threshold_pct: float) -> tuple[Confirmation, ...]:
@@ -74,7 +75,7 @@ def confirmations(rounds: Rounds, names: Mapping[str, str], threshold_pct: float
     return tuple(sorted(found, key=lambda entry: -entry.slowdown_pct))
 
 
-def in_words(confirmed: Sequence[Confirmation]) -> str:
+def describe(confirmed: Sequence[Confirmation]) -> str:
     """The clause for the reason."""
     sure = [entry for entry in confirmed if entry.ci95_pct is not None and entry.ci95_pct[0] > 0]
     if not sure:

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from collectors.readings import Missing, read_text
+from collectors.host.readings import Missing, read_text
 
 _ONLINE = "sys/devices/system/cpu/online"
 # Far above what reading three clocks takes, and what NTP may slew in a trial of a minute (500 ppm: 30 ms).

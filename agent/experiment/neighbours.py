@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.experiment.existing import Freezable
-from agent.experiment.janitor import Janitor
+from agent.documents.verdict_parts import Arm
 from agent.experiment.plan import Plan, neighbour_name
-from agent.experiment.process import Command, start
-from agent.experiment.quota import Quota, cpus_allowed, find_quota
-from agent.experiment.setting import WHOLE_PCT, Setting
-from agent.experiment.trial_cgroups import Workspace
-from agent.verdict import Arm
+from agent.experiment.treatment import WHOLE_PCT, Treatment
+from agent.sandbox.cgroups import Workspace
+from agent.sandbox.commands import Command, start
+from agent.sandbox.existing import Freezable
+from agent.sandbox.janitor import Janitor
+from agent.sandbox.quota import Quota, cpus_allowed, find_quota
 
 _GRACE_S = 1.0
 # Processes that live outside of the frozen hierarchy would make the trials without neighbours a sham.
@@ -71,11 +71,11 @@ class Neighbours:
         return sum(quota.cpus for quota in self._quotas) / len(self._quotas)
 
     def suspect(self, bystander: Freezable) -> None:
-        """Let a setting stop also this cgroup, which is none of the neighbours."""
+        """Let a treatment stop also this cgroup, which is none of the neighbours."""
         self._bystanders[bystander.path] = bystander
 
     @contextlib.contextmanager
-    def beside(self, setting: Setting, stem: str) -> Iterator[list[Command]]:
+    def beside(self, treatment: Treatment, stem: str) -> Iterator[list[Command]]:
         """The neighbours as a trial wants them; gives the commands started. Afterwards all is as before.
 
         Raises:
@@ -85,17 +85,17 @@ class Neighbours:
         with contextlib.ExitStack() as stack:
             for neighbour in self._existing:
                 neighbour.cgroup.require()
-            for standing in self._standing_still(setting):
+            for standing in self._standing_still(treatment):
                 stack.enter_context(standing.freezer.hold(self._janitor))
-            if setting.is_capped:
+            if treatment.is_capped:
                 for quota in self._quotas:
-                    share = setting.level_pct / WHOLE_PCT * quota.cpus / len(self._quotas)
+                    share = treatment.level_pct / WHOLE_PCT * quota.cpus / len(self._quotas)
                     stack.enter_context(quota.capped(share, self._janitor))
             stack.callback(self._stop, commands)
-            self._start(setting, stem, commands)
+            self._start(treatment, stem, commands)
             yield commands
 
-    def misbehaved(self, setting: Setting, commands: Sequence[Command], stem: str) -> str | None:
+    def misbehaved(self, treatment: Treatment, commands: Sequence[Command], stem: str) -> str | None:
         """What a neighbour did that makes a trial void; to be asked before it is stopped."""
         dead = next(filter(Command.is_over, commands), None)
         if dead is not None:
@@ -107,27 +107,29 @@ class Neighbours:
         empty = next((each for each in self._existing if not each.cgroup.pids()), None)
         if empty is not None:
             return f"the neighbour {empty.path} has no process left"
-        thawed = next((each for each in self._standing_still(setting) if not each.freezer.is_frozen()), None)
+        thawed = next(
+            (each for each in self._standing_still(treatment) if not each.freezer.is_frozen()), None
+        )
         return f"{thawed.path} was thawed by somebody else" if thawed else None
 
-    def ran_on(self, setting: Setting, run_ns: Mapping[str, int], duration_s: float) -> str | None:
+    def ran_on(self, treatment: Treatment, run_ns: Mapping[str, int], duration_s: float) -> str | None:
         """Who ran for more than a moment in a trial in which it was to stand still: not all of it was frozen."""
-        for standing in self._standing_still(setting):
+        for standing in self._standing_still(treatment):
             ran_s = run_ns.get(standing.path, 0) / _NS_PER_S
             if ran_s > MOST_FROZEN_RUN_RATIO * duration_s:
                 return f"{standing.path} ran for {ran_s:.2f} s of {duration_s:.1f} s though it was frozen"
         return None
 
-    def _standing_still(self, setting: Setting) -> list[Freezable]:
+    def _standing_still(self, treatment: Treatment) -> list[Freezable]:
         every = {each.path: each for each in self._existing} | self._bystanders
-        if setting.arm is Arm.WITHOUT:
+        if treatment.arm is Arm.WITHOUT:
             return list(self._existing)
-        return [every[setting.stopped]] if setting.stopped in every else []
+        return [every[treatment.stopped]] if treatment.stopped in every else []
 
-    def _start(self, setting: Setting, stem: str, commands: list[Command]) -> None:
+    def _start(self, treatment: Treatment, stem: str, commands: list[Command]) -> None:
         """Start those that run, into `commands` one by one, so that none is lost when a later one fails."""
         for number, (group, text) in enumerate(self._started.items(), 1):
-            if setting.arm is Arm.WITH and group.path != setting.stopped:
+            if treatment.arm is Arm.WITH and group.path != treatment.stopped:
                 out, err = (where(_stem(stem, number)) for where in (self._outputs.out, self._outputs.err))
                 commands.append(start(text, group, self._cpus, out, err))
         for command in commands:

@@ -6,9 +6,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.experiment.setting import WHOLE_PCT
-from agent.metrics import STRETCH, MetricSpec
-from collectors.source import Tier
+from agent.analysis.attribution import require_threshold
+from agent.documents.metric import STRETCH
+from agent.experiment.treatment import WHOLE_PCT
+from agent.experiment.victim_metrics import MetricSpec
+from collectors.sources.tiers import Tier
 from probes.errors import UsageError
 
 # A command whose first word has one of these is no program to look up: it is left to the shell.
@@ -20,7 +22,8 @@ _SHELL_WORDS = frozenset(
         *("readonly", "set", "shift", "times", "trap", "ulimit", "umask", "unset", "until", "wait", "while"),
     }
 )
-_MOST_THRESHOLD_PCT = 1000
+
+
 # Shorter, and the moment in which the probe is read weighs too much; a quota's period is 0.1 s.
 _LEAST_TRIAL_S = 0.2
 _MOST_TRIAL_S = 3600.0
@@ -147,19 +150,6 @@ def parse_levels(text: str) -> tuple[float, ...]:
         return tuple(sorted(float(part) for part in text.split(",")))
     except ValueError:
         raise UsageError(f"--sweep {text!r} is no list of levels", "write it like 0,25,50,75,100") from None
-
-
-def require_threshold(threshold_pct: float) -> None:
-    """Refuse a smallest slowdown that is none.
-
-    Raises:
-        UsageError: Not above 0, or absurdly large.
-    """
-    if not 0 < threshold_pct < _MOST_THRESHOLD_PCT:
-        raise UsageError(
-            f"--threshold {threshold_pct:g} is no slowdown in per cent",
-            f"give one above 0 and below {_MOST_THRESHOLD_PCT}",
-        )
 
 
 def neighbour_name(number: int, command: str) -> str:

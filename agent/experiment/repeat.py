@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from agent.experiment.freezer import DidNotFreezeError
-from agent.experiment.setting import Setting
-from agent.experiment.trial import TrialResult, VictimFailedError, VictimTimeoutError
-from agent.metrics import MetricError
+from agent.analysis.trials import TrialResult
+from agent.experiment.treatment import Treatment
+from agent.experiment.trial import VictimFailedError, VictimTimeoutError
+from agent.experiment.victim_metrics import MetricError
+from agent.sandbox.freezer import DidNotFreezeError
 from agent.statistics import Decision, Slowdown
 from probes.errors import JostleError
 
 # So many void trials in a row, in one place of the design, are no accident.
 MOST_VOID_IN_A_ROW = 3
 
-RunTrial = Callable[[int, int, Setting], TrialResult]
+RunTrial = Callable[[int, int, Treatment], TrialResult]
 
 
 class Observer:
@@ -22,7 +23,7 @@ class Observer:
     def phase_started(self, what: str, trials: int) -> None:
         """What comes now, and of how many trials it is to be."""
 
-    def trial_started(self, index: int, block: int, setting: Setting) -> None:
+    def trial_started(self, index: int, block: int, treatment: Treatment) -> None:
         """A trial begins; index 0 is the warm-up."""
 
     def trial_ended(self, result: TrialResult) -> None:
@@ -53,7 +54,7 @@ class Log:
 
 
 def run_until_valid(
-    block: int, setting: Setting, run_trial: RunTrial, observer: Observer, log: Log
+    block: int, treatment: Treatment, run_trial: RunTrial, observer: Observer, log: Log
 ) -> TrialResult:
     """A trial that counts. A victim that takes too long is not tried again.
 
@@ -62,9 +63,9 @@ def run_until_valid(
     """
     why = ""
     for _ in range(MOST_VOID_IN_A_ROW):
-        observer.trial_started(log.next_index, block, setting)
+        observer.trial_started(log.next_index, block, treatment)
         try:
-            result = run_trial(log.next_index, block, setting)
+            result = run_trial(log.next_index, block, treatment)
         except VictimTimeoutError:
             raise
         except (VictimFailedError, MetricError, DidNotFreezeError) as error:
@@ -77,4 +78,4 @@ def run_until_valid(
         if result.void is None:
             return result
         why = result.void
-    raise JostleError(f"{MOST_VOID_IN_A_ROW} trials {setting} failed, one after the other: {why}")
+    raise JostleError(f"{MOST_VOID_IN_A_ROW} trials {treatment} failed, one after the other: {why}")

@@ -1,17 +1,17 @@
-"""Randomised rounds: each runs every one of several settings once, so that any two of them make a pair.
+"""Randomised rounds: each runs every one of several treatments once, so that any two of them make a pair.
 
 What `--confirm` and `--sweep` are made of. The order within a round is drawn from the experiment's seed; every
-second round runs the order of the one before backwards, so that over two rounds no setting is earlier than another.
+second round runs the order of the one before backwards, so that over two rounds no treatment is earlier than another.
 """
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from agent.analysis.trials import TrialResult
 from agent.experiment.repeat import Log, Observer, RunTrial, run_until_valid
-from agent.experiment.setting import Setting
-from agent.experiment.trial import TrialResult
-from agent.interrupts import Interrupted
+from agent.experiment.treatment import Treatment
+from agent.sandbox.interrupts import Interrupted
 from agent.statistics import Better, Pair
 from probes.errors import JostleError
 
@@ -24,13 +24,13 @@ class Design:
 
     Attributes:
         what: It in words, for the progress.
-        settings: What each round runs, in an order of its own.
+        treatments: What each round runs, in an order of its own.
         rounds: How many.
         seed: Of the orders.
     """
 
     what: str
-    settings: tuple[Setting, ...]
+    treatments: tuple[Treatment, ...]
     rounds: int
     seed: str
 
@@ -40,19 +40,19 @@ class Rounds:
     """What was run.
 
     Attributes:
-        whole: The complete rounds, each setting's trial that counts.
+        whole: The complete rounds, each treatment's trial that counts.
         log: All trials, void ones too.
         partial: There was a signal before the last round.
         broken: What ended it before the last round, if something did.
     """
 
-    whole: tuple[dict[Setting, TrialResult], ...]
+    whole: tuple[dict[Treatment, TrialResult], ...]
     log: Log
     partial: bool = False
     broken: str | None = None
 
-    def pairs(self, without: Setting, with_: Setting) -> list[Pair]:
-        """The primary metric under two settings, a pair from each round."""
+    def pairs(self, without: Treatment, with_: Treatment) -> list[Pair]:
+        """The primary metric under two treatments, a pair from each round."""
         return [Pair(_figure(trials[without]), _figure(trials[with_])) for trials in self.whole]
 
     @property
@@ -68,9 +68,9 @@ class Rounds:
 
 def run_rounds(design: Design, first_index: int, run_trial: RunTrial, observer: Observer) -> Rounds:
     """Run them all, or until a signal or a failure: the verdict that was reached before is not lost to either."""
-    observer.phase_started(design.what, design.rounds * len(design.settings))
+    observer.phase_started(design.what, design.rounds * len(design.treatments))
     log = Log(first_index)
-    whole: list[dict[Setting, TrialResult]] = []
+    whole: list[dict[Treatment, TrialResult]] = []
     try:
         for number, order in enumerate(orders(design)):
             trials = {each: run_until_valid(number, each, run_trial, observer, log) for each in order}
@@ -82,12 +82,12 @@ def run_rounds(design: Design, first_index: int, run_trial: RunTrial, observer: 
     return Rounds(tuple(whole), log)
 
 
-def orders(design: Design) -> Iterator[list[Setting]]:
+def orders(design: Design) -> Iterator[list[Treatment]]:
     """The order of each round. Of the generator only `random()` is used, which never changes between versions."""
     uniform = random.Random(design.seed).random  # noqa: S311  a randomised design, not a secret
-    order: list[Setting] = []
+    order: list[Treatment] = []
     for number in range(design.rounds):
-        order = order[::-1] if number % 2 else sorted(design.settings, key=lambda _: uniform())
+        order = order[::-1] if number % 2 else sorted(design.treatments, key=lambda _: uniform())
         yield order
 
 

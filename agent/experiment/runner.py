@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.analysis.trials import TrialResult
+from agent.documents.verdict_parts import Arm
 from agent.experiment.plan import Plan
 from agent.experiment.repeat import Log, Observer, RunTrial, run_until_valid
-from agent.experiment.setting import ALONE, BESIDE_ALL, Setting
-from agent.experiment.trial import TrialResult
-from agent.interrupts import Interrupted
+from agent.experiment.treatment import ALONE, BESIDE_ALL, Treatment
+from agent.sandbox.interrupts import Interrupted
 from agent.statistics import Better, Decision, Order, Pair, block_orders, decide, plan_looks, slowdown
 from agent.statistics import Plan as Looks
-from agent.verdict import Arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def run_experiment(plan: Plan, run_trial: RunTrial, observer: Observer) -> Outco
         observer.phase_started("warm-up", 2 * plan.pairs + 1)
         _warm_up(run_trial, observer)
         for block, order in enumerate(block_orders(plan.seed, plan.max_pairs)):
-            for setting in settings_of(order):
-                run_until_valid(block, setting, run_trial, observer, log)
+            for treatment in treatments_of(order):
+                run_until_valid(block, treatment, run_trial, observer, log)
             observer.narrowed(slowdown(complete_pairs(log.trials), better(log.trials), looks.alpha))
             if block + 1 not in looks.looks:
                 continue
@@ -60,7 +60,7 @@ def run_experiment(plan: Plan, run_trial: RunTrial, observer: Observer) -> Outco
     return Outcome(tuple(log.trials), tuple(log.failed), decision, partial)
 
 
-def settings_of(order: Order) -> tuple[Setting, Setting]:
+def treatments_of(order: Order) -> tuple[Treatment, Treatment]:
     """The two trials of a block in the order they run."""
     return (BESIDE_ALL, ALONE) if order is Order.WITH_FIRST else (ALONE, BESIDE_ALL)
 

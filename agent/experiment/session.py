@@ -8,28 +8,30 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agent.analysis.findings import find
+from agent.analysis.trials import TrialResult
+from agent.documents.verdict import Conclusion, SelfCost
+from agent.documents.verdict_parts import Confirmation, Host
 from agent.experiment.confirm import bystanders, confirmation, confirmations
-from agent.experiment.existing import ExistingCgroup, find_neighbours, find_victim
-from agent.experiment.findings import find
-from agent.experiment.janitor import Janitor
 from agent.experiment.neighbours import Neighbours, Outputs
 from agent.experiment.plan import Plan
 from agent.experiment.repeat import Observer
 from agent.experiment.rounds import Design, Rounds, run_rounds
 from agent.experiment.runner import Outcome, run_experiment, valid_blocks
-from agent.experiment.setting import Setting
 from agent.experiment.sweep import Sweep, sweep_design, sweep_result
-from agent.experiment.trial import TrialResult, TrialRunner
-from agent.experiment.trial_cgroups import Workspace
-from agent.host import describe_host
-from agent.interrupts import Interrupts
-from agent.runfile import RunWriter, pack
-from agent.self_cost import CostMeter, measure, self_cost
-from agent.verdict import Conclusion, Confirmation, Host, SelfCost
-from collectors.counters import WANTED
-from collectors.hierarchy import CgroupLayout, detect_layout
-from collectors.signal_reader import SignalReader
-from collectors.source import Source, open_source
+from agent.experiment.treatment import Treatment
+from agent.experiment.trial import TrialRunner
+from agent.recording.host import describe_host
+from agent.recording.self_cost import CostMeter, measure, self_cost
+from agent.sandbox.cgroups import Workspace
+from agent.sandbox.existing import ExistingCgroup, find_neighbours, find_victim
+from agent.sandbox.interrupts import Interrupts
+from agent.sandbox.janitor import Janitor
+from agent.store.run_file import RunWriter, pack
+from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.sources.signal_reader import SignalReader
+from collectors.sources.tiers import Source, open_source
+from collectors.windows.counters import WANTED
 from probes.perf_event import Event
 
 RUN_SUFFIX = ".run"
@@ -123,7 +125,7 @@ class _Measured:
     Not during the trials: accounting itself costs two clock readings per switch.
     """
 
-    run_trial: Callable[[int, int, Setting], TrialResult]
+    run_trial: Callable[[int, int, Treatment], TrialResult]
     source: Source
     raw: Path
     meta: dict[str, str]
@@ -131,17 +133,21 @@ class _Measured:
     cost: CostMeter = field(default_factory=CostMeter)
     last_index: int = 0
 
-    def run(self, index: int, block: int, setting: Setting) -> TrialResult:
+    def run(self, index: int, block: int, treatment: Treatment) -> TrialResult:
         self.interrupts.check()
         self.last_index = index
         if index == 0:
             with measure(self.source) as meter:
-                result = self.run_trial(index, block, setting)
+                result = self.run_trial(index, block, treatment)
             self.cost = meter
             return result
-        result = self.run_trial(index, block, setting)
-        path = self.raw / f"trial-{index:03d}-{setting.stem}{RUN_SUFFIX}"
-        meta = {"arm": str(setting.arm), "setting": str(setting), "started": datetime.now(UTC).isoformat()}
+        result = self.run_trial(index, block, treatment)
+        path = self.raw / f"trial-{index:03d}-{treatment.stem}{RUN_SUFFIX}"
+        meta = {
+            "arm": str(treatment.arm),
+            "treatment": str(treatment),
+            "started": datetime.now(UTC).isoformat(),
+        }
         with RunWriter(path, {**self.meta, **meta}) as writer:
             writer.append(result.window)
             writer.finish()

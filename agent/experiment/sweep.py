@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.analysis.trials import TrialResult
+from agent.documents.verdict_parts import Arm, SweepPoint
 from agent.experiment.rounds import FEWEST_ROUNDS, Design, Rounds
-from agent.experiment.setting import ALONE, Setting
-from agent.experiment.trial import TrialResult
+from agent.experiment.treatment import ALONE, Treatment
 from agent.statistics import Slowdown, SweepFit, fit_sweep, largest_harmless_level, slowdown
-from agent.verdict import Arm, SweepPoint
 
 _NS_PER_S = 1e9
 # Two rounds at least, or there is no interval.
@@ -24,13 +24,13 @@ class Sweep:
 
 def sweep_design(levels_pct: Sequence[float], pairs: int, seed: int) -> Design:
     """The rounds to run: every level, and always a trial without the neighbours to compare it with."""
-    settings = (ALONE, *(at_level(level_pct) for level_pct in levels_pct if level_pct))
-    return Design("neighbours at several levels", settings, max(pairs, FEWEST_ROUNDS), f"{seed} sweep")
+    treatments = (ALONE, *(at_level(level_pct) for level_pct in levels_pct if level_pct))
+    return Design("neighbours at several levels", treatments, max(pairs, FEWEST_ROUNDS), f"{seed} sweep")
 
 
-def at_level(level_pct: float) -> Setting:
+def at_level(level_pct: float) -> Treatment:
     """The neighbours under a quota; at level 0 there are none."""
-    return Setting(Arm.WITH, level_pct=level_pct) if level_pct else ALONE
+    return Treatment(Arm.WITH, level_pct=level_pct) if level_pct else ALONE
 
 
 def sweep_result(
@@ -60,10 +60,10 @@ def sweep_result(
         for level_pct, cost, fitted_pct in zip(levels, costs, fit.fitted_pct, strict=True)
         if level_pct in levels_pct
     ]
-    return Sweep(tuple(points), in_words(fit, used, cpus, threshold_pct))
+    return Sweep(tuple(points), describe(fit, used, cpus, threshold_pct))
 
 
-def in_words(fit: SweepFit, used: dict[float, float], cpus: float, threshold_pct: float) -> str:
+def describe(fit: SweepFit, used: dict[float, float], cpus: float, threshold_pct: float) -> str:
     """Such as `up to 0.5 CPUs of these neighbours cost less than 5 %`; `used` maps a level to CPUs."""
     harmless_pct = largest_harmless_level(fit, threshold_pct)
     if not harmless_pct:
@@ -85,9 +85,9 @@ def _cost(rounds: Rounds, level_pct: float) -> Slowdown:
     return slowdown(rounds.pairs(ALONE, at_level(level_pct)), rounds.better)
 
 
-def _used_cpus(rounds: Rounds, setting: Setting, neighbours: Sequence[str]) -> float:
+def _used_cpus(rounds: Rounds, treatment: Treatment, neighbours: Sequence[str]) -> float:
     """How many CPUs the neighbours really kept busy, on average: never more than their quota."""
-    trials = [trials[setting] for trials in rounds.whole]
+    trials = [trials[treatment] for trials in rounds.whole]
     return sum(_ran_s(trial, neighbours) for trial in trials) / sum(trial.duration_s for trial in trials)
 
 

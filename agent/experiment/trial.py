@@ -5,23 +5,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from agent.experiment.existing import ExistingCgroup
-from agent.experiment.hindrances import Hindrances, hindrances
+from agent.analysis.trial_signals import trial_signals
+from agent.analysis.trials import TrialResult
+from agent.documents.metric import Sample
+from agent.documents.verdict_parts import Arm
 from agent.experiment.machine import machine_state
 from agent.experiment.neighbours import Neighbours, Outputs
 from agent.experiment.plan import Plan
-from agent.experiment.process import Command, start, wait_for_first
-from agent.experiment.setting import Setting
-from agent.experiment.trial_cgroups import Group
-from agent.experiment.victim import folded, idle, samples_of, whole_of
-from agent.interrupts import Interrupts
-from agent.metrics import Sample
-from agent.verdict import Arm
-from collectors import counters, sched
-from collectors.sched import CgroupWindow, SchedWindow
-from collectors.signal_reader import SignalReader, signals_within
-from collectors.signal_window import SignalWindow
-from collectors.source import Source
+from agent.experiment.treatment import Treatment
+from agent.experiment.victim import fold_subtrees, idle, owner_of, samples_of
+from agent.sandbox.cgroups import Group
+from agent.sandbox.commands import Command, start, wait_for_first
+from agent.sandbox.existing import ExistingCgroup
+from agent.sandbox.interrupts import Interrupts
+from collectors.sources.signal_reader import SignalReader, signals_within
+from collectors.sources.tiers import Source
+from collectors.windows import counters, sched
+from collectors.windows.sched import CgroupWindow, SchedWindow
+from collectors.windows.signals import SignalWindow
 from probes.errors import JostleError
 from probes.perf_event import Reading
 from probes.snapshot import Snapshot
@@ -31,37 +32,6 @@ from probes.snapshot import Snapshot
 SETTLE_S = 0.3
 # At the end of a trial at most this much of the victim's time is missing, in the tier without eBPF.
 _POLL_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class TrialResult:
-    """What one trial gave.
-
-    Attributes:
-        index: Number of the trial in the order they ran, from 0.
-        block: Number of its block, from 0; void trials are repeated in the same block.
-        arm: With or without the neighbours.
-        duration_s: From release to exit of the victim, or as long as it was watched.
-        samples: The metrics, the primary first; empty when void.
-        victim: The victim cgroup's window, with everything below it.
-        others_run_ns: On-CPU time of every other cgroup, a neighbour's with all below it.
-        window: The whole host's window.
-        void: Why the trial does not count, or None.
-        hindrances: What else held the victim up; None where it was not read.
-        counted: What the victim's events counted, by name; empty where none is counted.
-    """
-
-    index: int
-    block: int
-    arm: Arm
-    duration_s: float
-    samples: tuple[Sample, ...]
-    victim: CgroupWindow
-    others_run_ns: Mapping[str, int]
-    window: SchedWindow
-    void: str | None
-    hindrances: Hindrances | None = None
-    counted: Mapping[str, Reading] = field(default_factory=dict)
 
 
 class VictimFailedError(JostleError):
@@ -105,7 +75,7 @@ class TrialRunner:
         self._outputs = outputs
         self._interrupts = interrupts
 
-    def run(self, index: int, block: int, setting: Setting) -> TrialResult:
+    def run(self, index: int, block: int, treatment: Treatment) -> TrialResult:
         """Run one trial; whatever happens, nothing of it keeps running, and nothing stays frozen or capped.
 
         Raises:
@@ -116,18 +86,18 @@ class TrialRunner:
             JostleError: The cgroup that is watched, or a neighbour, is gone.
             Interrupted: There was a signal.
         """
-        stem = f"trial-{index:03d}-{setting.stem}"
+        stem = f"trial-{index:03d}-{treatment.stem}"
         before = machine_state()
-        with self._neighbours.beside(setting, stem) as commands:
-            measured = self._measure(stem, setting, commands)
-            void = self._neighbours.misbehaved(setting, commands, stem)
+        with self._neighbours.beside(treatment, stem) as commands:
+            measured = self._measure(stem, treatment, commands)
+            void = self._neighbours.misbehaved(treatment, commands, stem)
         names = self._neighbours.names()
-        victim = folded(sched.subtree(measured.window.cgroups, self._victim.path), names)
+        victim = fold_subtrees(sched.subtree(measured.window.cgroups, self._victim.path), names)
         others_run_ns = self._others_run_ns(measured.window)
         void = (
             void
             or before.event_until(machine_state())
-            or self._neighbours.ran_on(setting, others_run_ns, measured.duration_s)
+            or self._neighbours.ran_on(treatment, others_run_ns, measured.duration_s)
             or (idle(victim, measured.duration_s) if isinstance(self._victim, ExistingCgroup) else None)
         )
         if void is None:
@@ -135,14 +105,14 @@ class TrialRunner:
         return TrialResult(
             index=index,
             block=block,
-            arm=setting.arm,
+            arm=treatment.arm,
             duration_s=measured.duration_s,
             samples=() if void else self._samples(stem, measured.duration_s, victim),
             victim=victim,
             others_run_ns=others_run_ns,
             window=measured.window,
             void=void,
-            hindrances=hindrances(
+            trial_signals=trial_signals(
                 measured.signals, self._victim.path, names, frequency=self._signals.counts_frequency
             )
             if measured.signals
@@ -150,10 +120,10 @@ class TrialRunner:
             counted=measured.counted,
         )
 
-    def _measure(self, stem: str, setting: Setting, commands: list[Command]) -> _Measured:
+    def _measure(self, stem: str, treatment: Treatment, commands: list[Command]) -> _Measured:
         """The victim from its release to its end, or for as long as it is watched, unless a neighbour ends first."""
         before, start_s = self._source.read(), monotonic()
-        if setting.arm is Arm.WITH and self._wait(commands, SETTLE_S) is not None:
+        if treatment.arm is Arm.WITH and self._wait(commands, SETTLE_S) is not None:
             return _Measured(sched.window(before, self._source.read()), monotonic() - start_s, None)
         with self._victim_started(stem) as command:
             signals = self._signals.read(self._paths())
@@ -229,6 +199,6 @@ class TrialRunner:
         found: dict[str, int] = {}
         for path, cgroup in window.cgroups.items():
             if not sched.is_within(path, self._victim.path):
-                whole = whole_of(path, self._neighbours.names())
+                whole = owner_of(path, self._neighbours.names())
                 found[whole] = found.get(whole, 0) + cgroup.run_ns
         return found

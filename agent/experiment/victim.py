@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agent.metrics import DURATION, STRETCH, MetricSpec, Sample, read_metrics
-from collectors.sched import CgroupWindow, WaitFor, is_within
+from agent.documents.metric import DURATION, STRETCH, Sample
+from agent.experiment.victim_metrics import MetricSpec, read_metrics
+from collectors.windows.sched import CgroupWindow, WaitFor, is_within
 
 # Of a victim's output, which a chatty one makes endless, the figure is looked for in the end.
 OUTPUT_LIMIT = 4 << 20
@@ -46,18 +47,18 @@ def idle(victim: CgroupWindow, duration_s: float) -> str | None:
     )
 
 
-def folded(victim: CgroupWindow, neighbours: Iterable[str]) -> CgroupWindow:
+def fold_subtrees(victim: CgroupWindow, neighbours: Iterable[str]) -> CgroupWindow:
     """The same window, with the waits for cgroups below a neighbour charged to that neighbour."""
     waits: dict[str, WaitFor] = {}
     paths = list(neighbours)
     for path, wait in victim.waited_for.items():
-        whole = whole_of(path, paths)
+        whole = owner_of(path, paths)
         before = waits.get(whole, WaitFor(0, 0))
         waits[whole] = WaitFor(before.wait_ns + wait.wait_ns, before.preemptions + wait.preemptions)
     return replace(victim, waited_for=waits)
 
 
-def whole_of(path: str, neighbours: Iterable[str]) -> str:
+def owner_of(path: str, neighbours: Iterable[str]) -> str:
     """The neighbour that a cgroup is part of, or the cgroup itself."""
     return next((neighbour for neighbour in neighbours if is_within(path, neighbour)), path)
 

@@ -3,5 +3,8 @@
 scenarios.py   what is run, and what is true of it by construction
 run.py         each through the code path of `jostle experiment`, in random order
 score.py       findings against labels: rates with exact intervals
-records.py     the document, schema `jostle.selftest/1`
+workloads/     the built-in victims and neighbours, for the demo as well
+
+Imports `agent.experiment`, whose public way it takes like any user; the document is `agent.documents.selftest`. It must
+not judge: labels follow from how a scenario is built.
 """

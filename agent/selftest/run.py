@@ -10,20 +10,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from agent.documents.selftest import Finding, Label, Selftest
+from agent.documents.verdict import Verdict
 from agent.experiment.conclude import conclude
 from agent.experiment.plan import Plan, neighbour_name
 from agent.experiment.repeat import Observer
 from agent.experiment.session import run_session
-from agent.host import describe_host
-from agent.interrupts import Interrupted, Interrupts
-from agent.metrics import parse_spec
-from agent.selftest.records import Finding, Label, Selftest
+from agent.experiment.victim_metrics import parse_spec
+from agent.recording.host import describe_host
+from agent.sandbox.interrupts import Interrupted, Interrupts
 from agent.selftest.scenarios import Place, Scenario
 from agent.selftest.score import rates, tallies
-from agent.verdict import Verdict
-from collectors.hierarchy import detect_layout
-from collectors.readings import Missing
-from collectors.topology import Topology
+from collectors.host.hierarchy import detect_layout
+from collectors.host.readings import Missing
+from collectors.host.topology import Topology
 from probes.errors import HostError, JostleError
 
 PAIRS, MAX_PAIRS = 4, 12

@@ -9,11 +9,11 @@ import shlex
 import sys
 from dataclasses import dataclass
 
-from agent.verdict import CauseKind, Conclusion
+from agent.documents.verdict import CauseKind, Conclusion
 
 _PYTHON = shlex.quote(sys.executable)
-_LIMITED = f"{_PYTHON} -m agent.workloads.limited"
-_SERVICE = f"{_PYTHON} -m agent.workloads.service"
+_LIMITED = f"{_PYTHON} -m agent.selftest.workloads.limited"
+_SERVICE = f"{_PYTHON} -m agent.selftest.workloads.service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ def scenarios(place: Place) -> tuple[Scenario, ...]:
 
 def victim(options: str = "--operations 400") -> str:
     """The built-in victim; 400 operations take it 0.3 to 0.4 s on an idle cloud core."""
-    return f"{_PYTHON} -m agent.workloads.victim {options}"
+    return f"{_PYTHON} -m agent.selftest.workloads.victim {options}"
 
 
 def neighbour(options: str) -> str:
     """A built-in neighbour."""
-    return f"{_PYTHON} -m agent.workloads.neighbour {options}"
+    return f"{_PYTHON} -m agent.selftest.workloads.neighbour {options}"
 
 
 def on(cpus: int | str, command: str) -> str:

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from agent.selftest.records import Finding, Label, Rate, Tally
+from agent.documents.selftest import Finding, Label, Rate, Tally
+from agent.documents.verdict import Conclusion
 from agent.statistics import proportion
-from agent.verdict import Conclusion
 
 # What calls for action; the other two conclusions do not.
 ALARMS = frozenset({Conclusion.INTERFERENCE, Conclusion.SELF_INFLICTED})

@@ -11,7 +11,8 @@
     proportions.py     how often a verdict is right, with an exact interval
 
 The method, its sources and its simulated error rates: docs/method.md. numpy and scipy are imported in this
-package alone, so a command that needs no statistics never pays for them.
+package alone, so a command that needs no statistics never pays for them. It imports nothing else of jostle but errors,
+and must not know where its numbers come from.
 """
 
 from agent.statistics.decision import Decision, Verdict, decide

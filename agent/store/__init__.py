@@ -1,1 +1,4 @@
-"""Windows in SQLite: what the run file and the agent's history have in common."""
+"""Windows in SQLite: run files, the agent's history, and questions to both.
+
+Imports `agent.documents`. What is read back is what was recorded: it must not judge, and percentiles are never stored.
+"""

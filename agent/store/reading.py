@@ -6,8 +6,8 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from agent.store.codec import count, decode_histogram, decode_path, decode_rows
 from agent.store.schema import COUNTERS
 from agent.store.signal_reading import Cgroups, names, signals_of
-from collectors.histogram import EDGES_NS
-from collectors.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
+from collectors.windows.histogram import EDGES_NS
+from collectors.windows.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
 
 EVER = (0, 2**63 - 1)
 """All time, in ns since the epoch."""
@@ -28,10 +28,10 @@ def windows(
     shown = {number for number, path in paths.items() if wanted(path)}
     named = names(db, paths)
     rows = db.execute(
-        f"SELECT id, end_utc_ns, duration_ns, homeless, shed, recording {_BETWEEN} ORDER BY id",
+        f"SELECT id, end_utc_ns, duration_ns, untracked, shed, recording {_BETWEEN} ORDER BY id",
         between_ns,
     ).fetchall()
-    for number, end_ns, duration_ns, homeless, shed, recording in rows:
+    for number, end_ns, duration_ns, untracked, shed, recording in rows:
         yield (
             count(recording),
             SchedWindow(
@@ -39,7 +39,7 @@ def windows(
                 duration_ns=max(1, count(duration_ns)),
                 cgroups=_cgroups(db, number, paths, shown),
                 cpus=_cpus(db, number),
-                homeless=count(homeless),
+                untracked=count(untracked),
                 shed=tuple(shed.split()),
                 signals=signals_of(db, number, Cgroups(paths, shown, named)),
             ),

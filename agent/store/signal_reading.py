@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from agent.store.codec import count
 from agent.store.schema import HOST_PRESSURE, WORKLOAD
-from collectors.corun import Corun
-from collectors.signal_window import (
+from collectors.host.workloads import Workload
+from collectors.windows.corun import Corun
+from collectors.windows.signals import (
     Absence,
     CacheSignals,
     CgroupSignals,
@@ -15,7 +16,6 @@ from collectors.signal_window import (
     HostSignals,
     SignalWindow,
 )
-from collectors.workloads import Workload
 from probes.perf_event import Reading
 
 Row = tuple[Any, ...]

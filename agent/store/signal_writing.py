@@ -5,12 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple
 
 from agent.store.schema import HOST_PRESSURE, WORKLOAD
-from collectors.signal_window import (
-    Absence,
-    HostSignals,
-    SignalWindow,
-)
-from collectors.workloads import Workload
+from collectors.host.workloads import Workload
+from collectors.windows.signals import Absence, HostSignals, SignalWindow
 
 Row = tuple[object, ...]
 

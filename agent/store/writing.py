@@ -7,7 +7,7 @@ from operator import attrgetter
 from agent.store.codec import encode_histogram, encode_path, encode_rows
 from agent.store.schema import COUNTERS, PER_WINDOW
 from agent.store.signal_writing import SignalWriter
-from collectors.sched import SchedWindow
+from collectors.windows.sched import SchedWindow
 
 # In how many windows a cgroup's `last_window` is renewed once: to renew it in each would double what is written.
 NOTED_EVERY = 360
@@ -29,8 +29,8 @@ class WindowWriter:
     def insert(self, window: SchedWindow, end_utc_ns: int) -> int:
         """Insert one window; its number."""
         cursor = self._db.execute(
-            "INSERT INTO windows (end_utc_ns, duration_ns, homeless, shed, recording) VALUES (?, ?, ?, ?, ?)",
-            (end_utc_ns, window.duration_ns, window.homeless, " ".join(window.shed), self._recording),
+            "INSERT INTO windows (end_utc_ns, duration_ns, untracked, shed, recording) VALUES (?, ?, ?, ?, ?)",
+            (end_utc_ns, window.duration_ns, window.untracked, " ".join(window.shed), self._recording),
         )
         number = int(cursor.lastrowid or 0)
         ids = self._ids(window, number)

@@ -142,7 +142,7 @@ struct lifecycle {
 	u64 free_head; /* next slot to take, by the mkdir hook */
 	u64 free_tail; /* one past the last slot offered, by user space */
 	u64 died_head; /* next place to report a death, by the rmdir hook */
-	s64 homeless;  /* cgroups without a slot born, less those removed: they are counted as SLOT_OTHER */
+	s64 untracked;  /* cgroups without a slot born, less those removed: they are counted as SLOT_OTHER */
 	u64 changes;   /* cgroups made, removed, or given a task: what a css_set's address stands for may change */
 	u64 assigned;  /* times that user space gave or took slots */
 };

@@ -33,7 +33,7 @@ int on_cgroup_mkdir(u64 *ctx)
 		return 0;
 	cycle->changes++;
 	if (cycle->free_head == cycle->free_tail) {
-		cycle->homeless++;
+		cycle->untracked++;
 		return 0;
 	}
 	u32 place = cycle->free_head & (NR_SLOTS - 1);
@@ -56,7 +56,7 @@ int on_cgroup_mkdir(u64 *ctx)
 			return 0;
 		}
 	}
-	cycle->homeless++;
+	cycle->untracked++;
 	return 0;
 }
 
@@ -70,7 +70,7 @@ int on_cgroup_rmdir(u64 *ctx)
 	cycle->changes++;
 	u32 slot = slot_of_key(key);
 	if (slot < FIRST_SLOT) {
-		cycle->homeless--;
+		cycle->untracked--;
 		return 0;
 	}
 	u32 place = cycle->died_head & (NR_SLOTS - 1);

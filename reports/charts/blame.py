@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 
-from agent.verdict import Blame
+from agent.documents.verdict_parts import Blame
 from reports.charts.canvas import chart, named_bars, rows_height_pt
 from reports.figures import quantity
 

@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 
-from agent.verdict import Cause
+from agent.documents.verdict import Cause
 from reports.charts.canvas import chart, named_bars, rows_height_pt
 from reports.figures import percent
 from reports.svg import INK

@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 
-from agent.verdict import Confirmation
+from agent.documents.verdict_parts import Confirmation
 from reports.charts.canvas import chart, name_rows, rows_height_pt
 from reports.figures import counted, percent
 from reports.svg import INK, MUTED, WITH

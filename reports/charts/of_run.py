@@ -1,11 +1,11 @@
 """The charts of a recording."""
 
-from agent.run_details import RunDetails, RunMatrix
+from agent.documents.run_details import RunDetails, RunMatrix
 from reports.charts.matrix import matrix_chart
 from reports.charts.timeline import timeline_chart
 from reports.charts.waits import cgroups_chart
 from reports.figures import time_ns
-from reports.run_detail_sections import BY_LENGTH, MATRIX, OVER_TIME
+from reports.sections.run_detail import BY_LENGTH, MATRIX, OVER_TIME
 
 
 def charts(details: RunDetails | None) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The charts of an experiment or a comparison."""
 
-from agent.verdict import Verdict, WaitMatrix
+from agent.documents.verdict import Verdict
+from agent.documents.verdict_parts import WaitMatrix
 from reports.charts.blame import blame_chart
 from reports.charts.causes import cause_chart
 from reports.charts.confirmation import confirmation_chart

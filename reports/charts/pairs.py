@@ -3,7 +3,8 @@
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from agent.verdict import Effect, Pair
+from agent.documents.verdict import Effect
+from agent.documents.verdict_parts import Pair
 from reports.charts.canvas import chart, legend
 from reports.figures import counted, percent
 from reports.svg import INK, MUTED, RULE, WITH

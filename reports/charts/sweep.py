@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 
-from agent.verdict import SweepPoint
+from agent.documents.verdict_parts import SweepPoint
 from reports.charts.canvas import chart, legend
 from reports.figures import counted
 from reports.svg import INK, MUTED, WITH

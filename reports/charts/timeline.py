@@ -5,7 +5,7 @@ from math import nan
 
 from matplotlib.axes import Axes
 
-from agent.run_details import Moment, Waiting
+from agent.documents.run_details import Moment, Waiting
 from reports.charts.canvas import panels
 from reports.svg import WITH
 

@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from agent.verdict import Arm, Trial
+from agent.documents.verdict_parts import Arm, Trial
 from reports.charts.canvas import LONGEST_NAME, chart, legend
 from reports.escape import shortened
 from reports.svg import INK, MUTED, PAPER, RULE, WITH, WITHOUT

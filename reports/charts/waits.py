@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from agent.run_details import Waits
-from agent.verdict import WaitHistograms
+from agent.documents.run_details import Waits
+from agent.documents.verdict_parts import WaitHistograms
 from reports.charts.canvas import chart, legend, panels
 from reports.figures import count, time_ns
 from reports.svg import WITH, WITHOUT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.self_cost import CostMeter
+from agent.recording.self_cost import CostMeter
 from benchmarks.counting_cost import difference
 
 

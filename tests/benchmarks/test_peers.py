@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.experiment.trial_cgroups import Workspace
-from agent.runfile import RunWriter
+from agent.sandbox.cgroups import Workspace
+from agent.store.run_file import RunWriter
 from benchmarks.overhead import remove_leftovers
 from benchmarks.peers import RUN_FILE, Tool, has_window, loaded
-from collectors.hierarchy import detect_layout
-from collectors.sched import SchedWindow
+from collectors.host.hierarchy import detect_layout
+from collectors.windows.sched import SchedWindow
 from probes.errors import JostleError
 
 
@@ -50,7 +50,7 @@ def test_our_recording_is_seen_once_a_window_is_committed(tmp_path: Path) -> Non
     assert not has_window(tmp_path)
     with RunWriter(tmp_path / RUN_FILE, {}) as writer:
         assert not has_window(tmp_path)
-        writer.append(SchedWindow(end_ns=2, duration_ns=1, cgroups={}, cpus=(), homeless=0))
+        writer.append(SchedWindow(end_ns=2, duration_ns=1, cgroups={}, cpus=(), untracked=0))
         assert has_window(tmp_path)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.blame import BlameSummary, Charge
-from tests.agent.experiment.trials import NEIGHBOUR, VICTIM
+from agent.documents.blame import BlameSummary, Charge
+from tests.agent.analysis.trials import NEIGHBOUR, VICTIM
 from tests.cli.running import end, eventually, is_one_line, run, start, watches
 from tests.cli.test_report import HINDERED, recorded
 from tests.kernel.situations import Situation, a_cpu, spin

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.runfile import RunWriter, pack
-from collectors.hierarchy import detect_layout
-from tests.agent.experiment.foreign import foreign_cgroup, host_mounts, outweigh, outweighing
-from tests.agent.experiment.trials import OTHER, VICTIM, cgroup, window
-from tests.agent.summaries import HOST
+from agent.store.run_file import RunWriter, pack
+from collectors.host.hierarchy import detect_layout
+from tests.agent.analysis.summaries import HOST
+from tests.agent.analysis.trials import OTHER, VICTIM, cgroup, window
+from tests.agent.sandbox.foreign import foreign_cgroup, host_mounts, outweigh, outweighing
 from tests.cli.running import is_one_line, run
 
 TENANT = "/tenant"
@@ -78,7 +78,7 @@ def test_a_real_tenant_that_bursts_on_the_victims_cpu(tmp_path: Path) -> None:
     layout = detect_layout()
     # Both outweigh whoever else is on that CPU.
     spin = f"{outweighing(host_mounts(layout))}; exec timeout 15 taskset -c 0 {PYTHON} -c 'while True: pass'"
-    burst = f"{PYTHON} -m agent.workloads.neighbour bursty --processes 1 --period-ms 1500"
+    burst = f"{PYTHON} -m agent.selftest.workloads.neighbour bursty --processes 1 --period-ms 1500"
     path = tmp_path / "a.run"
     with foreign_cgroup(host_mounts(layout), f"exec taskset -c 0 {burst}") as tenant:
         outweigh(*tenant.directories)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.experiment.trial_cgroups import Group
-from agent.verdict import Verdict
-from collectors.hierarchy import detect_layout
-from tests.agent.experiment.foreign import (
+from agent.documents.verdict import Verdict
+from agent.sandbox.cgroups import Group
+from collectors.host.hierarchy import detect_layout
+from tests.agent.sandbox.foreign import (
     BUSY,
     cpu_ticks,
     foreign_cgroup,

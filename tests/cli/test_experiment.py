@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.runfile import read_run
-from agent.verdict import Verdict
-from collectors.hierarchy import detect_layout
+from agent.documents.verdict import Verdict
+from agent.store.run_file import read_run
+from collectors.host.hierarchy import detect_layout
 from tests.cli.running import Ended, is_one_line, is_running, leaves_nothing, marked_sleep, run
 from tests.slowness import SLOWNESS
 

@@ -78,7 +78,7 @@ def test_without_cgroups_the_remedy_is_told(tmp_path: Path) -> None:
 def test_doctor_tells_what_is_missing_without_failing(tmp_path: Path) -> None:
     ended = without_btf(("doctor", "--json"), tmp_path)
     assert (ended.code, ended.err) == (0, "")
-    states = {entry["name"]: entry["state"] for entry in json.loads(ended.out)["signals"]}
+    states = {entry["name"]: entry["state"] for entry in json.loads(ended.out)["capabilities"]}
     assert states["scheduler latency"] == "missing"
     assert states["cgroups"] != "missing"
 
@@ -93,7 +93,7 @@ def test_doctor_fails_where_nothing_can_be_measured(tmp_path: Path) -> None:
 def test_doctor_on_this_host() -> None:
     ended = run("doctor", "--json")
     assert (ended.code, ended.err) == (0, "")
-    signals = {entry["name"]: entry for entry in json.loads(ended.out)["signals"]}
+    signals = {entry["name"]: entry for entry in json.loads(ended.out)["capabilities"]}
     assert signals["scheduler latency"]["state"] == "available"
     assert all(
         entry["reason"] and set(entry) == {"name", "state", "reason", "remedy"} for entry in signals.values()

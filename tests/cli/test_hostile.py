@@ -11,7 +11,7 @@ from pathlib import Path
 import cmarkgfm  # type: ignore[import-untyped]  # ships no type information
 import pytest
 
-from tests.agent.daemon.scrapes import read
+from tests.agent.daemon.metrics.scrapes import read
 from tests.cli.running import Ended, end, eventually, run, start
 from tests.cli.tmux import jostle, pane
 from tests.kernel.situations import Group, Situation, a_cpu, spin

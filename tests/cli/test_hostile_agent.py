@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reports.escape import for_terminal
-from tests.agent.daemon.scrapes import parsed, read
+from tests.agent.daemon.metrics.scrapes import parsed, read
 from tests.cli.running import end, eventually, run, start
 from tests.cli.test_hostile import assert_harmless, assert_inactive, assert_plain
 from tests.kernel.situations import Group, Situation, spin

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from agent.cli.experiment_bar import Bar, Pace, clock
 from agent.cli.progress import describe, progress
-from agent.experiment.setting import ALONE, BESIDE_ALL, Setting
+from agent.documents.verdict_parts import Arm
+from agent.experiment.treatment import ALONE, BESIDE_ALL, Treatment
 from agent.statistics import Pair, Slowdown, decide, plan_looks
-from agent.verdict import Arm
-from tests.agent.experiment.trials import trial
+from tests.agent.analysis.trials import trial
 from tests.cli.running import JOSTLE, ROOT
 
 SLOWED = [Pair(1.0, 2.0), Pair(1.0, 2.01), Pair(1.0, 1.99), Pair(1.01, 2.0)]
@@ -102,7 +102,7 @@ def test_the_bar_shows_what_runs_the_interval_and_the_time_left(monkeypatch: pyt
     assert shown.endswith(" 1:20 left slowdown -51.2 to +164.0 %\n")
     assert shown.count("\n") == 1
     bar.phase_started("each suspect stopped alone", 8)
-    bar.trial_started(10, 0, Setting(Arm.WITH, stopped="/a/\x1b[2Jb"))
+    bar.trial_started(10, 0, Treatment(Arm.WITH, stopped="/a/\x1b[2Jb"))
     console.print(bar.progress)
     assert console.export_text().startswith(r"round 1 with all but \x1b[2Jb")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.runfile import Run, read_run
-from agent.summary import RunSummary
+from agent.documents.summary import RunSummary
+from agent.store.run_file import Run, read_run
 from probes.errors import UsageError
 from tests.cli.running import (
     Ended,

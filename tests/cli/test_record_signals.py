@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.summary import CgroupSummary, RunSummary
-from collectors.hierarchy import CgroupLayout, detect_layout
+from agent.documents.summary import CgroupSummary, RunSummary
+from collectors.host.hierarchy import CgroupLayout, detect_layout
 from probes.perf_event import CYCLES, available
 from tests.cli.running import run
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.verdict import Verdict
+from agent.documents.verdict import Verdict
 from reports.escape import for_markdown
 from tests.cli.running import Ended, leaves_nothing, start
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.runfile import RunWriter, pack
-from agent.summary import RunSummary
-from agent.verdict import Verdict
-from collectors.sched import CgroupWindow
-from tests.agent.experiment.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, window
-from tests.agent.summaries import HOST
-from tests.agent.verdicts import CONTRACT_EXAMPLE
+from agent.documents.summary import RunSummary
+from agent.documents.verdict import Verdict
+from agent.store.run_file import RunWriter, pack
+from collectors.windows.sched import CgroupWindow
+from tests.agent.analysis.summaries import HOST
+from tests.agent.analysis.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, window
+from tests.agent.documents.verdicts import CONTRACT_EXAMPLE
 from tests.cli.running import JOSTLE, ROOT, is_one_line, run
 
 QUIET, HINDERED = cgroup(0.5, {OTHER: 0.005}), cgroup(0.5, {OTHER: 0.005, NEIGHBOUR: 0.4})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.selftest.records import Selftest
+from agent.documents.selftest import Selftest
 from tests.agent.selftest.findings import selftest
 from tests.cli.running import Ended, end, is_one_line, leaves_nothing, run, start
 

@@ -98,7 +98,7 @@ def test_a_signal_while_reports_are_written_waits_for_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from agent.cli import main
-    from agent.files import write_whole
+    from agent.store.files import write_whole
 
     def interrupted_write(path: Path, text: str) -> None:
         os.kill(os.getpid(), signal.SIGINT)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.live.rows import LiveTable
+from agent.documents.top import LiveTable
 from tests.cli.running import ROOT, eventually, is_one_line, run
 from tests.cli.tmux import Pane, jostle, pane
 from tests.kernel.situations import Situation, a_cpu, spin

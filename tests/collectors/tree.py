@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from collectors.cgroup_figures import CgroupFigures, CgroupReader
-from collectors.frequency import CLOCKS
-from collectors.hierarchy import detect_layout
-from collectors.signal_reader import SignalReader, SignalReading, signals_within
-from collectors.signal_window import SignalWindow
+from collectors.host.hierarchy import detect_layout
+from collectors.sources.cgroup_files import CgroupFigures, CgroupReader
+from collectors.sources.frequency import CLOCKS
+from collectors.sources.signal_reader import SignalReader, SignalReading, signals_within
+from collectors.windows.signals import SignalWindow
 
 
 def _pods(uid: str) -> tuple[str, str]:

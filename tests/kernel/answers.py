@@ -8,9 +8,9 @@ from math import sqrt
 
 import pytest
 
-from collectors import sched
-from collectors.histogram import EDGES_NS
-from collectors.sched import CgroupWindow, SchedWindow
+from collectors.windows import sched
+from collectors.windows.histogram import EDGES_NS
+from collectors.windows.sched import CgroupWindow, SchedWindow
 from probes.sched import SchedProbe
 from probes.snapshot import Snapshot
 from tests.kernel.situations import Group, Process, Schedstat, Situation, Switches

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from collectors import sched
-from collectors.hierarchy import detect_layout
+from collectors.host.hierarchy import detect_layout
+from collectors.sources import ebpf
 from probes.sched import SchedProbe
 from tests.kernel.situations import Situation
 
@@ -15,7 +15,7 @@ pytest.register_assert_rewrite("tests.kernel.answers")
 
 @pytest.fixture(scope="module")
 def probe() -> Iterator[SchedProbe]:
-    with sched.open_probe(detect_layout()) as opened:
+    with ebpf.open_probe(detect_layout()) as opened:
         yield opened
 
 

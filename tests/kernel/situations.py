@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from collectors.hierarchy import CgroupLayout, detect_layout
+from collectors.host.hierarchy import CgroupLayout, detect_layout
 from probes.layout import KEY_V1
 from tests.slowness import SLOWNESS
 

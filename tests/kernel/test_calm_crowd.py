@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from collectors import kernel_files
-from collectors.calm import LEAST_BELOW
-from collectors.cgroup_figures import CgroupFigures
-from collectors.hierarchy import CgroupLayout, detect_layout
-from collectors.readings import Missing
-from collectors.signal_reader import SignalReader
+from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.host.readings import Missing
+from collectors.sources import kernel_files
+from collectors.sources.cgroup_files import CgroupFigures
+from collectors.sources.signal_reader import SignalReader
+from collectors.sources.unchanged import LEAST_BELOW
 
 pytestmark = [pytest.mark.kernel, pytest.mark.known_answer]
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from collectors import sched
-from collectors.corun import coruns
-from collectors.hierarchy import detect_layout
-from collectors.readings import Missing
-from collectors.topology import read_topology
+from collectors.host.hierarchy import detect_layout
+from collectors.host.readings import Missing
+from collectors.host.topology import read_topology
+from collectors.sources import ebpf
+from collectors.windows import sched
+from collectors.windows.corun import coruns
 
 pytestmark = pytest.mark.kernel
 
@@ -50,7 +51,7 @@ def spinners() -> Iterator[list[Path]]:
 
 
 def test_two_busy_cpus(spinners: list[Path]) -> None:
-    with sched.open_probe(detect_layout()) as probe:
+    with ebpf.open_probe(detect_layout()) as probe:
         while not all(directory.joinpath("cgroup.procs").read_text() for directory in spinners):
             time.sleep(0.01)
         before = probe.read()

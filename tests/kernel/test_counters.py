@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import pytest
 
-from collectors.hierarchy import detect_layout
-from collectors.sched import identity_of, list_cgroups
+from collectors.host.hierarchy import detect_layout
+from collectors.sources.ebpf import identity_of, list_cgroups
 from probes import kernel, layout, perf_event
 from probes.counters import put_event
 from probes.errors import HostError

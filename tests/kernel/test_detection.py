@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.detection.event import Cause, Event, State
-from collectors.sched import is_within
-from tests.agent.daemon.scrapes import Series, parsed, read, series
-from tests.agent.experiment.foreign import outweigh
+from agent.documents.event import Cause, Event, State
+from collectors.windows.sched import is_within
+from tests.agent.daemon.metrics.scrapes import Series, parsed, read, series
+from tests.agent.sandbox.foreign import outweigh
 from tests.cli.running import JOSTLE, ROOT, eventually, run
 from tests.kernel.situations import Group, Situation, a_cpu, spin
 

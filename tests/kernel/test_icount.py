@@ -8,8 +8,9 @@ import os
 
 import pytest
 
-from collectors import counters, sched
-from collectors.hierarchy import detect_layout
+from collectors.host.hierarchy import detect_layout
+from collectors.sources import ebpf
+from collectors.windows import counters
 from probes.perf_event import CYCLES, INSTRUCTIONS, available
 from tests.kernel.situations import Situation, a_cpu, spin
 
@@ -30,7 +31,7 @@ def test_each_cgroup_has_the_instructions_of_its_own_run_time(situation: Situati
     two, one = situation.group("two"), situation.group("one")
     for group in (two, two, one):
         situation.process(spin, group, {a_cpu()})
-    with sched.open_probe(detect_layout(), (CYCLES, INSTRUCTIONS)) as probe:
+    with ebpf.open_probe(detect_layout(), (CYCLES, INSTRUCTIONS)) as probe:
         before = probe.read()
         situation.go(SECONDS)
         after, cost = probe.read(), probe.counting_cost()

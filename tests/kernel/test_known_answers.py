@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 
-from collectors import sched
-from collectors.hierarchy import detect_layout
+from collectors.host.hierarchy import detect_layout
+from collectors.sources import ebpf
+from collectors.windows import sched
 from probes.sched import SchedProbe
 from probes.snapshot import Snapshot
 from tests.kernel.answers import SLACK_NS, about, assert_adds_up, assert_agrees, measure, waited_for_ns
@@ -49,9 +50,9 @@ def test_two_of_one_cgroup_and_one_of_another_on_one_cpu(probe: SchedProbe, situ
 
 def test_the_untyped_programs_give_the_same_answers(situation: Situation) -> None:
     layout = detect_layout()
-    identity = sched.identity_of(layout)
+    identity = ebpf.identity_of(layout)
     two_against_one(situation)
-    with SchedProbe(identity, lambda: sched.list_cgroups(layout), typed=False) as probe:
+    with SchedProbe(identity, lambda: ebpf.list_cgroups(layout), typed=False) as probe:
         answer = measure(probe, situation, SECONDS)
     for group in situation.members:
         assert_agrees(answer.of(group), answer.books[group])
@@ -257,7 +258,7 @@ def test_a_move_in_the_first_wait_of_those_who_slept_when_the_probe_came(situati
             for process in starved:
                 os.sched_setaffinity(process.pid, {cpus[1]})
 
-    with sched.open_probe(detect_layout()) as late_probe:
+    with ebpf.open_probe(detect_layout()) as late_probe:
         answer = measure(late_probe, situation, SECONDS, move_once)
     for group in situation.members:
         assert_agrees(answer.of(group), answer.books[group])

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from collectors import sched
-from collectors.hierarchy import detect_layout
+from collectors.host.hierarchy import detect_layout
+from collectors.sources import ebpf
+from collectors.windows import sched
 from probes import kernel
 from probes.layout import Dimensions
 from probes.sched import SchedProbe
@@ -28,9 +29,7 @@ SMALL = Dimensions(cpus=kernel.possible_cpus(), slots=256, slot_buckets=512, pai
 @pytest.fixture(scope="module")
 def small_probe() -> Iterator[SchedProbe]:
     layout = detect_layout()
-    with SchedProbe(
-        sched.identity_of(layout), lambda: sched.list_cgroups(layout), dimensions=SMALL
-    ) as opened:
+    with SchedProbe(ebpf.identity_of(layout), lambda: ebpf.list_cgroups(layout), dimensions=SMALL) as opened:
         yield opened
 
 
@@ -148,7 +147,7 @@ def test_slots_are_used_again(small_probe: SchedProbe) -> None:
             groups = [situation.group("many") for _ in range(size)]
             run_briefly(situation, groups[0], 0.05)
             snapshot = small_probe.read()
-            assert snapshot.homeless == 0
+            assert snapshot.untracked == 0
             assert snapshot.cgroups[groups[0].key].run_ns > 0
             assert all(snapshot.cgroups[group.key].run_ns == 0 for group in groups[1:])
         small_probe.read()
@@ -158,16 +157,16 @@ def test_slots_are_used_again(small_probe: SchedProbe) -> None:
 def test_cgroups_beyond_the_slots_are_counted_as_other(situation: Situation) -> None:
     layout = detect_layout()
     with SchedProbe(
-        sched.identity_of(layout), lambda: sched.list_cgroups(layout), dimensions=SMALL
+        ebpf.identity_of(layout), lambda: ebpf.list_cgroups(layout), dimensions=SMALL
     ) as small_probe:
         groups = [situation.group("many") for _ in range(SMALL.slots)]
         before = small_probe.read()
-        assert before.homeless > 0
-        homeless = next(group for group in reversed(groups) if group.key not in before.cgroups)
+        assert before.untracked > 0
+        untracked = next(group for group in reversed(groups) if group.key not in before.cgroups)
         other_ns = before.cgroups[KEY_OTHER].run_ns
-        books_ns = run_briefly(situation, homeless, 0.5)
+        books_ns = run_briefly(situation, untracked, 0.5)
         grown_ns = small_probe.read().cgroups[KEY_OTHER].run_ns - other_ns
-    # Other people's cgroups may be homeless too.
+    # Other people's cgroups may be untracked too.
     assert grown_ns >= 0.99 * (books_ns - SLACK_NS)
 
 
@@ -179,9 +178,9 @@ def test_three_thousand_cgroups() -> None:
         for group in busy:
             situation.process(spin, group)
         layout = detect_layout()
-        with sched.open_probe(layout) as probe:
+        with ebpf.open_probe(layout) as probe:
             snapshot = probe.read()
-            assert snapshot.homeless == 0
+            assert snapshot.untracked == 0
             assert {group.key for group in groups} <= set(snapshot.cgroups)
             answer = measure(probe, situation, 2.0)
         for group in busy:
@@ -237,7 +236,7 @@ def forks_and_cgroups(probe: SchedProbe, situation: Situation, seconds: float, r
         time.sleep(seconds / rounds / 2)
         read()
     used = process.wait()
-    assert read().homeless == 0
+    assert read().untracked == 0
     whole = sched.add(storm.path, filter(None, found))
     assert whole.run_ns - whole.stolen_ns == pytest.approx(used.cpu_ns, rel=0.02)
     assert_adds_up(whole)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from collectors import sched
-from collectors.hierarchy import detect_layout
+from collectors.host.hierarchy import detect_layout
+from collectors.sources import ebpf
 from probes import bpf_syscall, kernel, layout, refusal
 from probes.bpf_syscall import PROG_TYPE_RAW_TRACEPOINT, Program
 from probes.errors import HostError, JostleError
@@ -28,7 +28,7 @@ from collectors.hierarchy import detect_layout
 from probes.errors import JostleError
 {before}
 try:
-    with sched.open_probe(detect_layout()) as probe:
+    with ebpf.open_probe(detect_layout()) as probe:
         probe.read()
         status = Path("/proc/self/status").read_text()
         print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
@@ -143,7 +143,7 @@ def test_a_map_that_the_kernel_has_no_memory_for_is_told(monkeypatch: pytest.Mon
     monkeypatch.setattr(layout, "NR_DEPARTURES", 1 << (memory_bytes // layout.SIZE_DEPARTURE).bit_length())
     before = open_descriptors()
     with pytest.raises(JostleError, match=r"Cannot allocate memory.*free memory") as failed:
-        sched.open_probe(detect_layout())
+        ebpf.open_probe(detect_layout())
     assert failed.value.exit_code == 1
     assert open_descriptors() == before
 
@@ -176,7 +176,7 @@ def test_a_refused_program_says_what_the_verifier_said() -> None:
 
 def test_closing_gives_everything_back() -> None:
     before = open_descriptors()
-    probe = sched.open_probe(detect_layout())
+    probe = ebpf.open_probe(detect_layout())
     assert open_descriptors() > before
     probe.close()
     probe.close()
@@ -189,7 +189,7 @@ def test_offsets_that_do_not_fit_the_kernel_are_refused(monkeypatch: pytest.Monk
     monkeypatch.setattr(kernel, "REQUIRED", tuple(members))
     before = open_descriptors()
     with pytest.raises(HostError, match=r"task_struct\.pid.*nothing was attached"):
-        sched.open_probe(detect_layout())
+        ebpf.open_probe(detect_layout())
     assert open_descriptors() == before
 
 

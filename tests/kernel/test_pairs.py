@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.hierarchy import detect_layout
-from collectors.sched import identity_of
+from collectors.host.hierarchy import detect_layout
+from collectors.sources.ebpf import identity_of
 from probes import bpf_syscall, compiler, kernel, layout, loader
 from probes.bpf_syscall import ArrayMap
 from probes.layout import PAIR, Dimensions

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from collectors import sched
-from collectors.sched import KERNEL, SchedWindow
+from collectors.windows import sched
+from collectors.windows.sched import KERNEL, SchedWindow
 from probes.sched import SchedProbe
 from tests.kernel.answers import SLACK_NS, assert_adds_up, assert_agrees, measure
 from tests.kernel.situations import Schedstat, Situation, a_cpu, spin

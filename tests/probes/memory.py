@@ -103,30 +103,30 @@ class Kernel:
         return next((entry[1] for _, entry in self._bucket(key) if entry[0] == key), None)
 
     def mkdir(self, key: int, path: bytes) -> int | None:
-        """on_cgroup_mkdir(); None: homeless."""
-        taken, offered, died, homeless = self._lifecycle()
+        """on_cgroup_mkdir(); None: untracked."""
+        taken, offered, died, untracked = self._lifecycle()
         free = next((offset for offset, entry in self._bucket(key) if entry[0] == 0), None)
         if taken == offered or free is None:
-            self._set_lifecycle(taken, offered, died, homeless + 1)
+            self._set_lifecycle(taken, offered, died, untracked + 1)
             return None
         slot = self._ring("free_slots", taken)
         name = layout.NAME_HEAD.pack(key, len(path)) + path
         start = slot * layout.SIZE_SLOT_NAME
         self.maps["slot_names"][start : start + len(name)] = name
         layout.SLOT_ENTRY.pack_into(self.maps["slot_buckets"], free, key, slot)
-        self._set_lifecycle(taken + 1, offered, died, homeless)
+        self._set_lifecycle(taken + 1, offered, died, untracked)
         return slot
 
     def rmdir(self, key: int) -> None:
         """on_cgroup_rmdir()."""
-        taken, offered, died, homeless = self._lifecycle()
+        taken, offered, died, untracked = self._lifecycle()
         slot = self.slot_of(key)
         if slot is None:
-            self._set_lifecycle(taken, offered, died, homeless - 1)
+            self._set_lifecycle(taken, offered, died, untracked - 1)
             return
         start = died % SMALL.slots * 8
         self.maps["died_slots"][start : start + 8] = slot.to_bytes(8, "little")
-        self._set_lifecycle(taken, offered, died + 1, homeless)
+        self._set_lifecycle(taken, offered, died + 1, untracked)
 
     def _bucket(self, key: int) -> list[tuple[int, tuple[int, int]]]:
         memory, first = self.maps["slot_buckets"], hash_bucket(key) * layout.SIZE_SLOT_BUCKET
@@ -138,9 +138,9 @@ class Kernel:
         return int.from_bytes(self.maps[name][start : start + 8], "little")
 
     def _lifecycle(self) -> tuple[int, int, int, int]:
-        taken, offered, died, homeless, *_ = layout.LIFECYCLE.unpack_from(self.maps["lifecycle"])
-        return taken, offered, died, homeless
+        taken, offered, died, untracked, *_ = layout.LIFECYCLE.unpack_from(self.maps["lifecycle"])
+        return taken, offered, died, untracked
 
-    def _set_lifecycle(self, taken: int, offered: int, died: int, homeless: int) -> None:
+    def _set_lifecycle(self, taken: int, offered: int, died: int, untracked: int) -> None:
         assigned = layout.LIFECYCLE.unpack_from(self.maps["lifecycle"])[4:]
-        layout.LIFECYCLE.pack_into(self.maps["lifecycle"], 0, taken, offered, died, homeless, *assigned)
+        layout.LIFECYCLE.pack_into(self.maps["lifecycle"], 0, taken, offered, died, untracked, *assigned)

@@ -29,7 +29,7 @@ def test_existing_cgroups_are_found_by_both_sides() -> None:
     assert sorted(directory.live.values()) == [(11, "/a"), (12, "/b")]
     for slot, (key, _) in directory.live.items():
         assert kernel.slot_of(key) == slot >= FIRST_SLOT
-    assert directory.homeless == 0
+    assert directory.untracked == 0
 
 
 def test_a_birth_is_taken_in_with_its_name() -> None:
@@ -64,19 +64,19 @@ def test_born_and_dead_between_two_updates() -> None:
     assert directory.update() == [slot]
 
 
-def test_a_full_bucket_makes_homeless_and_a_removal_mends_the_count() -> None:
+def test_a_full_bucket_makes_untracked_and_a_removal_mends_the_count() -> None:
     kernel = Kernel()
     keys = keys_of_bucket(3)
     existing = [(next(keys), f"/{number}") for number in range(5)]
     directory = directory_on(kernel, *existing)
-    assert directory.homeless == 1
+    assert directory.untracked == 1
     assert len(directory.live) == 4
     newcomer = next(keys)
     assert kernel.mkdir(newcomer, b"/late") is None
-    assert directory.homeless == 2
+    assert directory.untracked == 2
     kernel.rmdir(newcomer)
     kernel.rmdir(existing[4][0])
-    assert directory.homeless == 0
+    assert directory.untracked == 0
 
 
 def test_cgroups_missed_between_listing_and_attaching_get_the_slots_held_back() -> None:
@@ -94,21 +94,21 @@ def test_no_two_live_cgroups_ever_share_a_slot(steps: list[tuple[bool, int]]) ->
     kernel = Kernel()
     directory = directory_on(kernel, (1000, "/first"))
     alive = {1000}
-    homeless = set()
+    untracked = set()
     doomed: list[int] = []
     for birth, key in steps:
         if birth and key not in alive:
             alive.add(key)
             if kernel.mkdir(key, b"/%d" % key) is None:
-                homeless.add(key)
+                untracked.add(key)
         elif not birth and key in alive:
             alive.remove(key)
-            homeless.discard(key)
+            untracked.discard(key)
             kernel.rmdir(key)
         died = directory.update()
         directory.free(doomed)
         doomed = died
-        placed = {key: kernel.slot_of(key) for key in alive - homeless}
+        placed = {key: kernel.slot_of(key) for key in alive - untracked}
         assert None not in placed.values()
         assert len(set(placed.values())) == len(placed)
-        assert directory.homeless == len(homeless)
+        assert directory.untracked == len(untracked)

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from agent.detection.episodes import Episode
-from agent.detection.event import Cause, Event, Finding, State, Suspect
 from agent.detection.gates import BLAME_LEFT_OUT
+from agent.documents.event import Cause, Episode, Event, Finding, State, Suspect
 
 _EVENT = Event(
     utc_ns=1_780_000_000_000_000_000,

@@ -2,38 +2,42 @@
 
 from dataclasses import dataclass, replace
 
-from agent.blame import BlameSummary, Charge, WaitPart
-from agent.counting import Counting, uncounted
-from agent.live.rows import DID_NOT_RUN, DID_NOT_WAIT, NOT_PREEMPTED, LiveRow, LiveTable, Sort
-from agent.run_details import RunMatrix, Waiting, Waits
-from agent.signal_summary import CorunWith, WorkloadSummary
-from agent.summary import WaitBy
-from agent.verdict import (
-    Advice,
+from agent.analysis.advice import Advice
+from agent.analysis.top_rows import DID_NOT_RUN, DID_NOT_WAIT, NOT_PREEMPTED
+from agent.documents.blame import BlameSummary, Charge, WaitPart
+from agent.documents.capabilities import Counting
+from agent.documents.run_details import RunMatrix, Waiting, Waits
+from agent.documents.signal_summary import CorunWith, WorkloadSummary
+from agent.documents.summary import WaitBy
+from agent.documents.top import LiveRow, LiveTable, Sort
+from agent.documents.verdict import (
     Aggressor,
-    Arm,
-    Better,
-    Blame,
     Cause,
     CauseKind,
     Conclusion,
+    Effect,
+    Quality,
+    SelfCost,
+    Verdict,
+)
+from agent.documents.verdict_parts import (
+    Arm,
+    Better,
+    Blame,
     Confirmation,
     DataFile,
-    Effect,
     Efficiency,
     Experiment,
     Host,
     Pair,
-    Quality,
     SecondaryMetric,
-    SelfCost,
     SweepPoint,
     Trial,
-    Verdict,
     WaitHistograms,
     WaitMatrix,
 )
-from tests.agent.summaries import DETAILS, HOST, SUMMARY
+from agent.recording.counting_cost import uncounted
+from tests.agent.analysis.summaries import DETAILS, HOST, SUMMARY
 from tests.reports.episodes import EPISODES, hostile_episodes
 
 # Seconds without and with the neighbours, block by block.

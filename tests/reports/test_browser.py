@@ -8,7 +8,7 @@ import pytest
 
 from reports import html
 from reports.escape import for_terminal
-from tests.agent.summaries import SUMMARY
+from tests.agent.analysis.summaries import SUMMARY
 from tests.reports.browser import Page, blank_page
 from tests.reports.samples import EVIL, HOSTILE, INTERFERENCE
 

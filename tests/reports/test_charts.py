@@ -2,7 +2,7 @@
 
 from math import isnan
 
-from agent.run_details import Moment
+from agent.documents.run_details import Moment
 from reports.charts.timeline import steps
 from reports.charts.waits import occupied
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from reports import json_document, markdown, text
-from reports.blame_sections import blame_report
-from reports.run_sections import full_run_report, run_report
-from reports.sections import Report
-from reports.signal_sections import doctor_report
-from reports.top_sections import top_report
-from reports.verdict_sections import capacity_report, full_report, verdict_report
+from reports.sections.blame import blame_report
+from reports.sections.capabilities import doctor_report
+from reports.sections.model import Report
+from reports.sections.run import full_run_report, run_report
+from reports.sections.top import top_report
+from reports.sections.verdict import capacity_report, full_report, verdict_report
 from tests.reports.samples import BLAMES, DOCTORS, RUNS, TOPS, VERDICTS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -39,7 +39,7 @@ def outputs() -> Iterator[tuple[str, str]]:
         )
     for name, (signals, counting) in DOCTORS.items():
         report = doctor_report(signals, counting)
-        yield from laid_out(name, report, report, json_document.render_signals(signals, counting))
+        yield from laid_out(name, report, report, json_document.render_capabilities(signals, counting))
     for name, blame in BLAMES.items():
         blamed = blame_report(blame)
         yield from laid_out(name, blamed, blamed, json_document.render_blame(blame))

@@ -12,17 +12,14 @@ from typing import Any
 
 import pytest
 
-from agent.run_details import Moment, RunMatrix, Waiting, Waits
-from agent.verdict import (
-    Aggressor,
+from agent.documents.run_details import Moment, RunMatrix, Waiting, Waits
+from agent.documents.verdict import Aggressor, Cause, CauseKind, Verdict
+from agent.documents.verdict_parts import (
     Blame,
-    Cause,
-    CauseKind,
     Confirmation,
     DataFile,
     Pair,
     SweepPoint,
-    Verdict,
     WaitHistograms,
     WaitMatrix,
 )
@@ -30,11 +27,11 @@ from reports import html, text
 from reports.charts import of_run, of_verdict
 from reports.charts.canvas import LONGEST_NAME
 from reports.escape import for_terminal, shortened
-from reports.run_sections import full_run_report
-from reports.sections import Report, Table
+from reports.sections.model import Report, Table
+from reports.sections.run import full_run_report
+from reports.sections.verdict import capacity_report, verdict_report
 from reports.svg import PALETTE
-from reports.verdict_sections import capacity_report, verdict_report
-from tests.agent.summaries import DETAILS, SUMMARY
+from tests.agent.analysis.summaries import DETAILS, SUMMARY
 from tests.reports.samples import EVIL, HOSTILE, INTERFERENCE, PARTIAL, RUNS, VERDICTS
 from tests.reports.test_same_figures import numbers_in
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from agent.live.recent import LastMinute
-from agent.live.rows import LiveTable, Sort
-from agent.live.view import Mode, View
+from agent.analysis.recent import LastMinute
+from agent.analysis.top_view import Mode, View
+from agent.documents.top import LiveTable, Sort
 from reports import live
 from reports.live import Room, fitting, live_screen, sparkline
-from tests.agent.experiment.trials import cgroup, window
+from tests.agent.analysis.trials import cgroup, window
 from tests.reports.samples import API, EVIL, TOP, TOPS
 
 WIDE = Room(200, 24)

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.verdict import Aggressor, Better, Cause, CauseKind, Effect, SecondaryMetric, SelfCost, Verdict
+from agent.documents.verdict import Aggressor, Cause, CauseKind, Effect, SelfCost, Verdict
+from agent.documents.verdict_parts import Better, SecondaryMetric
 from reports import json_document, markdown, text
-from reports.blame_sections import blame_report
-from reports.verdict_sections import full_report, verdict_report
+from reports.sections.blame import blame_report
+from reports.sections.verdict import full_report, verdict_report
 from tests.reports.samples import BLAMES, INTERFERENCE, VERDICTS
 
 CONCLUSIONS = ("effect", "causes", "aggressors", "quality", "self_cost", "metrics", "sweep", "confirmed")

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from agent.counting import uncounted
+from agent.recording.counting_cost import uncounted
 from reports import json_document, markdown, text
-from reports.blame_sections import blame_report
-from reports.run_sections import run_report
-from reports.signal_sections import CLAUSES, doctor_report
-from reports.top_sections import top_report
-from reports.verdict_sections import full_report, verdict_report
+from reports.sections.blame import blame_report
+from reports.sections.capabilities import CLAUSES, doctor_report
+from reports.sections.run import run_report
+from reports.sections.top import top_report
+from reports.sections.verdict import full_report, verdict_report
 from tests.reports.samples import BLAMES, DOCTORS, EVIL, HOSTILE, RUNS, TOPS, VERDICTS, Sign
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -71,7 +71,7 @@ def test_hostile_names_are_plain_text_everywhere() -> None:
         markdown.render(run_report(RUNS["run-hostile"])),
         json_document.render_run(RUNS["run-hostile"]),
         text.render(doctor_report(*DOCTORS["doctor-none"])),
-        json_document.render_signals(*DOCTORS["doctor-none"]),
+        json_document.render_capabilities(*DOCTORS["doctor-none"]),
         text.render(blame_report(BLAMES["blame-hostile"])),
         markdown.render(blame_report(BLAMES["blame-hostile"])),
         json_document.render_blame(BLAMES["blame-hostile"]),
@@ -84,7 +84,7 @@ def test_hostile_names_are_plain_text_everywhere() -> None:
 
 
 def test_json_shows_not_even_delete() -> None:
-    assert is_plain(json_document.render_signals([Sign("\x7f\x9b", "missing")], uncounted("\x7f")))
+    assert is_plain(json_document.render_capabilities([Sign("\x7f\x9b", "missing")], uncounted("\x7f")))
 
 
 @given(

@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from agent.daemon.metrics import Metrics
+from agent.daemon.metrics.sink import Metrics
 from agent.daemon.sinks import SinkHealth
-from agent.detection.event import Cause, Suspect
-from agent.verdict import SelfCost
-from collectors.histogram import EDGES_NS
-from collectors.sched import CgroupWindow
+from agent.documents.event import Cause, Suspect
+from agent.documents.verdict import SelfCost
+from collectors.windows.histogram import EDGES_NS
+from collectors.windows.sched import CgroupWindow
 from reports.escape import for_terminal
+from tests.agent.analysis.trials import NEIGHBOUR, VICTIM, cgroup
+from tests.agent.daemon.metrics.scrapes import serving
 from tests.agent.daemon.observations import HEALTH, event, observation
-from tests.agent.daemon.scrapes import serving
-from tests.agent.experiment.trials import NEIGHBOUR, VICTIM, cgroup
 from tests.cli.running import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +63,7 @@ def test_alerts_fire_on_what_they_are_for() -> None:
 def test_promtool_likes_the_names_of_the_metrics() -> None:
     """Units, suffixes and help, as its linter wants them."""
     with serving() as metrics:
-        metrics.take(observation(1, busy(VICTIM), health=HEALTHY))
+        metrics.on_window(observation(1, busy(VICTIM), health=HEALTHY))
         host = f"http://{metrics.address}/metrics"
         with urllib.request.urlopen(host) as answer:
             text = answer.read()
@@ -135,10 +135,10 @@ def scraping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
 
 def feed(metrics: Metrics, running: Prometheus) -> None:
     """Windows until each has been scraped a few times, so that every counter has a rate."""
-    metrics.hear(event(VICTIM, suspects=(Suspect(NEIGHBOUR, 90.0),)))
-    metrics.hear(event(HOSTILE, cause=Cause.THROTTLED))
+    metrics.on_event(event(VICTIM, suspects=(Suspect(NEIGHBOUR, 90.0),)))
+    metrics.on_event(event(HOSTILE, cause=Cause.THROTTLED))
     for number in range(1, 5):
-        metrics.take(
+        metrics.on_window(
             observation(number, busy(VICTIM), busy(HOSTILE), health=replace(HEALTHY, windows=number))
         )
         assert eventually(lambda number=number: newest(running) == number)  # type: ignore[misc]  # it is an int

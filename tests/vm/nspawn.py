@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from collectors.hierarchy import detect_layout
+from collectors.host.hierarchy import detect_layout
 from tests.vm import cache, debian, tied
 from tests.vm.errors import VmError
 

@@ -17,7 +17,7 @@ _NOT_RUN = "not run"
 def signals(doctor: Path) -> dict[str, str]:
     """Of a `jostle doctor --json`: each signal's state; none where doctor failed."""
     text = doctor.read_text()
-    return {signal["name"]: signal["state"] for signal in json.loads(text)["signals"]} if text else {}
+    return {signal["name"]: signal["state"] for signal in json.loads(text)["capabilities"]} if text else {}
 
 
 def outcomes(results: Path) -> dict[str, str]:

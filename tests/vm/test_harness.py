@@ -125,7 +125,7 @@ def test_a_program_that_is_not_installed_is_named(tmp_path: Path) -> None:
 def test_the_table_shows_what_each_run_found(tmp_path: Path) -> None:
     doctor, results = tmp_path / "doctor.json", tmp_path / "results.xml"
     doctor.write_text(
-        '{"signals": [{"name": "ipc", "state": "missing"}, {"name": "psi", "state": "available"}]}'
+        '{"capabilities": [{"name": "ipc", "state": "missing"}, {"name": "psi", "state": "available"}]}'
     )
     results.write_text(
         '<testsuites><testsuite><testcase name="test_it_adds_up"/><testcase name="test_b"><skipped/></testcase>'

@@ -1,9 +1,9 @@
 """Observations to hand to a sink."""
 
 from agent.daemon.sinks import Health, Observation
-from agent.detection.event import Cause, Event, State, Suspect
-from collectors.sched import CgroupWindow
-from tests.agent.experiment.trials import window
+from agent.documents.event import Cause, Event, State, Suspect
+from collectors.windows.sched import CgroupWindow
+from tests.agent.analysis.trials import window
 
 WINDOW_S = 10
 NS = 10**9

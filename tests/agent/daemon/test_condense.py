@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.daemon.condense import MOST_BY_NAME, condensed
-from collectors.sched import REST, WaitFor
-from tests.agent.experiment.trials import cgroup, window
+from collectors.windows.sched import REST, WaitFor
+from tests.agent.analysis.trials import cgroup, window
 
 waits = st.dictionaries(
     st.sampled_from([REST, "kernel", *(f"/{number}" for number in range(2 * MOST_BY_NAME))]),

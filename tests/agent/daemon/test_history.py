@@ -13,15 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.daemon.config import Config, HistoryConfig
-from agent.daemon.history import MOST_PRUNED_AT_ONCE, History, Retention
-from agent.past import Period, load_past
-from agent.runfile import pack
-from agent.verdict import Host, SelfCost
-from collectors.sched import CgroupWindow
+from agent.daemon.history_sink import MOST_PRUNED_AT_ONCE, History, Retention
+from agent.documents.verdict import SelfCost
+from agent.documents.verdict_parts import Host
+from agent.store.query import Period, load_past
+from agent.store.run_file import pack
+from collectors.windows.sched import CgroupWindow
 from probes.errors import JostleError, UsageError
+from tests.agent.analysis.summaries import HOST
+from tests.agent.analysis.trials import cgroup
 from tests.agent.daemon.observations import EPOCH_NS, HEALTH, NS, WINDOW_S, event, observation
-from tests.agent.experiment.trials import cgroup
-from tests.agent.summaries import HOST
 
 FOREVER = Retention(max_age_ns=10**6 * NS, max_bytes=2**40)
 FACTS = {"host": pack(HOST), "tier": "ebpf"}
@@ -44,7 +45,7 @@ def busy(count: int) -> list[CgroupWindow]:
 def fill(path: Path, *numbers: int, cgroups: int = 1, retention: Retention = FOREVER) -> Path:
     with closing(opened(path, retention)) as history:
         for number in numbers:
-            history.take(observation(number, *busy(cgroups)))
+            history.on_window(observation(number, *busy(cgroups)))
     return path
 
 
@@ -69,8 +70,8 @@ def test_windows_of_several_lives_are_found_in_one_file(path: Path) -> None:
 def test_what_the_probe_costs_and_what_was_left_out_is_kept(path: Path) -> None:
     cost = SelfCost(100.0, 1000.0, 0.1)
     with closing(opened(path)) as history:
-        history.take(observation(1, *busy(1)))
-        history.take(
+        history.on_window(observation(1, *busy(1)))
+        history.on_window(
             observation(2, *busy(1), health=replace(HEALTH, probe=cost, warnings=("blame was left out",)))
         )
     run = load_past(path, ALWAYS)
@@ -87,8 +88,8 @@ def test_a_life_without_a_window_leaves_nothing_said(path: Path) -> None:
 
 def test_events_are_kept_as_documents(path: Path) -> None:
     with closing(opened(path)) as history:
-        history.take(observation(1, *busy(1)))
-        history.hear(event("/a\n\udcff"))
+        history.on_window(observation(1, *busy(1)))
+        history.on_event(event("/a\n\udcff"))
     with closing(sqlite3.connect(path)) as db:
         ((window, document),) = db.execute("SELECT window, document FROM events")
     assert window == 1
@@ -124,7 +125,7 @@ class TestRetention:
         sizes = []
         with closing(opened(path, retention)) as history:
             for number in range(1, 1501):
-                history.take(observation(number, *busy(10)))
+                history.on_window(observation(number, *busy(10)))
                 sizes.append(path.stat().st_size)
         assert max(sizes) <= limit * 1.1
         kept = found(path)
@@ -134,10 +135,10 @@ class TestRetention:
     def test_a_lower_limit_shrinks_the_file_while_the_agent_runs(self, path: Path) -> None:
         with closing(opened(path)) as history:
             for number in range(1, 201):
-                history.take(observation(number, *busy(100)))
+                history.on_window(observation(number, *busy(100)))
             history._retention = replace(FOREVER, max_bytes=1024 * 1024)
             for number in range(201, 301):
-                history.take(observation(number))
+                history.on_window(observation(number))
         assert path.stat().st_size <= 2 * 1024 * 1024
         assert found(path)[-1] == 300
 
@@ -218,54 +219,54 @@ def test_two_agents_do_not_write_into_one_history(path: Path) -> None:
     with closing(opened(path)) as first:
         with pytest.raises(UsageError, match="another agent is writing"):
             opened(path)
-        first.take(observation(1, *busy(1)))
+        first.on_window(observation(1, *busy(1)))
     assert found(path) == [1]
 
 
 def test_one_that_is_removed_while_the_agent_runs_is_begun_again(path: Path) -> None:
     with closing(opened(path)) as history:
-        history.take(observation(1, *busy(1)))
+        history.on_window(observation(1, *busy(1)))
         shutil.rmtree(path.parent)
-        history.take(observation(2, *busy(1)))
+        history.on_window(observation(2, *busy(1)))
     assert found(path) == [2]
 
 
 def test_one_that_is_replaced_by_something_else_is_begun_again_when_that_is_gone(path: Path) -> None:
     with closing(opened(path)) as history:
-        history.take(observation(1, *busy(1)))
+        history.on_window(observation(1, *busy(1)))
         path.rename(path.with_suffix(".old"))
         path.write_bytes(b"a log\n" * 1000)
         for number in (2, 3):
             with pytest.raises(UsageError, match="is no history"):
-                history.take(observation(number, *busy(1)))
+                history.on_window(observation(number, *busy(1)))
         path.unlink()
-        history.take(observation(4, *busy(1)))
+        history.on_window(observation(4, *busy(1)))
     assert found(path) == [4]
     assert found(path.with_suffix(".old")) == [1]
 
 
 def test_a_reader_sees_what_is_there_and_stops_nobody(path: Path) -> None:
     with closing(opened(path)) as history:
-        history.take(observation(1, *busy(1)))
+        history.on_window(observation(1, *busy(1)))
         with closing(sqlite3.connect(path)) as reader:
             reader.execute("BEGIN")
             assert reader.execute("SELECT count(*) FROM windows").fetchone() == (1,)
-            history.take(observation(2, *busy(1)))
+            history.on_window(observation(2, *busy(1)))
             assert reader.execute("SELECT count(*) FROM windows").fetchone() == (1,)
         assert found(path) == [1, 2]
 
 
 def test_a_full_file_loses_windows_until_there_is_room(path: Path) -> None:
     with closing(opened(path)) as history:
-        history.take(observation(1, *busy(1)))
+        history.on_window(observation(1, *busy(1)))
         (pages,) = history._db.execute("PRAGMA page_count").fetchone()
         history._db.execute(f"PRAGMA max_page_count = {pages}")
         for number in (2, 3):
             with pytest.raises(JostleError, match="full") as raised:
-                history.take(observation(number, *busy(1000)))
+                history.on_window(observation(number, *busy(1000)))
             assert raised.value.exit_code == 1
         history._db.execute("PRAGMA max_page_count = 1000000")
-        history.take(observation(4, *busy(1000)))
+        history.on_window(observation(4, *busy(1000)))
     run = load_past(path, ALWAYS)
     assert found(path) == [1, 4]
     assert run.meta["lost_windows"] == "2"
@@ -277,7 +278,7 @@ def before_a_cut(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     path = tmp_path_factory.mktemp("cut") / "history.db"
     history = opened(path)
     for number in range(1, 41):
-        history.take(observation(number, *busy(20)))
+        history.on_window(observation(number, *busy(20)))
     copy = path.parent / "copy"
     copy.mkdir()
     for file in (path, path.with_name("history.db-wal")):
@@ -300,7 +301,7 @@ def test_after_a_power_cut_at_any_point_of_the_log_only_its_last_windows_are_mis
     after.with_name("history.db-wal").write_bytes(log[:cut] + torn)
     history = opened(after)
     try:
-        history.take(observation(last + 1, *busy(1)))
+        history.on_window(observation(last + 1, *busy(1)))
     finally:
         history.close()
     numbers = found(after)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.daemon.history import History, Retention
+from agent.daemon.history_sink import History, Retention
+from tests.agent.analysis.trials import cgroup
 from tests.agent.daemon.observations import EPOCH_NS, NS, WINDOW_S, observation
-from tests.agent.experiment.trials import cgroup
 
 _ROOM = Retention(max_age_ns=10**6 * NS, max_bytes=2**40)
 
@@ -23,7 +23,9 @@ def write_until_killed(path: Path, first: int, retention: Retention, acknowledge
         history = History(path, retention, {"tier": "ebpf"})
         number = first
         while True:
-            history.take(observation(number, *[cgroup(1.0, {"/a": 0.5}, path=f"/{n}") for n in range(20)]))
+            history.on_window(
+                observation(number, *[cgroup(1.0, {"/a": 0.5}, path=f"/{n}") for n in range(20)])
+            )
             os.write(acknowledge, b".")
             number += 1
     finally:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.budget import Governor
 from agent.daemon.config import AgentConfig, Config
 from agent.daemon.loop import Loop
 from agent.daemon.signals import Signals
 from agent.daemon.sinks import Observation
 from agent.daemon.workers import Workers
+from agent.recording.budget import Governor
 from probes.bpf_syscall import RunStats
 from probes.snapshot import Snapshot
 from tests.agent.daemon.test_workers import SECONDS, Recorded, Told
@@ -43,7 +43,7 @@ class FakeProbe:
         if self.broken:
             raise OSError("no such map")
         now_ns = round(self.clock.now_s * 1e9)
-        return Snapshot(monotonic_ns=now_ns, cgroups={}, waits={}, cpus=(), paths={}, homeless=0)
+        return Snapshot(monotonic_ns=now_ns, cgroups={}, waits={}, cpus=(), paths={}, untracked=0)
 
     def run_stats(self) -> list[RunStats]:
         return []
@@ -77,7 +77,7 @@ class Situation:
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = Clock()
-        for module in ("agent.recorder", "agent.daemon.loop"):
+        for module in ("agent.recording.recorder", "agent.daemon.loop"):
             monkeypatch.setattr(f"{module}.time.monotonic", lambda: self.clock.now_s)
         self.file = tmp_path / "jostle.toml"
         self.service = Watched(clock=self.clock)

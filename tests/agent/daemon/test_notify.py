@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent.daemon.journal import Journal, level, line, shortened
 from agent.daemon.notify import INFO, NOTICE, WARNING, Systemd, is_journal, supervisor, watchdog_s
 from agent.daemon.service import Terminal
-from agent.detection.event import Cause, State, Suspect
+from agent.documents.event import Cause, State, Suspect
 from tests.agent.daemon.observations import event
 
 
@@ -94,9 +94,9 @@ def test_an_event_is_one_line_of_json_with_a_level(tmp_path: Path, monkeypatch: 
     path = tmp_path / "stream"
     with path.open("w") as stream:
         status = os.fstat(stream.fileno())
-        Journal(stream).hear(event("/a"))
+        Journal(stream).on_event(event("/a"))
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
-        Journal(stream).hear(event("/b"))
+        Journal(stream).on_event(event("/b"))
     plain, leveled = path.read_text().splitlines()
     assert json.loads(plain) == event("/a").to_document()
     assert leveled[:3] == WARNING

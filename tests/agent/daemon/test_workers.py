@@ -10,7 +10,7 @@ import pytest
 from agent.daemon.config import AgentConfig, Config
 from agent.daemon.sinks import Observation
 from agent.daemon.workers import Workers
-from agent.detection.event import Event
+from agent.documents.event import Event
 from probes.errors import JostleError
 from tests.agent.daemon.observations import event, observation
 from tests.cli.running import eventually
@@ -49,12 +49,12 @@ class Recorded:
     configs: list[Config] = field(default_factory=list)
     closed: int = 0
 
-    def take(self, observation: Observation) -> tuple[Event, ...]:
+    def on_window(self, observation: Observation) -> tuple[Event, ...]:
         events = self.then(observation)
         self.numbers.append(observation.number)
         return events
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         self.heard.append(event.victim)
 
     def reload(self, config: Config) -> None:
@@ -84,7 +84,7 @@ def test_every_sink_gets_every_window_in_order() -> None:
     sinks = [Recorded("a"), Recorded("b")]
     workers = Workers(sinks, Told())
     for number in range(1, 4):
-        workers.offer(observation(number))
+        workers.submit(observation(number))
     workers.close(SECONDS)
     assert [sink.numbers for sink in sinks] == [[1, 2, 3]] * 2
     assert [sink.closed for sink in sinks] == [1, 1]
@@ -98,7 +98,7 @@ def test_a_stuck_sink_loses_windows_and_no_other_does(gate: Flag) -> None:
     good, stuck, told = Recorded(), Recorded("stuck", stick), Told()
     workers = Workers([stuck, good], told)
     for number in range(1, 11):
-        workers.offer(observation(number))
+        workers.submit(observation(number))
         assert eventually(partial(has_taken, good, number))
     health = {each.name: each for each in workers.health()}
     assert health["good"].taken == 10
@@ -116,7 +116,7 @@ def test_a_stuck_sink_loses_windows_and_no_other_does(gate: Flag) -> None:
 def test_one_that_never_returns_does_not_keep_the_agent_from_ending(gate: Flag) -> None:
     good, told = Recorded(), Told()
     workers = Workers([Recorded("stuck", lambda _: (gate.wait(), ())[1]), good], told)
-    workers.offer(observation(1))
+    workers.submit(observation(1))
     workers.close(0.05)
     assert good.closed == 1
     assert told.warned == ["stuck did not end within 0.05 s: what it had not written is lost"]
@@ -135,7 +135,7 @@ def test_a_failing_sink_is_told_once_and_asked_again(error: Exception, words: st
     bad, told = Recorded("bad", fail), Told()
     workers = Workers([bad], told)
     for number in range(1, 6):
-        workers.offer(observation(number))
+        workers.submit(observation(number))
         assert eventually(partial(has_tried, workers, number))
     workers.close(SECONDS)
     assert told.warned == [f"bad failed, the rest goes on: {words}"]
@@ -147,7 +147,7 @@ def test_a_failing_sink_is_told_once_and_asked_again(error: Exception, words: st
 def test_what_one_raises_all_hear() -> None:
     sinks = [Recorded("history"), Recorded("detector", lambda _: (event("/a"), event("/b")))]
     workers = Workers(sinks, Told())
-    workers.offer(observation(1))
+    workers.submit(observation(1))
     assert eventually(lambda: all(sink.heard == ["/a", "/b"] for sink in sinks))
     workers.close(SECONDS)
 
@@ -158,6 +158,6 @@ def test_a_new_configuration_comes_before_the_next_window() -> None:
     new = Config(agent=AgentConfig(window_s=1.0))
     workers.reload(new)
     assert sink.configs == []
-    workers.offer(observation(1))
+    workers.submit(observation(1))
     workers.close(SECONDS)
     assert sink.configs == [new]

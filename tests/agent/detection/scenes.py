@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from agent.detection.detector import Detector
-from agent.detection.event import Event
-from collectors.sched import CgroupWindow
-from tests.agent.experiment.trials import NEIGHBOUR, VICTIM, cgroup, window
+from agent.documents.event import Event
+from collectors.windows.sched import CgroupWindow
+from tests.agent.analysis.trials import NEIGHBOUR, VICTIM, cgroup, window
 
 WINDOW_S = 10.0
 NS = 10**9

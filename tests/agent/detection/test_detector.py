@@ -7,15 +7,15 @@ import pytest
 
 from agent.detection import detector as detecting
 from agent.detection.detector import Detector, Settings
-from agent.detection.event import Cause, Event, State
 from agent.detection.gates import BLAME_LEFT_OUT
 from agent.detection.rules import Method, Rule
 from agent.detection.series import ADOPTED_AFTER, Persistence
-from collectors.sched import KERNEL, OTHER, CgroupWindow, SchedWindow, WaitFor
-from collectors.signal_window import HostSignals, SignalWindow
+from agent.documents.event import Cause, Event, State
+from collectors.windows.sched import KERNEL, OTHER, CgroupWindow, SchedWindow, WaitFor
+from collectors.windows.signals import HostSignals, SignalWindow
 from probes.perf_event import CYCLES, INSTRUCTIONS, Reading
+from tests.agent.analysis.trials import NEIGHBOUR, VICTIM, cgroup, window
 from tests.agent.detection.scenes import WINDOW_S, crowded, throttled, told, usual
-from tests.agent.experiment.trials import NEIGHBOUR, VICTIM, cgroup, window
 
 WAIT = Settings((Rule("wait_per_run", "sigma", 4.0),))
 QUIET = [usual()] * 10

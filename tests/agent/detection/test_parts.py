@@ -9,21 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.detection.baseline import learn, read_baseline
-from agent.detection.event import Event, Finding, Suspect
+from agent.detection.indicators import INDICATORS, Sample, value_of
 from agent.detection.quota import binding_quota
 from agent.detection.rules import METHODS, Comparison, Rule, exceeds
-from agent.detection.signals import SIGNALS, Sample, value_of
+from agent.detection.running_baseline import MEMORY_WINDOWS, Usual
+from agent.detection.stored_baseline import learn, read_baseline
 from agent.detection.suspects import MOST_SUSPECTS, UsualWaits, blamed, suspects
-from agent.detection.usual import MEMORY_WINDOWS, Usual
-from agent.runfile import RunWriter
-from collectors.hierarchy import CgroupLayout
-from collectors.histogram import EDGES_NS
-from collectors.sched import REST
+from agent.documents.event import Event, Finding, Suspect
+from agent.store.run_file import RunWriter
+from collectors.host.hierarchy import CgroupLayout
+from collectors.windows.histogram import EDGES_NS
+from collectors.windows.sched import REST
 from probes.errors import UsageError
+from tests.agent.analysis.trials import NEIGHBOUR, VICTIM, cgroup, window
 from tests.agent.daemon.observations import event
 from tests.agent.detection.scenes import WINDOW_S, crowded, usual
-from tests.agent.experiment.trials import NEIGHBOUR, VICTIM, cgroup, window
 
 VALUES = st.floats(0, 1e6)
 
@@ -41,7 +41,7 @@ class TestSignals:
             10 * 10**9,
             ipc=1.2,
         )
-        found = {name: value_of(signal, sample) for name, signal in SIGNALS.items()}
+        found = {name: value_of(signal, sample) for name, signal in INDICATORS.items()}
         p99_ms = found.pop("wait_p99")
         assert p99_ms is not None
         assert EDGES_NS[20] <= p99_ms * 1e6 <= EDGES_NS[21]
@@ -53,15 +53,15 @@ class TestSignals:
         }
 
     def test_a_starved_cgroup_waits_enormously_and_finitely(self) -> None:
-        value = value_of(SIGNALS["wait_per_run"], Sample(cgroup(0.0, {NEIGHBOUR: 10.0}), 10 * 10**9))
+        value = value_of(INDICATORS["wait_per_run"], Sample(cgroup(0.0, {NEIGHBOUR: 10.0}), 10 * 10**9))
         assert value == 1000.0
 
     def test_an_idle_cgroup_says_nothing(self) -> None:
         sample = Sample(cgroup(0.02, {NEIGHBOUR: 0.05}), 10 * 10**9, ipc=1.0)
-        assert {value_of(signal, sample) for signal in SIGNALS.values()} == {None}
+        assert {value_of(signal, sample) for signal in INDICATORS.values()} == {None}
 
     def test_a_percentile_of_a_few_waits_says_nothing(self) -> None:
-        assert value_of(SIGNALS["wait_p99"], Sample(cgroup(2.0), 10 * 10**9)) is None
+        assert value_of(INDICATORS["wait_p99"], Sample(cgroup(2.0), 10 * 10**9)) is None
 
 
 class TestUsual:
@@ -93,7 +93,9 @@ class TestLimits:
     def test_worse_is_beyond(self, value: float, limit: float) -> None:
         high, low = Rule("wait_per_run", "threshold", limit), Rule("ipc", "threshold", limit)
         against = Comparison(None, limit)
-        assert exceeds(high, value, against) == (value > limit and value > SIGNALS["wait_per_run"].harmless)
+        assert exceeds(high, value, against) == (
+            value > limit and value > INDICATORS["wait_per_run"].harmless
+        )
         assert exceeds(low, value, against) == (value < limit)
 
     def test_every_method_of_a_rule_is_known(self) -> None:

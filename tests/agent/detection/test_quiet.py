@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.detection.baseline import learn
 from agent.detection.detector import Detector, Settings
-from agent.detection.event import Cause, Event
 from agent.detection.rules import DEFAULT_RULES, Rule
-from agent.runfile import read_run
-from collectors.sched import CgroupWindow, SchedWindow, WaitFor
+from agent.detection.stored_baseline import learn
+from agent.documents.event import Cause, Event
+from agent.store.run_file import read_run
+from collectors.windows.sched import CgroupWindow, SchedWindow, WaitFor
 
 RECORDING = Path(__file__).with_name("quiet.run.xz")
 HOUR_OF_WINDOWS = 360

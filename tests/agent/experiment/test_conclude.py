@@ -6,6 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from agent.analysis.trials import TrialResult
+from agent.documents.metric import Metric
+from agent.documents.verdict import CauseKind, Conclusion, SelfCost, Verdict
+from agent.documents.verdict_parts import Arm, Confirmation, Host, SweepPoint
 from agent.experiment.conclude import conclude
 from agent.experiment.plan import Plan
 from agent.experiment.repeat import Log
@@ -13,21 +17,10 @@ from agent.experiment.rounds import Rounds
 from agent.experiment.runner import Outcome, better, complete_pairs
 from agent.experiment.session import Session
 from agent.experiment.sweep import Sweep
-from agent.experiment.trial import TrialResult
-from agent.metrics import Metric, parse_spec
+from agent.experiment.victim_metrics import parse_spec
 from agent.statistics import decide, plan_looks
-from agent.verdict import (
-    Arm,
-    CauseKind,
-    Conclusion,
-    Confirmation,
-    Host,
-    SelfCost,
-    SweepPoint,
-    Verdict,
-)
-from collectors.sched import CgroupWindow
-from tests.agent.experiment.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, trial
+from collectors.windows.sched import CgroupWindow
+from tests.agent.analysis.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, trial
 
 HOST = Host("node", "Linux 6.1", 2, "1 socket", "v2", "abc")
 RATE = Metric("requests", "1/s", "higher")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.experiment.plan import Plan, first_word, neighbour_name, parse_cpus, require_runnable
-from agent.metrics import parse_spec
+from agent.experiment.victim_metrics import parse_spec
 from probes.errors import UsageError
 
 PLAN = Plan(

@@ -6,48 +6,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.analysis.trials import TrialResult
+from agent.documents.verdict_parts import Arm, Confirmation
 from agent.experiment import confirm, sweep
 from agent.experiment.confirm import confirmation, confirmations, stopped
 from agent.experiment.repeat import Observer
 from agent.experiment.rounds import FEWEST_ROUNDS, Design, Rounds, orders, run_rounds
-from agent.experiment.setting import ALONE, BESIDE_ALL, Setting
 from agent.experiment.sweep import at_level, sweep_design, sweep_result
-from agent.experiment.trial import TrialResult
-from agent.interrupts import Interrupted
-from agent.verdict import Arm, Confirmation
+from agent.experiment.treatment import ALONE, BESIDE_ALL, Treatment
+from agent.sandbox.interrupts import Interrupted
 from probes.errors import JostleError
-from tests.agent.experiment.trials import NEIGHBOUR, trial
+from tests.agent.analysis.trials import NEIGHBOUR, trial
 
 IDLE = "/jostle-1/neighbour-2"
 NAMES = {NEIGHBOUR: "neighbour-1 stress-ng", IDLE: "neighbour-2 sleep"}
 
 
-def cost(setting: Setting, index: int, block: int) -> TrialResult:
+def cost(treatment: Treatment, index: int, block: int) -> TrialResult:
     """1 s alone; NEIGHBOUR doubles it at full intensity; IDLE costs nothing."""
-    on = setting.arm is Arm.WITH and setting.stopped != NEIGHBOUR
-    duration_s = 1 + (setting.level_pct / 100 if on else 0.0)
-    ran = {NEIGHBOUR: duration_s * setting.level_pct / 100} if on else {}
+    on = treatment.arm is Arm.WITH and treatment.stopped != NEIGHBOUR
+    duration_s = 1 + (treatment.level_pct / 100 if on else 0.0)
+    ran = {NEIGHBOUR: duration_s * treatment.level_pct / 100} if on else {}
     jitter = 1 + 0.001 * (index % 3)
-    return trial(setting.arm, duration_s * jitter, index=index, block=block, others_run_s=ran)
+    return trial(treatment.arm, duration_s * jitter, index=index, block=block, others_run_s=ran)
 
 
 def run(design: Design, fail_at: int = 10**6, error: BaseException | None = None) -> Rounds:
-    def behave(index: int, block: int, setting: Setting) -> TrialResult:
+    def behave(index: int, block: int, treatment: Treatment) -> TrialResult:
         if index == fail_at and error:
             raise error
-        return cost(setting, index, block)
+        return cost(treatment, index, block)
 
     return run_rounds(design, 9, behave, Observer())
 
 
-settings = st.lists(st.floats(1, 99), min_size=1, max_size=5, unique=True).map(
+treatments = st.lists(st.floats(1, 99), min_size=1, max_size=5, unique=True).map(
     lambda levels: (ALONE, *(at_level(level) for level in levels))
 )
 
 
-@given(settings, st.integers(1, 9), st.text(max_size=5))
+@given(treatments, st.integers(1, 9), st.text(max_size=5))
 def test_every_round_holds_every_setting_and_every_second_runs_backwards(
-    chosen: tuple[Setting, ...], rounds: int, seed: str
+    chosen: tuple[Treatment, ...], rounds: int, seed: str
 ) -> None:
     found = list(orders(Design("", chosen, rounds, seed)))
     assert len(found) == rounds
@@ -57,17 +57,17 @@ def test_every_round_holds_every_setting_and_every_second_runs_backwards(
 
 
 def test_the_order_depends_on_the_seed() -> None:
-    chosen = sweep_design([10, 20, 30, 40], 4, 1).settings
+    chosen = sweep_design([10, 20, 30, 40], 4, 1).treatments
     assert len({tuple(next(orders(Design("", chosen, 1, str(seed))))) for seed in range(20)}) > 10
 
 
 def test_trials_are_numbered_on_and_void_ones_repeated_and_counted() -> None:
     left = ["it died", "it died again"]
 
-    def behave(index: int, block: int, setting: Setting) -> TrialResult:
-        if setting.stopped and left:
-            return trial(setting.arm, 9.0, index=index, block=block, void=left.pop())
-        return cost(setting, index, block)
+    def behave(index: int, block: int, treatment: Treatment) -> TrialResult:
+        if treatment.stopped and left:
+            return trial(treatment.arm, 9.0, index=index, block=block, void=left.pop())
+        return cost(treatment, index, block)
 
     rounds = run_rounds(confirmation([NEIGHBOUR], 4, 1), 9, behave, Observer())
     assert [each.index for each in rounds.log.trials] == list(range(9, 9 + 8 + 2))
@@ -97,7 +97,7 @@ def test_each_suspect_gets_its_own_effect() -> None:
     assert innocent.ci95_pct is not None
     assert guilty.ci95_pct[0] > 90
     assert innocent.ci95_pct[0] <= 0 <= innocent.ci95_pct[1]
-    words = confirm.in_words((guilty, innocent))
+    words = confirm.describe((guilty, innocent))
     assert "stopping neighbour-1 stress-ng alone confirms it (its own effect 100" in words
 
 
@@ -116,10 +116,10 @@ def test_without_a_round_nothing_is_confirmed() -> None:
 
 def test_suspects_whose_intervals_hold_0_are_not_confirmed() -> None:
     unsure = Confirmation("/a", "a", 3.0, (-1.0, 7.0), 4)
-    assert confirm.in_words([unsure]) == "stopping each suspect alone confirms none of them"
-    assert confirm.in_words([Confirmation("/a", "a", 3.0, None, 1)]).endswith("none of them")
+    assert confirm.describe([unsure]) == "stopping each suspect alone confirms none of them"
+    assert confirm.describe([Confirmation("/a", "a", 3.0, None, 1)]).endswith("none of them")
     sure = [Confirmation("/a", "a", 3.0, (1.0, 7.0), 4), Confirmation("/b", "b", 2.0, (1.0, 7.0), 4)]
-    assert confirm.in_words(sure).endswith(", and 1 more")
+    assert confirm.describe(sure).endswith(", and 1 more")
 
 
 def test_a_suspect_is_stopped_beside_all_the_others() -> None:
@@ -162,4 +162,4 @@ def test_one_round_is_no_sweep() -> None:
 def test_the_whole_level_is_the_setting_of_the_experiment_itself() -> None:
     assert at_level(100.0) == BESIDE_ALL
     assert at_level(0.0) == ALONE
-    assert sweep.sweep_design([0, 50], 4, 1).settings == (ALONE, at_level(50))
+    assert sweep.sweep_design([0, 50], 4, 1).treatments == (ALONE, at_level(50))

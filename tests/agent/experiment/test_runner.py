@@ -4,19 +4,20 @@ from collections.abc import Callable
 
 import pytest
 
+from agent.analysis.trials import TrialResult
+from agent.documents.verdict_parts import Arm
 from agent.experiment.plan import Plan
 from agent.experiment.repeat import MOST_VOID_IN_A_ROW, Observer
-from agent.experiment.runner import Outcome, run_experiment, settings_of, valid_blocks
-from agent.experiment.setting import ALONE, Setting
-from agent.experiment.trial import TrialResult, VictimFailedError, VictimTimeoutError
-from agent.interrupts import Interrupted
-from agent.metrics import MetricNotFoundError, parse_spec
+from agent.experiment.runner import Outcome, run_experiment, treatments_of, valid_blocks
+from agent.experiment.treatment import ALONE, Treatment
+from agent.experiment.trial import VictimFailedError, VictimTimeoutError
+from agent.experiment.victim_metrics import MetricNotFoundError, parse_spec
+from agent.sandbox.interrupts import Interrupted
 from agent.statistics import Decision, block_orders, plan_looks
-from agent.verdict import Arm
 from probes.errors import JostleError
-from tests.agent.experiment.trials import trial
+from tests.agent.analysis.trials import trial
 
-Behaviour = Callable[[int, int, Setting], TrialResult]
+Behaviour = Callable[[int, int, Treatment], TrialResult]
 
 
 def plan(pairs: int = 4, max_pairs: int = 24, seed: int = 7) -> Plan:
@@ -37,13 +38,13 @@ class Watcher(Observer):
     """An observer that remembers."""
 
     def __init__(self) -> None:
-        self.started: list[tuple[int, int, Setting]] = []
+        self.started: list[tuple[int, int, Treatment]] = []
         self.ended: list[TrialResult] = []
         self.failed: list[tuple[int, str]] = []
         self.looks: list[tuple[int, int]] = []
 
-    def trial_started(self, index: int, block: int, setting: Setting) -> None:
-        self.started.append((index, block, setting))
+    def trial_started(self, index: int, block: int, treatment: Treatment) -> None:
+        self.started.append((index, block, treatment))
 
     def trial_ended(self, result: TrialResult) -> None:
         self.ended.append(result)
@@ -55,16 +56,16 @@ class Watcher(Observer):
         self.looks.append((decision.effect.pairs, planned_pairs))
 
 
-def slowed(index: int, block: int, setting: Setting, by: float = 2.0) -> TrialResult:
+def slowed(index: int, block: int, treatment: Treatment, by: float = 2.0) -> TrialResult:
     """A victim of 1 s, a little different in each trial, that the neighbours slow to `by`."""
-    duration_s = (by if setting.arm is Arm.WITH else 1.0) * (1 + 0.001 * (index % 5))
-    return trial(setting.arm, duration_s, index=index, block=block)
+    duration_s = (by if treatment.arm is Arm.WITH else 1.0) * (1 + 0.001 * (index % 5))
+    return trial(treatment.arm, duration_s, index=index, block=block)
 
 
-def unclear(index: int, block: int, setting: Setting) -> TrialResult:
+def unclear(index: int, block: int, treatment: Treatment) -> TrialResult:
     """Half of the pairs twice as slow, half twice as fast."""
-    fast = (block % 2 == 0) == (setting.arm is Arm.WITH)
-    return trial(setting.arm, 1.0 if fast else 2.0, index=index, block=block)
+    fast = (block % 2 == 0) == (treatment.arm is Arm.WITH)
+    return trial(treatment.arm, 1.0 if fast else 2.0, index=index, block=block)
 
 
 def run(behaviour: Behaviour, asked: Plan | None = None) -> tuple[Outcome, Watcher]:
@@ -76,10 +77,10 @@ def failing(times: int, error: Exception, then: Behaviour = slowed) -> Behaviour
     """Behaves from the warm-up on, but raises in the first trials that have neighbours."""
     left = [error] * times
 
-    def behave(index: int, block: int, setting: Setting) -> TrialResult:
-        if setting.arm is Arm.WITH and left:
+    def behave(index: int, block: int, treatment: Treatment) -> TrialResult:
+        if treatment.arm is Arm.WITH and left:
             raise left.pop()
-        return then(index, block, setting)
+        return then(index, block, treatment)
 
     return behave
 
@@ -87,7 +88,7 @@ def failing(times: int, error: Exception, then: Behaviour = slowed) -> Behaviour
 def test_the_order_comes_from_the_seed() -> None:
     for seed in range(5):
         outcome, _ = run(unclear, plan(pairs=4, max_pairs=8, seed=seed))
-        expected = [each.arm for order in block_orders(seed, 8) for each in settings_of(order)]
+        expected = [each.arm for order in block_orders(seed, 8) for each in treatments_of(order)]
         assert [result.arm for result in outcome.trials] == expected
 
 
@@ -118,10 +119,10 @@ def test_undecided_it_looks_as_planned_and_ends_at_the_most_pairs() -> None:
 def test_a_void_trial_is_kept_but_repeated_in_its_block_and_arm() -> None:
     voids = ["neighbour-1 true exited with code 1", "again"]
 
-    def behave(index: int, block: int, setting: Setting) -> TrialResult:
-        if setting.arm is Arm.WITH and voids:
-            return trial(setting.arm, 99.0, index=index, block=block, void=voids.pop(0))
-        return slowed(index, block, setting)
+    def behave(index: int, block: int, treatment: Treatment) -> TrialResult:
+        if treatment.arm is Arm.WITH and voids:
+            return trial(treatment.arm, 99.0, index=index, block=block, void=voids.pop(0))
+        return slowed(index, block, treatment)
 
     outcome, watcher = run(behave)
     assert [result.void for result in outcome.trials].count(None) == 8
@@ -151,9 +152,13 @@ def test_a_victim_that_keeps_failing_ends_it(times: int) -> None:
 
 
 def test_a_neighbour_that_never_stays_ends_it() -> None:
-    def behave(index: int, block: int, setting: Setting) -> TrialResult:
+    def behave(index: int, block: int, treatment: Treatment) -> TrialResult:
         return trial(
-            setting.arm, 1.0, index=index, block=block, void="it died" if setting.arm is Arm.WITH else None
+            treatment.arm,
+            1.0,
+            index=index,
+            block=block,
+            void="it died" if treatment.arm is Arm.WITH else None,
         )
 
     with pytest.raises(JostleError, match="it died"):
@@ -175,10 +180,10 @@ def test_what_fails_in_the_warm_up_is_raised_at_once() -> None:
 
 @pytest.mark.parametrize(("at", "pairs"), [(0, None), (1, None), (2, None), (3, 1), (4, 1), (5, 2)])
 def test_interrupted_it_keeps_the_complete_pairs(at: int, pairs: int | None) -> None:
-    def behave(index: int, block: int, setting: Setting) -> TrialResult:
+    def behave(index: int, block: int, treatment: Treatment) -> TrialResult:
         if index == at:
             raise Interrupted
-        return slowed(index, block, setting)
+        return slowed(index, block, treatment)
 
     outcome, _ = run(behave)
     assert outcome.partial

@@ -11,8 +11,8 @@ from agent.experiment.machine import machine_state
 from agent.experiment.plan import Plan
 from agent.experiment.repeat import Observer
 from agent.experiment.session import run_session
-from agent.interrupts import Interrupts
-from agent.metrics import parse_spec
+from agent.experiment.victim_metrics import parse_spec
+from agent.sandbox.interrupts import Interrupts
 from probes.perf_event import CPU_CLOCK, PAGE_FAULTS
 
 pytestmark = pytest.mark.kernel

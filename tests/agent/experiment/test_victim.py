@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.experiment.victim import folded, idle, samples_of, stretch, whole_of
-from agent.metrics import DURATION, STRETCH, parse_spec
-from collectors.sched import WaitFor
-from tests.agent.experiment.trials import NEIGHBOUR, NS, OTHER, VICTIM, cgroup
+from agent.documents.metric import DURATION, STRETCH
+from agent.experiment.victim import fold_subtrees, idle, owner_of, samples_of, stretch
+from agent.experiment.victim_metrics import parse_spec
+from collectors.windows.sched import WaitFor
+from tests.agent.analysis.trials import NEIGHBOUR, NS, OTHER, VICTIM, cgroup
 
 POD, OTHER_POD = "/kubepods/a", "/kubepods/ab"
 
@@ -30,7 +31,7 @@ def test_a_cgroup_that_hardly_ran_is_idle(run_s: float, *, says: bool) -> None:
 
 def test_waits_for_parts_of_a_neighbour_are_charged_to_the_neighbour() -> None:
     victim = cgroup(1.0, {f"{POD}/x": 1.0, f"{POD}/y": 2.0, OTHER_POD: 4.0, OTHER: 8.0})
-    assert folded(victim, [POD, NEIGHBOUR]).waited_for == {
+    assert fold_subtrees(victim, [POD, NEIGHBOUR]).waited_for == {
         POD: WaitFor(3 * NS, 2),
         OTHER_POD: WaitFor(4 * NS, 1),
         OTHER: WaitFor(8 * NS, 1),
@@ -41,7 +42,7 @@ def test_waits_for_parts_of_a_neighbour_are_charged_to_the_neighbour() -> None:
     ("path", "whole"), [(POD, POD), (f"{POD}/x/y", POD), (OTHER_POD, OTHER_POD), ("kernel", "kernel")]
 )
 def test_a_part_belongs_to_its_neighbour(path: str, whole: str) -> None:
-    assert whole_of(path, [NEIGHBOUR, POD]) == whole
+    assert owner_of(path, [NEIGHBOUR, POD]) == whole
 
 
 paths = st.sampled_from([POD, f"{POD}/x", OTHER_POD, OTHER, "kernel"])
@@ -50,7 +51,7 @@ paths = st.sampled_from([POD, f"{POD}/x", OTHER_POD, OTHER, "kernel"])
 @given(st.dictionaries(paths, st.floats(0, 100)))
 def test_folding_loses_no_wait(waits_s: dict[str, float]) -> None:
     victim = cgroup(1.0, waits_s)
-    after = folded(victim, [POD])
+    after = fold_subtrees(victim, [POD])
     assert after.path == VICTIM
     assert sum(wait.wait_ns for wait in after.waited_for.values()) == sum(
         wait.wait_ns for wait in victim.waited_for.values()

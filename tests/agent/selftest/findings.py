@@ -1,9 +1,9 @@
 """Labels and findings to reason about."""
 
-from agent.selftest.records import Finding, Label, Selftest
+from agent.documents.selftest import Finding, Label, Selftest
+from agent.documents.verdict import CauseKind, Conclusion
 from agent.selftest.score import rates, tallies
-from agent.verdict import CauseKind, Conclusion
-from tests.agent.summaries import HOST
+from tests.agent.analysis.summaries import HOST
 
 EFFECT = Label(
     scenario="spin",

@@ -4,12 +4,12 @@ from collections import Counter
 
 import pytest
 
+from agent.documents.verdict import CauseKind, Conclusion
 from agent.experiment.plan import require_runnable
 from agent.selftest.run import Campaign, choose_place, label_of
 from agent.selftest.scenarios import Place, Scenario, scenarios
-from agent.verdict import CauseKind, Conclusion
-from collectors.readings import Missing
-from collectors.topology import Topology
+from collectors.host.readings import Missing
+from collectors.host.topology import Topology
 from probes.errors import HostError
 
 ALL = scenarios(Place(0, 1))

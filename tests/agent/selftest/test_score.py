@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.selftest.records import Finding, Rate
+from agent.documents.selftest import Finding, Rate
+from agent.documents.verdict import CauseKind, Conclusion
 from agent.selftest.score import CAUSE, CLEARED, CULPRIT, FALSE_POSITIVES, TRUE_POSITIVES, rates, tallies
-from agent.verdict import CauseKind, Conclusion
 from tests.agent.selftest.findings import EFFECT, NOTHING, OWN, finding
 
 LABELS = (EFFECT, OWN, NOTHING)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.runfile import read_run
+from agent.documents.verdict_parts import Host
 from agent.store import schema
 from agent.store.opening import open_to_read
-from agent.verdict import Host
-from collectors.sched import SchedWindow
+from agent.store.run_file import read_run
+from collectors.windows.sched import SchedWindow
 from probes.errors import UsageError
-from tests.agent.experiment.trials import cgroup, window
-from tests.agent.summaries import HOST
+from tests.agent.analysis.summaries import HOST
+from tests.agent.analysis.trials import cgroup, window
 
 # What the jostle of that version wrote, by sqlite3's `.dump`.
 VERSION_1 = Path(__file__).parent / "version-1.sql"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.store import reading, schema, writing
 from agent.store.writing import WindowWriter, prune
-from tests.agent.experiment.trials import cgroup, window
+from tests.agent.analysis.trials import cgroup, window
 
 
 @pytest.fixture

@@ -1,0 +1,95 @@
+"""What to do about a verdict: a closed set of sentences, and the rule that picks among them."""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from agent.documents.verdict import Cause, CauseKind, Conclusion, Effect, Quality
+
+# A cause below this share of the slowdown is not worth a change to the system.
+WORTH_ADVICE_PCT = 15.0
+
+
+class Advice(StrEnum):
+    """Every sentence of advice there is."""
+
+    LOWER_WEIGHT = (
+        "Lower the neighbour's cpu.weight (in Kubernetes its CPU request) so that the victim goes first."
+    )
+    QUOTA = "Give the neighbour a CPU quota (cpu.max, in Kubernetes a CPU limit) below what the host has to spare."
+    PIN_APART = "Pin victim and neighbour to different CPUs (cpuset.cpus, in Kubernetes the static CPU manager policy)."
+    CORES_APART = (
+        "Keep the neighbour off the sibling threads of the victim's cores "
+        "(core scheduling, in Kubernetes full-pcpus-only)."
+    )
+    RESCTRL = "Limit the neighbour's share of cache and memory bandwidth through resctrl, where the CPU supports it."
+    ANOTHER_NODE = "Place the neighbour on another node."
+    FIX_FREQUENCY = (
+        "Fix the CPU frequency (performance governor), or keep wide-vector neighbours off this socket."
+    )
+    DEDICATED_HOST = "The hypervisor took the CPU away: ask for dedicated CPUs or move to another host."
+    MOVE_INTERRUPTS = "Steer interrupts away from the victim's CPUs (smp_affinity, irqbalance bans)."
+    LIMIT_IO = "Limit the neighbour's I/O (io.max or io.weight), or give the victim a device of its own."
+    PROTECT_MEMORY = "Protect the victim's memory (memory.low) and bound the neighbour's (memory.high)."
+    RAISE_OWN_QUOTA = (
+        "Ask for a larger CPU quota for the victim or its parent: it is stopped by its own limit."
+    )
+    FEWER_THREADS = "Run fewer threads in the victim, or give it more CPUs: it waits for itself."
+    HARDWARE_COUNTERS = (
+        "Repeat on a machine with hardware counters to tell cache, bandwidth, SMT and frequency apart."
+    )
+    FULL_TIER = "Repeat as root on a kernel with BTF, so that waits are charged to those who caused them."
+    MORE_PAIRS = "Run more pairs (--pairs, --max-pairs)."
+    LONGER_TRIALS = "Make the trials longer, so that each averages over more of the noise."
+    QUIETER_MACHINE = (
+        "Use a quieter machine: without any neighbour, the victim varies more than the threshold."
+    )
+
+
+REMEDIES: dict[CauseKind, tuple[Advice, ...]] = {
+    CauseKind.CPU_WAIT: (Advice.LOWER_WEIGHT, Advice.QUOTA, Advice.PIN_APART),
+    CauseKind.PREEMPTION: (Advice.PIN_APART, Advice.LOWER_WEIGHT),
+    CauseKind.MICROARCHITECTURE: (Advice.RESCTRL, Advice.ANOTHER_NODE, Advice.HARDWARE_COUNTERS),
+    CauseKind.CACHE: (Advice.RESCTRL, Advice.ANOTHER_NODE),
+    CauseKind.MEMORY_BANDWIDTH: (Advice.RESCTRL, Advice.ANOTHER_NODE),
+    CauseKind.SMT: (Advice.CORES_APART, Advice.ANOTHER_NODE),
+    CauseKind.FREQUENCY: (Advice.FIX_FREQUENCY, Advice.ANOTHER_NODE),
+    CauseKind.THROTTLED: (Advice.RAISE_OWN_QUOTA,),
+    CauseKind.STEAL: (Advice.DEDICATED_HOST,),
+    CauseKind.INTERRUPTS: (Advice.MOVE_INTERRUPTS,),
+    CauseKind.IO: (Advice.LIMIT_IO, Advice.ANOTHER_NODE),
+    CauseKind.MEMORY_PRESSURE: (Advice.PROTECT_MEMORY, Advice.ANOTHER_NODE),
+    CauseKind.SELF: (Advice.FEWER_THREADS,),
+    CauseKind.UNEXPLAINED: (Advice.LONGER_TRIALS,),
+}
+
+
+def advise(
+    conclusion: Conclusion, causes: Sequence[Cause], effect: Effect | None, quality: Quality
+) -> list[Advice]:
+    """The sentences that fit, the most useful first, each once; none when there is nothing to do."""
+    match conclusion:
+        case Conclusion.INTERFERENCE | Conclusion.SELF_INFLICTED:
+            found = [*_remedies(causes), *_better_measurement(quality)]
+        case Conclusion.INCONCLUSIVE:
+            found = [Advice.MORE_PAIRS, *_less_noise(effect), *_better_measurement(quality)]
+        case Conclusion.NO_INTERFERENCE:
+            found = []
+    return list(dict.fromkeys(found))
+
+
+def _remedies(causes: Sequence[Cause]) -> Iterable[Advice]:
+    heaviest_first = sorted(causes, key=lambda cause: cause.share_pct, reverse=True)
+    for cause in heaviest_first:
+        if cause.share_pct >= WORTH_ADVICE_PCT:
+            yield from REMEDIES[cause.cause]
+
+
+def _less_noise(effect: Effect | None) -> Iterable[Advice]:
+    floor_pct = None if effect is None else effect.noise_floor_pct
+    if effect is not None and floor_pct is not None and floor_pct > effect.threshold_pct:
+        return [Advice.LONGER_TRIALS, Advice.QUIETER_MACHINE]
+    return []
+
+
+def _better_measurement(quality: Quality) -> Iterable[Advice]:
+    return [] if quality.tier == "ebpf" else [Advice.FULL_TIER]

@@ -1,0 +1,81 @@
+"""Who one cgroup waited for, schema `jostle.blame/1`: the parts of its wait, which add up to it."""
+
+from collections.abc import Callable, Iterator
+
+from agent.analysis import untracked
+from agent.analysis.attribution import sampled_pct
+from agent.documents.blame import BlameSummary, Charge, WaitPart
+from agent.store.run_file import Run
+from collectors.host.workloads import identify
+from collectors.windows import histogram
+from collectors.windows.sched import KERNEL, OTHER, REST, CgroupWindow, subtree, totals
+
+NS_PER_MS = 1e6
+
+
+def path_name(path: str) -> str:
+    """What people call a cgroup, as far as its path says."""
+    return identify(path).name
+
+
+def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> BlameSummary:
+    """Who the cgroup `path` waited for in a recording; all zero where it never ran."""
+    whole = subtree(totals(run.windows), path)
+    parts = sorted(_parts(whole, named), key=lambda part: -part.wait_ms)
+    return BlameSummary(
+        cgroup=path,
+        name=named(path),
+        duration_s=sum(window.duration_ns for window in run.windows) / 1e9,
+        tier=run.meta.get("tier", "unknown"),
+        run_ms=whole.run_ns / NS_PER_MS,
+        wait_ms=sum(part.wait_ms for part in parts),
+        wait_p99_ns=histogram.percentile_ns(whole.histogram, 99),
+        preempted=whole.preempted_foreign,
+        parts=tuple(parts),
+        partial=run.partial,
+        warnings=tuple(_doubts(run, path)),
+        sampled_pct=sampled_pct(whole.wait_ns, whole.sampled_ns),
+    )
+
+
+def _parts(whole: CgroupWindow, named: Callable[[str], str]) -> Iterator[WaitPart]:
+    charged: list[tuple[Charge, str, int, int | None]] = [
+        (_charge(name), name, wait.wait_ns, wait.preemptions) for name, wait in whole.waited_for.items()
+    ]
+    charged += [
+        (Charge.SELF, Charge.SELF, whole.self_ns, whole.preempted_own),
+        (Charge.THROTTLED, Charge.THROTTLED, whole.throttled_ns, whole.preempted_throttled),
+        (Charge.WAKEUP, Charge.WAKEUP, whole.wakeup_ns, None),
+        (Charge.UNATTRIBUTED, Charge.UNATTRIBUTED, whole.unattributed_ns, None),
+    ]
+    all_ns = sum(wait_ns for _, _, wait_ns, _ in charged)
+    for charge, name, wait_ns, preemptions in charged:
+        if wait_ns:
+            is_cgroup = charge is Charge.CGROUP
+            yield WaitPart(
+                charge=charge,
+                name=named(name) if is_cgroup else name,
+                wait_ms=wait_ns / NS_PER_MS,
+                share_pct=100 * wait_ns / all_ns,
+                preemptions=preemptions,
+                cgroup=name if is_cgroup else None,
+            )
+
+
+def _charge(name: str) -> Charge:
+    return {KERNEL: Charge.KERNEL, OTHER: Charge.OTHER, REST: Charge.REST}.get(name, Charge.CGROUP)
+
+
+def _doubts(run: Run, path: str) -> Iterator[str]:
+    yield from run.warnings
+    if run.meta.get("tier") in {"schedstat", "psi"}:
+        yield "measured without eBPF: waits are sums, charged to nobody"
+    shed = sum("blame" in window.shed for window in run.windows)
+    if shed:
+        yield (
+            f"in {shed} of {len(run.windows)} windows blame was left out to keep the overhead budget: "
+            "those waits are unattributed"
+        )
+    yield from untracked.warnings(run.windows)
+    if globs := run.meta.get("globs"):
+        yield f"only cgroups that match {globs} were recorded: what else is below {path} is not in it"

@@ -1,0 +1,1 @@
+"""The daemon's metrics: running totals of its windows, as OpenMetrics, over HTTP. One sink of the daemon."""

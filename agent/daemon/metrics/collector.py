@@ -1,0 +1,97 @@
+"""What a scraper is given: the families of the Prometheus client, made from the totals and the events."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from threading import Lock
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from agent.daemon.config import MetricsConfig
+from agent.daemon.metrics import families
+from agent.daemon.metrics.totals import Totals
+from agent.daemon.sinks import Observation
+from agent.documents.event import Event, State
+from collectors.windows.sched import OTHER
+
+Labels = tuple[str, ...]
+
+
+class Gathered(Collector):
+    """Fed by one thread, scraped by others. `escape` makes a tenant's name harmless wherever a label is shown."""
+
+    def __init__(self, config: MetricsConfig, escape: Callable[[str], str]) -> None:
+        self._escape = escape
+        self._most = config.max_cgroups
+        self._totals = Totals(config.max_cgroups, config.max_pairs, escape)
+        self._events: Counter[Labels] = Counter()
+        self._raised: dict[Labels, Event] = {}
+        self._latest: Observation | None = None
+        self._families: list[Metric] | None = None
+        self._lock = Lock()
+
+    def add(self, observation: Observation) -> None:
+        """One more window."""
+        with self._lock:
+            self._totals.add(observation.sched)
+            self._latest, self._families = observation, None
+
+    def add_event(self, event: Event) -> None:
+        """One more event."""
+        key = (event.victim, event.signal, event.method)
+        with self._lock:
+            self._families = None
+            if event.state is State.RAISED:
+                self._events[event.signal, event.cause.value] += 1
+                self._raised[key] = event
+            else:
+                self._raised.pop(key, None)
+
+    def limit(self, config: MetricsConfig) -> None:
+        """Other limits hold from the next window on."""
+        with self._lock:
+            self._most = config.max_cgroups
+            self._totals.cgroups.most = config.max_cgroups
+            self._totals.pairs.most = config.max_pairs
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, made once per window however many scrape."""
+        with self._lock:
+            if self._families is None:
+                self._families = list(self._made())
+            families = self._families
+        yield from families
+
+    def _made(self) -> Iterator[Metric]:
+        yield from families.scheduler(self._totals)
+        if self._latest is not None:
+            yield from families.agent(self._latest)
+        yield self._counted_events()
+        yield self._raised_events()
+
+    def _counted_events(self) -> Metric:
+        family = CounterMetricFamily(
+            "jostle_events", "Events raised, by what they are put down to.", labels=["signal", "cause"]
+        )
+        for labels, count in self._events.items():
+            family.add_metric(labels, count)
+        return family
+
+    def _raised_events(self) -> Metric:
+        """As many as there may be cgroups, the later ones together. Names that look the same add up."""
+        numbers: Counter[Labels] = Counter()
+        for number, event in enumerate(self._raised.values()):
+            first = event.suspects[0].cgroup if event.suspects else ""
+            victim, suspect = (
+                (event.victim, first) if number < self._most else (OTHER, OTHER if first else "")
+            )
+            numbers[self._escape(victim), event.signal, event.cause.value, self._escape(suspect)] += 1
+        family = GaugeMetricFamily(
+            "jostle_event_active",
+            "Events that are raised and not yet cleared, with the first suspect, if any.",
+            labels=["victim", "signal", "cause", "suspect"],
+        )
+        for labels, count in numbers.items():
+            family.add_metric(labels, count)
+        return family

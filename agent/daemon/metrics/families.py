@@ -1,0 +1,171 @@
+"""Totals as families of the Prometheus client. docs/metrics.md lists them; times are in seconds, shares from 0 to 1."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from agent.daemon.metrics.totals import BOUNDS_NS, CgroupTotals, CpuTotals, PairTotals, Totals
+from agent.daemon.sinks import Observation
+from agent.documents.verdict import SelfCost
+
+_NS_PER_S = 1e9
+# Waits are whole nanoseconds below the next bucket's edge.
+_LE = (*(str(bound / _NS_PER_S) for bound in BOUNDS_NS), "+Inf")
+_CAUSES = ("others", "self", "wakeup", "throttled", "unattributed")
+_PREEMPTIONS = ("foreign", "own", "throttled")
+
+Labels = tuple[str, ...]
+
+
+def scheduler(totals: Totals) -> Iterator[Metric]:
+    """Of cgroups, pairs and CPUs."""
+    yield from _cgroups(list(totals.cgroups.items()))
+    yield from _pairs(list(totals.pairs.items()))
+    yield from _cpus(totals.cpus)
+    yield _gauge(
+        "jostle_untracked_cgroups", "Cgroups without a slot in the probe, counted as other.", totals.untracked
+    )
+
+
+def _cgroups(cgroups: Sequence[tuple[Labels, CgroupTotals]]) -> Iterator[Metric]:
+    waits = HistogramMetricFamily(
+        "jostle_cgroup_wait_seconds",
+        "How long its tasks waited on a run queue, each time; the sum includes waits still in progress.",
+        labels=["cgroup"],
+    )
+    for labels, total in cgroups:
+        buckets = list(zip(_LE, map(float, accumulate(total.waits)), strict=True))
+        waits.add_metric(labels, buckets, total.wait_ns / _NS_PER_S)
+    yield waits
+    yield _counter(
+        "jostle_cgroup_run_seconds",
+        "Time on a CPU.",
+        ("cgroup",),
+        ((labels, total.run_ns / _NS_PER_S) for labels, total in cgroups),
+    )
+    yield _counter(
+        "jostle_cgroup_wait_cause_seconds",
+        "Time on a run queue by what it was waited for.",
+        ("cgroup", "cause"),
+        (
+            ((*labels, cause), getattr(total, f"{cause}_ns") / _NS_PER_S)
+            for labels, total in cgroups
+            for cause in _CAUSES
+        ),
+    )
+    yield _counter(
+        "jostle_cgroup_wait_sampled_seconds",
+        "Of the time on a run queue, what was shared out by sample: its sum is exact, the shares are estimates.",
+        ("cgroup",),
+        ((labels, total.sampled_ns / _NS_PER_S) for labels, total in cgroups),
+    )
+    yield _counter(
+        "jostle_cgroup_preemptions",
+        "Involuntary switches away from its tasks, by for whom, or by a quota.",
+        ("cgroup", "by"),
+        (
+            ((*labels, by), getattr(total, f"preempted_{by}"))
+            for labels, total in cgroups
+            for by in _PREEMPTIONS
+        ),
+    )
+    yield _counter(
+        "jostle_cgroup_switches",
+        "Switches to its tasks.",
+        ("cgroup",),
+        ((labels, total.switches) for labels, total in cgroups),
+    )
+
+
+def _pairs(pairs: Sequence[tuple[Labels, PairTotals]]) -> Iterator[Metric]:
+    names = ("victim", "aggressor")
+    yield _counter(
+        "jostle_blame_wait_seconds",
+        "Time that a cgroup waited while another ran on its CPU; the top pairs, the others together.",
+        names,
+        ((labels, total.wait_ns / _NS_PER_S) for labels, total in pairs),
+    )
+    yield _counter(
+        "jostle_blame_preemptions",
+        "How often a cgroup was preempted by another; the top pairs, the others together.",
+        names,
+        ((labels, total.preemptions) for labels, total in pairs),
+    )
+
+
+def _cpus(cpus: Sequence[CpuTotals]) -> Iterator[Metric]:
+    for name, what, values in (
+        ("jostle_cpu_run_seconds", "Time with a task.", [cpu.run_ns / _NS_PER_S for cpu in cpus]),
+        (
+            "jostle_cpu_wait_seconds",
+            "Time that tasks waited for it.",
+            [cpu.wait_ns / _NS_PER_S for cpu in cpus],
+        ),
+        ("jostle_cpu_switches", "Context switches.", [cpu.switches for cpu in cpus]),
+    ):
+        yield _counter(name, what, ("cpu",), (((str(cpu),), value) for cpu, value in enumerate(values)))
+
+
+def agent(observation: Observation) -> Iterator[Metric]:
+    """Of the agent itself."""
+    health = observation.health
+    yield _gauge(
+        "jostle_last_window_timestamp_seconds",
+        "When the latest window ended.",
+        observation.end_utc_ns / _NS_PER_S,
+    )
+    yield _counter("jostle_agent_windows", "Windows read.", (), [((), health.windows)])
+    yield _counter(
+        "jostle_agent_lost_windows", "Windows that could not be read.", (), [((), health.lost_windows)]
+    )
+    yield _gauge("jostle_agent_uptime_seconds", "Since the agent started.", health.uptime_s)
+    yield _gauge(
+        "jostle_agent_cpu_ratio",
+        "Share of one CPU that the agent took, its probe excluded.",
+        health.cpu_pct / 100,
+    )
+    yield _gauge("jostle_agent_resident_memory_bytes", "Resident memory.", health.rss_bytes)
+    yield _gauge("jostle_agent_open_descriptors", "Open file descriptors.", health.descriptors)
+    yield _counter(
+        "jostle_agent_sink_windows",
+        "Windows and events that a sink took, or lost because it failed or was busy.",
+        ("sink", "outcome"),
+        (
+            ((sink.name, outcome), count)
+            for sink in health.sinks
+            for outcome, count in (("taken", sink.taken), ("lost", sink.lost))
+        ),
+    )
+    up = GaugeMetricFamily("jostle_agent_sink_up", "Whether a sink works.", labels=["sink"])
+    for sink in health.sinks:
+        up.add_metric((sink.name,), float(sink.trouble is None))
+    yield up
+    if health.probe is not None:
+        yield from _probe(health.probe)
+
+
+def _probe(cost: SelfCost) -> Iterator[Metric]:
+    """Absent where it is not known: never 0."""
+    if cost.ns_per_switch is not None:
+        yield _gauge(
+            "jostle_probe_switch_seconds",
+            "Time in the probe per context switch.",
+            cost.ns_per_switch / _NS_PER_S,
+        )
+    if cost.cpu_pct is not None:
+        yield _gauge(
+            "jostle_probe_cpu_ratio", "Share of the host's CPU time that the probe took.", cost.cpu_pct / 100
+        )
+
+
+def _gauge(name: str, what: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, what, value=value)
+
+
+def _counter(name: str, what: str, labels: Labels, values: Iterable[tuple[Labels, float]]) -> Metric:
+    family = CounterMetricFamily(name, what, labels=list(labels))
+    for each, value in values:
+        family.add_metric(each, value)
+    return family

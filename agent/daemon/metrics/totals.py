@@ -1,0 +1,163 @@
+"""What the metrics count: sums since the agent's start, of as many cgroups and pairs as there is room for.
+
+A series never goes down: what is let go for want of room is kept aside for a while, and goes on where it was when it
+comes back. What has no series of its own is counted under OTHER, which is never let go.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Generic, TypeVar
+
+from collectors.windows.histogram import EDGES_NS
+from collectors.windows.sched import OTHER, REST, CgroupWindow, SchedWindow
+
+Total = TypeVar("Total")
+
+# A series that has not grown for so long has left Prometheus' view (its lookback is 5 minutes), and makes room.
+IDLE_NS = 300 * 10**9
+# So many times as many are kept aside as have series.
+_ASIDE = 4
+# A pair gets a series when it is at least this much of all waiting for others in a window.
+_LEAST_PAIR_SHARE = 0.01
+# One bucket per octave from 66 µs to 2 s, each made of whole buckets of the probe, below them and above.
+BOUNDS_NS = tuple(1 << octave for octave in range(16, 32))
+_CUTS = (0, *(EDGES_NS.index(bound) for bound in BOUNDS_NS), len(EDGES_NS))
+
+
+@dataclass(slots=True)
+class _Held(Generic[Total]):
+    total: Total
+    seen_ns: int
+
+
+class Capped(Generic[Total]):
+    """Totals by labels, of which at most `most` have one of their own at a time."""
+
+    def __init__(self, most: int, other: tuple[str, ...], make: Callable[[], Total]) -> None:
+        self.most = most
+        self._make = make
+        self._other_labels = other
+        self._other = make()
+        self._held: dict[tuple[str, ...], _Held[Total]] = {}
+        self._aside: OrderedDict[tuple[str, ...], Total] = OrderedDict()
+
+    def of(self, labels: tuple[str, ...], now_ns: int, *, worth_it: bool = True) -> Total:
+        """Where to add what these labels did. Only who is worth it gets a series, or keeps it."""
+        held = self._held.get(labels)
+        if held is None:
+            if not worth_it or len(self._held) >= self.most or OTHER in labels:
+                return self._other
+            held = self._held[labels] = _Held(self._aside.pop(labels, None) or self._make(), now_ns)
+        if worth_it:
+            held.seen_ns = now_ns
+        return held.total
+
+    def forget(self, now_ns: int) -> None:
+        """Make room: of those idle for long, and of those too many, the longest idle."""
+        by_age = sorted(self._held.items(), key=lambda item: item[1].seen_ns)
+        surplus = len(by_age) - self.most
+        for number, (labels, held) in enumerate(by_age):
+            if number < surplus or held.seen_ns <= now_ns - IDLE_NS:
+                self._aside[labels] = self._held.pop(labels).total
+        while len(self._aside) > _ASIDE * self.most:
+            self._aside.popitem(last=False)
+
+    def items(self) -> Iterator[tuple[tuple[str, ...], Total]]:
+        """Each series, OTHER last."""
+        yield from ((labels, held.total) for labels, held in self._held.items())
+        yield self._other_labels, self._other
+
+
+@dataclass(slots=True)
+class CgroupTotals:
+    """One cgroup's sums; `others_ns` is what it waited for others. See `CgroupWindow`."""
+
+    run_ns: int = 0
+    wait_ns: int = 0
+    others_ns: int = 0
+    self_ns: int = 0
+    wakeup_ns: int = 0
+    throttled_ns: int = 0
+    unattributed_ns: int = 0
+    sampled_ns: int = 0
+    switches: int = 0
+    preempted_own: int = 0
+    preempted_foreign: int = 0
+    preempted_throttled: int = 0
+    waits: list[int] = field(default_factory=lambda: [0] * (len(_CUTS) - 1))
+
+    def add(self, cgroup: CgroupWindow) -> None:
+        """One more window of it."""
+        # One by one: to loop over their names takes five times as long, of 300 cgroups in every window.
+        self.run_ns += cgroup.run_ns
+        self.wait_ns += cgroup.wait_ns
+        self.others_ns += sum(wait.wait_ns for wait in cgroup.waited_for.values())
+        self.self_ns += cgroup.self_ns
+        self.wakeup_ns += cgroup.wakeup_ns
+        self.throttled_ns += cgroup.throttled_ns
+        self.unattributed_ns += cgroup.unattributed_ns
+        self.sampled_ns += cgroup.sampled_ns or 0  # known of each window that was just taken
+        self.switches += cgroup.switches
+        self.preempted_own += cgroup.preempted_own
+        self.preempted_foreign += cgroup.preempted_foreign
+        self.preempted_throttled += cgroup.preempted_throttled
+        for number, (low, high) in enumerate(pairwise(_CUTS)):
+            self.waits[number] += sum(cgroup.histogram[low:high])
+
+
+@dataclass(slots=True)
+class PairTotals:
+    """How long a victim waited for an aggressor, and how often that one preempted it."""
+
+    wait_ns: int = 0
+    preemptions: int = 0
+
+
+@dataclass(slots=True)
+class CpuTotals:
+    """One CPU's time with a task, tasks' time waiting for it, and its switches."""
+
+    run_ns: int = 0
+    wait_ns: int = 0
+    switches: int = 0
+
+
+class Totals:
+    """All sums. `escape` makes a tenant's name harmless; names that look the same then are counted as one."""
+
+    def __init__(self, most_cgroups: int, most_pairs: int, escape: Callable[[str], str]) -> None:
+        self.cgroups = Capped(most_cgroups, (OTHER,), CgroupTotals)
+        self.pairs = Capped(most_pairs, (OTHER, OTHER), PairTotals)
+        self.cpus: list[CpuTotals] = []
+        self.untracked = 0
+        self._escape = escape
+
+    def add(self, window: SchedWindow) -> None:
+        """One more window."""
+        now_ns = window.end_ns
+        for cgroup in window.cgroups.values():
+            self.cgroups.of((self._escape(cgroup.path),), now_ns).add(cgroup)
+        self._add_pairs(window.cgroups.values(), now_ns)
+        self._add_cpus(window)
+        self.untracked = window.untracked
+        self.cgroups.forget(now_ns)
+        self.pairs.forget(now_ns)
+
+    def _add_pairs(self, cgroups: Iterable[CgroupWindow], now_ns: int) -> None:
+        waits = [(cgroup.path, name, wait) for cgroup in cgroups for name, wait in cgroup.waited_for.items()]
+        least_ns = max(1, _LEAST_PAIR_SHARE * sum(wait.wait_ns for _, _, wait in waits))
+        for victim, aggressor, wait in sorted(waits, key=lambda pair: -pair[2].wait_ns):
+            # Whom the probe does not tell apart is nobody in particular.
+            labels = (self._escape(victim), OTHER if aggressor == REST else self._escape(aggressor))
+            total = self.pairs.of(labels, now_ns, worth_it=wait.wait_ns >= least_ns)
+            total.wait_ns += wait.wait_ns
+            total.preemptions += wait.preemptions
+
+    def _add_cpus(self, window: SchedWindow) -> None:
+        self.cpus += [CpuTotals() for _ in window.cpus[len(self.cpus) :]]
+        for total, cpu in zip(self.cpus, window.cpus, strict=False):
+            total.run_ns += round(cpu.running * window.duration_ns)
+            total.wait_ns += round(cpu.waiting * window.duration_ns)
+            total.switches += cpu.switches

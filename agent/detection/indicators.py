@@ -1,0 +1,92 @@
+"""The signals that can be watched: what each says of one cgroup in one window. docs/detection.md explains them.
+
+A signal is None where a window tells too little: a cgroup that hardly ran and hardly wanted to, a percentile of a
+handful of waits, a counter that this host does not have.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+from collectors.host.readings import Missing
+from collectors.windows import counters, histogram
+from collectors.windows.sched import CgroupWindow, SchedWindow
+
+# The 99th percentile of fewer waits is all but their maximum.
+_LEAST_WAITS = 50
+# A starved cgroup has hardly run: its wait is laid on at least this share of the window.
+_LEAST_RUN = 0.001
+
+Blame = Literal["waits", "preemptions", "runs", "nobody"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One cgroup in one window, with its instructions per cycle where they are counted."""
+
+    cgroup: CgroupWindow
+    duration_ns: int
+    ipc: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Indicator:
+    """One figure of a sample.
+
+    Attributes:
+        worse: In which direction it hurts.
+        harmless: What is on the good side of this never counts, whatever is usual.
+        blames: Suspects are ranked by how long they were waited for, how often they preempted, or how long they ran
+            meanwhile; a quota's doing blames nobody.
+    """
+
+    unit: str
+    worse: Literal["higher", "lower"]
+    harmless: float
+    blames: Blame
+    value: Callable[[Sample], float | None]
+
+
+def _wait_per_run(sample: Sample) -> float:
+    """Waiting for a CPU while no quota forbade it, per time on one."""
+    waited_ns = max(0, sample.cgroup.wait_ns - sample.cgroup.throttled_ns)
+    return waited_ns / max(sample.cgroup.run_ns, _LEAST_RUN * sample.duration_ns)
+
+
+def _wait_p99_ms(sample: Sample) -> float | None:
+    if sum(sample.cgroup.histogram) < _LEAST_WAITS:
+        return None
+    p99_ns = histogram.percentile_ns(sample.cgroup.histogram, 99)
+    return None if p99_ns is None else p99_ns / 1e6
+
+
+def _preempted_per_s(sample: Sample) -> float:
+    return sample.cgroup.preempted_foreign / (sample.duration_ns / 1e9)
+
+
+def _throttled_share(sample: Sample) -> float:
+    """The share of the time in which it wanted to run that a quota kept it from running."""
+    wanted_ns = sample.cgroup.run_ns + sample.cgroup.wait_ns
+    return min(1.0, sample.cgroup.throttled_ns / wanted_ns)
+
+
+INDICATORS = {
+    "wait_per_run": Indicator("s/s", "higher", 0.1, "waits", _wait_per_run),
+    "wait_p99": Indicator("ms", "higher", 5.0, "waits", _wait_p99_ms),
+    "preempted_per_s": Indicator("1/s", "higher", 50.0, "preemptions", _preempted_per_s),
+    "throttled_share": Indicator("", "higher", 0.02, "nobody", _throttled_share),
+    "ipc": Indicator("instructions/cycle", "lower", inf, "runs", lambda sample: sample.ipc),
+}
+
+
+def ipc_of(window: SchedWindow, path: str) -> float | None:
+    """A cgroup's instructions per cycle in a window; None where they were not counted for most of it."""
+    counts = window.signals.counters.get(path) if window.signals else None
+    ipc = counters.figures(counts).ipc if counts else None
+    return None if isinstance(ipc, Missing) else ipc
+
+
+def value_of(signal: Indicator, sample: Sample) -> float | None:
+    """What a signal says of a sample; None: too little to tell."""
+    return None if sample.cgroup.is_idle(sample.duration_ns) else signal.value(sample)

@@ -1,0 +1,100 @@
+"""What a detector found, schema `jostle.event/1`: for the journal, the history and the metrics."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from agent.documents.codec import decode, encode
+
+SCHEMA = "jostle.event/1"
+
+
+class Cause(StrEnum):
+    """What an event is put down to. Only `neighbours` blames anybody."""
+
+    NEIGHBOURS = "neighbours"
+    THROTTLED = "throttled"
+    OWN_LOAD = "own-load"
+    STEAL = "steal"
+    UNKNOWN = "unknown"
+
+
+class State(StrEnum):
+    """Whether it begins or ends."""
+
+    RAISED = "raised"
+    CLEARED = "cleared"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A neighbour, and its share of what the victim waited for neighbours."""
+
+    cgroup: str
+    share_pct: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one gate found, as a sentence. `explains`: it explains the event, so that no neighbour is blamed.
+
+    None: it could not be told.
+    """
+
+    gate: str
+    explains: bool | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One cgroup's signal has left where it belongs, for long enough to be told, or has come back.
+
+    `baseline` is what is usual, by the method; None where it compares with a fixed limit. `limit` is what `value`
+    went beyond. `suspects`, the first first, are empty when a gate explains the event. When it is cleared, cause,
+    suspects and findings are those that it was raised with.
+    """
+
+    utc_ns: int  # end of the window that raised or cleared it
+    state: State
+    since_utc_ns: int  # begin of the first window beyond the limit
+    victim: str
+    signal: str
+    unit: str
+    method: str
+    baseline: float | None
+    limit: float
+    value: float | None  # None: cleared by silence
+    cause: Cause
+    suspects: tuple[Suspect, ...]
+    findings: tuple[Finding, ...]
+
+    def to_document(self) -> dict[str, Any]:
+        """The document, ready for `json.dump`."""
+        return encode(self, SCHEMA)
+
+    @classmethod
+    def from_document(cls, document: object) -> "Event":
+        """The event that a parsed JSON document describes; raises UsageError as `documents.decode` does."""
+        return decode(cls, document, SCHEMA)
+
+
+_NS = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One event, from the first window beyond the limit on.
+
+    `over` is false when it was not cleared before the agent ended, or the history does; it lasted until then at least.
+    """
+
+    since: str  # ISO 8601, in the host's time zone
+    duration_s: float
+    over: bool
+    event: Event
+
+    @property
+    def until_utc_ns(self) -> int:
+        """When it ended, or was last seen."""
+        return self.event.since_utc_ns + round(self.duration_s * _NS)

@@ -1,0 +1,110 @@
+"""What a recording adds up to, per cgroup, schema `jostle.summary/1`: the records that reports render.
+
+An unavailable figure is None, and `unavailable` maps the name of its field (`wait_p99_ns`, `self_cost.cpu_pct`,
+`signals.ipc`) to the reason, once for the run. `missing` counts the figures that single windows lack.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.documents.codec import decode, encode, null_keys
+from agent.documents.event import Episode
+from agent.documents.run_details import RunDetails
+from agent.documents.signal_summary import CorunWith, HostSummary, SignalSummary, WorkloadSummary
+from agent.documents.verdict import SelfCost
+from agent.documents.verdict_parts import Host
+from collectors.windows.signals import Absence
+
+SCHEMA = "jostle.summary/1"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitBy:
+    """How long a cgroup waited while this one ran on its CPU."""
+
+    name: str
+    wait_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupSummary:
+    """One cgroup over the whole recording. The times are summed over its tasks."""
+
+    path: str
+    name: str
+    run_ns: int | None
+    wait_ns: int | None  # runnable, but not running
+    wait_p50_ns: float | None
+    wait_p99_ns: float | None
+    switches: int | None
+    involuntary_foreign: int | None  # switched away from for a task of another cgroup
+    involuntary_own: int | None  # switched away from for a task of its own
+    throttled_ns: int | None  # waited for its quota, or an ancestor's, to be renewed
+    mean_waiting: float | None  # tasks, over time: wait time by wall time (Little's law)
+    mean_running: float | None  # tasks, over time: CPUs kept busy
+    wait_by: tuple[WaitBy, ...]  # the longest first
+    limit_cpus: float | None = (
+        None  # the tightest of its own and its ancestors' quotas; left out: it has none
+    )
+    sampled_ns: int | None = None  # of wait_ns, shared out by sample; left out: not known of this recording
+    signals: SignalSummary | None = None  # left out: nothing but the scheduler was recorded
+    corun_with: tuple[CorunWith, ...] = ()  # sampled, the longest first
+    workload: WorkloadSummary | None = None  # left out: it was not looked for
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A whole recording, the cgroup that waited longest first."""
+
+    duration_s: float
+    host: Host
+    tier: str
+    cgroups: tuple[CgroupSummary, ...]
+    self_cost: SelfCost
+    lost_windows: int
+    partial: bool
+    warnings: tuple[str, ...]
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    host_signals: HostSummary | None = None
+    missing: Mapping[str, Absence] = field(default_factory=dict)
+    events: tuple[Episode, ...] | None = None  # of the agent's history; left out: nobody judged
+    details: RunDetails | None = None  # left out: nothing is known of single windows
+
+    def __post_init__(self) -> None:
+        silent = sorted(_nulls(self) - self.unavailable.keys())
+        if silent:
+            raise ValueError(f"{silent[0]} is null and unavailable gives no reason")
+
+    def to_document(self) -> dict[str, Any]:
+        """The document, ready for `json.dump`."""
+        return encode(self, SCHEMA)
+
+    @classmethod
+    def from_document(cls, document: object) -> "RunSummary":
+        """The summary that a parsed JSON document describes; unknown keys are ignored.
+
+        Raises:
+            UsageError: another schema, or a key that is missing or wrong, by name.
+        """
+        return decode(cls, document, SCHEMA)
+
+
+def _nulls(summary: RunSummary) -> set[str]:
+    columns = {key for cgroup in summary.cgroups for key in null_keys(cgroup)}
+    signals = [cgroup.signals for cgroup in summary.cgroups if cgroup.signals]
+    return (
+        columns
+        | {f"self_cost.{key}" for key in null_keys(summary.self_cost)}
+        | signal_nulls(signals, summary.host_signals)
+    )
+
+
+def signal_nulls(signals: Iterable[SignalSummary], host: HostSummary | None) -> set[str]:
+    """The names, as in `unavailable`, of what is null in the signals of cgroups and host."""
+    nulls = {f"signals.{key}" for each in signals for key in null_keys(each)}
+    if host is None:
+        return nulls
+    nulls |= {f"host.{name}" for name, figure in host.pressure.items() if figure is None}
+    nulls |= {f"cpu.{key}" for cpu in host.cpus for key in null_keys(cpu)}
+    return nulls | {f"cache.{key}" for cache in host.caches for key in null_keys(cache)}

@@ -1,0 +1,80 @@
+"""Numbers as benchmark tools print them, turned into samples of one base unit.
+
+Throughput is in operations per second, bandwidth in MiB/s, latency in ms, whatever multiple the tool chose.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from agent.documents.metric import Metric, Sample
+from agent.experiment.victim_metrics.errors import MetricRefusedError
+
+NO_UNIT: Mapping[str, float] = {"": 1.0}
+SHOWN_CHARACTERS = 40
+NAME_CHARACTERS = 60
+
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+def scaled(printed: str, units: Mapping[str, float] = NO_UNIT) -> float | None:
+    """A number followed by one of `units`, times that unit's factor: "1.5k" with {"k": 1000} is 1500.
+
+    None for anything else: nan, inf, an unknown unit, a number too large for a float.
+    """
+    number = _NUMBER.match(printed)
+    factor = units.get(printed[number.end() :]) if number else None
+    if number is None or factor is None:
+        return None
+    value = float(number[0]) * factor
+    return value if math.isfinite(value) else None
+
+
+def required(metric: Metric, printed: str, units: Mapping[str, float] = NO_UNIT) -> Sample:
+    """The sample of a figure that a trial cannot do without. Raises MetricRefusedError unless positive."""
+    return checked(metric, scaled(printed, units), printed)
+
+
+def checked(metric: Metric, value: float | None, printed: str) -> Sample:
+    """As `required`, for a value computed from what was printed."""
+    if value is None or not math.isfinite(value) or value <= 0:
+        shown = repr(printed[:SHOWN_CHARACTERS])
+        message = f"the victim printed {metric.name} as {shown}, which is not a positive, finite number"
+        raise MetricRefusedError(message, "make the trial longer, or choose another metric")
+    return Sample(metric, value)
+
+
+def optional(metric: Metric, printed: str | None, units: Mapping[str, float] = NO_UNIT) -> list[Sample]:
+    """No sample rather than a wrong one: a latency printed as 0.00 is below the tool's resolution."""
+    return if_positive(metric, None if printed is None else scaled(printed, units))
+
+
+def if_positive(metric: Metric, value: float | None) -> list[Sample]:
+    """As `optional`, for a value computed from what was printed."""
+    return [Sample(metric, value)] if value is not None and math.isfinite(value) and value > 0 else []
+
+
+def latency(name: str) -> Metric:
+    """A latency's metric: in ms, lower is better."""
+    return Metric(name, "ms", "lower")
+
+
+def percentile_name(percent: str) -> str:
+    """What a percentile is called here, from how the tool prints it: "99.00" and "99" are p99."""
+    return f"p{float(percent):g}"
+
+
+def distinct_names(texts: Iterable[str]) -> list[str]:
+    """Names fit for `Metric.name` from texts that the victim chose; the second of two equal ones gets -2."""
+    seen: Counter[str] = Counter()
+    names: list[str] = []
+    for text in texts:
+        name = base = _NOT_IN_NAMES.sub("-", text).strip("-")[:NAME_CHARACTERS] or "unnamed"
+        while seen[name]:
+            seen[base] += 1
+            name = f"{base}-{seen[base]}"
+        seen[name] += 1
+        names.append(name)
+    return names

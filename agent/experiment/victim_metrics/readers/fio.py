@@ -1,0 +1,172 @@
+"""fio 3: its normal report and `--output-format=json`.
+
+The primary figure is the I/O operations per second of all jobs and directions together. Completion latencies
+(clat) stay apart per direction, and per job where there are several, because percentiles cannot be added up.
+The normal report rounds rates to three digits, a step of up to 1 %: prefer JSON where small effects matter.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from agent.documents.metric import Metric, Sample
+from agent.experiment.victim_metrics.figures import (
+    checked,
+    distinct_names,
+    if_positive,
+    latency,
+    percentile_name,
+    scaled,
+)
+from agent.experiment.victim_metrics.reader import Reader
+
+IOPS = Metric("iops", "IO/s", "higher")
+BANDWIDTH = Metric("bandwidth", "MiB/s", "higher")
+CLAT = ("p50", "p95", "p99", "max")
+DIRECTIONS = ("read", "write", "trim", "mixed")  # mixed: --unified_rw_reporting
+
+NS_PER_MS = 1e6
+BYTES_PER_MIB = 2**20
+# fio's lib/num2str.c and stat.c: rates in powers of 1000, bandwidth in the unit that --kb_base asks for.
+COUNT_UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+TIME_UNITS_MS = {"nsec": 1e-6, "usec": 1e-3, "msec": 1.0, "sec": 1e3}
+BANDWIDTH_UNITS_MIB = {
+    "B/s": 2**-20,
+    **{f"{prefix}iB/s": 1024.0**power / BYTES_PER_MIB for power, prefix in enumerate("KMGT", start=1)},
+    **{f"{prefix}B/s": 1000.0**power / BYTES_PER_MIB for power, prefix in enumerate("kMGT", start=1)},
+}
+
+_JOB = re.compile(r"^(.*): \(groupid=\d+, jobs=\d+\): err=.*$", re.MULTILINE)
+_DIRECTION = re.compile(r"^ +(read|write|trim|mixed): IOPS=([^\s,]+), BW=(\S+) .*$", re.MULTILINE)
+_CLAT = re.compile(r"^ +clat \((\w+)\): min= *[^\s,]+, max= *([^\s,]+),", re.MULTILINE)
+_PERCENTILES = re.compile(r"^ +clat percentiles \((\w+)\):\n((?: +\|.*\n)*)", re.MULTILINE)
+_PERCENTILE = re.compile(r"(\d{1,3}\.\d{1,6})th=\[ *(\d+)\]", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class _Direction:
+    """One direction of one job; None where the output does not say."""
+
+    job: str
+    name: str
+    iops: float | None
+    bandwidth_mib: float | None
+    clat_ms: Mapping[str, float | None]
+
+
+def parse(text: str) -> list[Sample]:
+    """Total I/O per second, total bandwidth, then every direction's own figures, such as `read.clat_p99`."""
+    directions = [*_json_directions(text)] or [*_report_directions(text)]
+    if not directions:
+        return []
+    iops = _total(direction.iops for direction in directions)
+    bandwidth_mib = _total(direction.bandwidth_mib for direction in directions)
+    own = [
+        sample
+        for name, direction in zip(_names(directions), directions, strict=True)
+        for sample in _own_samples(name, direction)
+    ]
+    return [checked(IOPS, iops, f"{iops}"), *if_positive(BANDWIDTH, bandwidth_mib), *own]
+
+
+def _total(values: Iterable[float | None]) -> float | None:
+    """The sum, or None if one of its terms is unknown."""
+    total = 0.0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
+
+
+def _names(directions: list[_Direction]) -> list[str]:
+    """`read`, or `JOB.read` where the output holds several jobs."""
+    several = len({direction.job for direction in directions}) > 1
+    return distinct_names(f"{item.job}.{item.name}" if several else item.name for item in directions)
+
+
+def _own_samples(name: str, direction: _Direction) -> Iterator[Sample]:
+    yield from if_positive(Metric(f"{name}.iops", IOPS.unit, IOPS.better), direction.iops)
+    yield from if_positive(
+        Metric(f"{name}.bandwidth", BANDWIDTH.unit, BANDWIDTH.better), direction.bandwidth_mib
+    )
+    for label in CLAT:
+        yield from if_positive(latency(f"{name}.clat_{label}"), direction.clat_ms.get(label))
+
+
+def _report_directions(text: str) -> Iterator[_Direction]:
+    _, *jobs = _JOB.split(text)
+    for job, body in zip(jobs[::2], jobs[1::2], strict=True):
+        _, *parts = _DIRECTION.split(body)
+        for name, iops, bandwidth, details in zip(*(parts[start::4] for start in range(4)), strict=True):
+            yield _Direction(
+                job,
+                name,
+                scaled(iops, COUNT_UNITS),
+                scaled(bandwidth, BANDWIDTH_UNITS_MIB),
+                _report_clat(details),
+            )
+
+
+def _report_clat(details: str) -> dict[str, float | None]:
+    clat_ms: dict[str, float | None] = {}
+    if block := _PERCENTILES.search(details):
+        for percent, value in _PERCENTILE.findall(block[2]):
+            clat_ms[percentile_name(percent)] = _time_ms(value, block[1])
+    if summary := _CLAT.search(details):
+        clat_ms["max"] = _time_ms(summary[2], summary[1])
+    return clat_ms
+
+
+def _time_ms(printed: str, unit: str) -> float | None:
+    value, factor = scaled(printed, COUNT_UNITS), TIME_UNITS_MS.get(unit)
+    return None if value is None or factor is None else value * factor
+
+
+def _json_directions(text: str) -> Iterator[_Direction]:
+    jobs = _at(_json_document(text), "jobs")
+    for job in jobs if isinstance(jobs, list) else []:
+        for name in DIRECTIONS:
+            figures = _at(job, name)
+            if _number(_at(figures, "total_ios")):
+                yield _json_direction(str(_at(job, "jobname")), name, figures)
+
+
+def _json_direction(job: str, name: str, figures: object) -> _Direction:
+    clat_ns = _at(figures, "clat_ns")
+    percentiles = _at(clat_ns, "percentile")
+    printed = {"max": _at(clat_ns, "max")}
+    if isinstance(percentiles, dict):
+        printed |= {f"p{percent:g}": _at(percentiles, f"{percent:.6f}") for percent in (50, 95, 99)}
+    clat_ms = {label: _number(value, NS_PER_MS) for label, value in printed.items()}
+    bandwidth_mib = _number(_at(figures, "bw_bytes"), BYTES_PER_MIB)
+    return _Direction(job, name, _number(_at(figures, "iops")), bandwidth_mib, clat_ms)
+
+
+def _json_document(text: str) -> object:
+    """The first JSON document: fio prints notes before it and, if asked for both, the report after it."""
+    start = re.search(r"^\{", text, re.MULTILINE)
+    if start is None:
+        return None
+    try:
+        document: object = json.JSONDecoder().raw_decode(text, start.start())[0]
+    except (ValueError, RecursionError):  # cut short, or not fio's
+        return None
+    return document
+
+
+def _at(document: object, key: str) -> object:
+    return document.get(key) if isinstance(document, dict) else None
+
+
+def _number(value: object, divisor: float = 1.0) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return value / divisor
+    except OverflowError:  # an integer too large for a float
+        return None
+
+
+READER = Reader(parse, "a report with read: IOPS=NUMBER, or a JSON document")

@@ -1,0 +1,65 @@
+"""sysbench 1.0: every test prints the general statistics, some print a rate of their own.
+
+The primary figure is `MiB/sec` for memory, `events per second` for cpu, and for the others (threads, mutex,
+fileio, oltp) the number of events over the total time. That time is printed in steps of 0.1 ms: give the
+mutex test, whose work is fixed, enough loops to last a second.
+"""
+
+import re
+
+from agent.documents.metric import Metric, Sample
+from agent.experiment.victim_metrics.figures import (
+    checked,
+    latency,
+    optional,
+    percentile_name,
+    required,
+    scaled,
+)
+from agent.experiment.victim_metrics.reader import Reader
+
+EVENTS = Metric("events_per_s", "events/s", "higher")
+OPERATIONS = Metric("operations_per_s", "operations/s", "higher")
+BANDWIDTH = Metric("bandwidth", "MiB/s", "higher")
+
+_MEMORY = re.compile(r"^\S+ MiB transferred \((\S+) MiB/sec\)$", re.MULTILINE)
+_OPERATIONS = re.compile(r"^Total operations: \S+ \((\S+) per second\)$", re.MULTILINE)
+_EVENTS_PER_SECOND = re.compile(r"^ +events per second: +(\S+)$", re.MULTILINE)
+_TOTAL_TIME = re.compile(r"^ +total time: +(\S+)s$", re.MULTILINE)
+_TOTAL_EVENTS = re.compile(r"^ +total number of events: +(\S+)$", re.MULTILINE)
+_LATENCY = re.compile(r"^ +(avg|max|(\d{1,3})th percentile): +(\S+)$", re.MULTILINE | re.ASCII)
+
+
+def parse(text: str) -> list[Sample]:
+    """The throughput, then the latencies and, for memory, the operations per second."""
+    throughput = _throughput(text)
+    if throughput is None:
+        return []
+    operations = _OPERATIONS.search(text)
+    return [throughput, *optional(OPERATIONS, operations and operations[1]), *_latencies(text)]
+
+
+def _throughput(text: str) -> Sample | None:
+    if memory := _MEMORY.search(text):
+        return required(BANDWIDTH, memory[1])
+    if rate := _EVENTS_PER_SECOND.search(text):
+        return required(EVENTS, rate[1])
+    events, time = _TOTAL_EVENTS.search(text), _TOTAL_TIME.search(text)
+    return _rate(events[1], time[1]) if events and time else None
+
+
+def _rate(events: str, time_s: str) -> Sample:
+    count, seconds = scaled(events), scaled(time_s)
+    value = count / seconds if count is not None and seconds else None
+    return checked(EVENTS, value, f"{events} events in {time_s} s")
+
+
+def _latencies(text: str) -> list[Sample]:
+    return [
+        sample
+        for label, percent, printed in _LATENCY.findall(text)
+        for sample in optional(latency(f"latency_{percentile_name(percent) if percent else label}"), printed)
+    ]
+
+
+READER = Reader(parse, "events per second, MiB/sec, or total number of events and total time")

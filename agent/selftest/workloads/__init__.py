@@ -1,0 +1,11 @@
+"""The built-in victims and neighbours, for the demo and the self-test: known causes with known effects.
+
+    victim.py      work that is always the same
+    neighbour.py   what takes CPU time in one way or another
+    service.py     work on request, and the client that asks for it
+    limited.py     a command whose cgroup gets a limit first
+
+All are ordinary programs, started as any other command (`python -m agent.selftest.workloads.victim`). Victim and
+neighbours use the standard library alone and import little, because their start-up is part of a trial's duration. Their
+processes die with the one that was started, however it ends.
+"""

@@ -1,0 +1,37 @@
+"""Events in pairs: how long a signal was off, and what was found when it was raised."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from agent.documents.event import _NS, Episode, Event, State
+
+
+def episodes(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) -> list[Episode]:
+    """The episodes of (recording, event) in the order they were told, the first begun first.
+
+    `ends_utc_ns` says when each recording ended.
+    """
+    return sorted(_paired(told, ends_utc_ns), key=lambda episode: episode.event.since_utc_ns)
+
+
+def _paired(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) -> Iterator[Episode]:
+    raised: dict[tuple[int, str, str, str], Event] = {}
+    for recording, event in told:
+        key = recording, event.victim, event.signal, event.method
+        if event.state is State.RAISED:
+            raised[key] = event
+        else:
+            # Without what raised it, which is too old to be kept, it still says all but the value.
+            yield _episode(raised.pop(key, event), event.utc_ns, over=True)
+    for (recording, *_), event in raised.items():
+        yield _episode(event, ends_utc_ns[recording], over=False)
+
+
+def _episode(event: Event, until_utc_ns: int, *, over: bool) -> Episode:
+    since = datetime.fromtimestamp(event.since_utc_ns // _NS).astimezone()
+    return Episode(
+        since=since.isoformat(sep=" "),
+        duration_s=max(0, until_utc_ns - event.since_utc_ns) / _NS,
+        over=over,
+        event=event,
+    )

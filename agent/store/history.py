@@ -1,0 +1,95 @@
+"""The history's file: opened, or refused for a reason that says what to do."""
+
+import fcntl
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+from agent.store.files import cannot_write
+from agent.store.schema import migrate, version_of
+from probes.errors import JostleError, UsageError
+
+# 1 MiB each: the write-ahead log, and what SQLite keeps in memory.
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA wal_autocheckpoint = 256",
+    "PRAGMA journal_size_limit = 1048576",
+    "PRAGMA cache_size = -1024",
+)
+_NO_DATABASE = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+_MOVE_AWAY = "move it away, and the agent begins a new one; or give another history.path"
+_ELSEWHERE = "give another history.path"
+
+
+def locked(path: Path) -> int:
+    """A descriptor of the file, which is made if need be, with a lock that is held as long as it is open.
+
+    The lock is flock's: SQLite's own are of another kind, and would keep readers away.
+
+    Raises:
+        UsageError: It cannot be written there, is no regular file, or another agent holds it.
+        JostleError: There is no room for it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o640)
+    except OSError as error:
+        raise cannot_write(path, error, _ELSEWHERE) from error
+    try:
+        _lock(path, descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """The database in a file that is locked: sound, and of this version.
+
+    Raises:
+        UsageError: It is no history, damaged, or of a later version, or read-only.
+        JostleError: There is no room for it.
+    """
+    db = sqlite3.connect(path, check_same_thread=False)  # opened by one thread, used by another
+    try:
+        if path.stat().st_size == 0:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        _require_sound(db)
+        version_of(db)  # before anything is written: what is refused stays as it was
+        for pragma in _PRAGMAS:
+            db.execute(pragma)
+        migrate(db)
+    except sqlite3.Error as error:
+        db.close()
+        raise refusal(path, error) from error
+    except UsageError as error:
+        db.close()
+        raise UsageError(f"cannot use the history {path}: {error.message}", _MOVE_AWAY) from error
+    return db
+
+
+def refusal(path: Path, error: sqlite3.Error) -> JostleError:
+    """What to raise when SQLite refuses: a full or failing disk is a failure, any other reason a badly chosen file."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(_NO_DATABASE):
+        return UsageError(f"{path} is no history, or damaged ({error})", _MOVE_AWAY)
+    if name.startswith("SQLITE_READONLY"):
+        return UsageError(f"cannot write to the history {path} ({error})", _ELSEWHERE)
+    return JostleError(f"cannot write to the history {path} ({error})", "is the disk full?")
+
+
+def _lock(path: Path, descriptor: int) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise UsageError(f"{path} is no regular file", _ELSEWHERE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(f"another agent is writing to {path}", f"stop it, or {_ELSEWHERE}") from error
+
+
+def _require_sound(db: sqlite3.Connection) -> None:
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise UsageError(f"it is damaged ({found})")

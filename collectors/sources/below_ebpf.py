@@ -1,0 +1,57 @@
+"""What the tiers below eBPF share: nothing is attached, nobody is blamed, and a cgroup is known by its path."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import count
+from time import monotonic_ns
+from types import TracebackType
+
+from probes.bpf_syscall import RunStats
+from probes.layout import FIELDS, NR_BUCKETS
+from probes.snapshot import Figures, Snapshot
+
+Keys = defaultdict[str, int]
+
+
+def new_keys() -> Keys:
+    """A key for each path that is asked for; a path that was deleted gets another, and nobody else its old one."""
+    return defaultdict(count(1).__next__)
+
+
+def figures(run_ns: int, wait_ns: int, **counted: int) -> Figures:
+    """All of the wait is charged to nobody, and shown so; what is not `counted` is 0."""
+    known = {"run_ns": run_ns, "wait_ns": wait_ns, "overrun_ns": wait_ns, **counted}
+    return Figures(**{**dict.fromkeys(FIELDS, 0), **known}, histogram=(0,) * NR_BUCKETS)
+
+
+def snapshot(by_path: Mapping[str, Figures], keys: Keys) -> Snapshot:
+    """Of these cgroups, now."""
+    return Snapshot(
+        monotonic_ns=monotonic_ns(),
+        cgroups={keys[path]: found for path, found in by_path.items()},
+        waits={},
+        cpus=(),
+        paths={keys[path]: path for path in by_path},
+        untracked=0,
+    )
+
+
+class Unattached:
+    """The part of a `Source` that there is nothing to do for."""
+
+    __slots__ = ()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is attached."""
+
+    def run_stats(self) -> list[RunStats]:
+        """There are no programs."""
+        return []
+
+    def counting_cost(self) -> None:
+        """Nothing is counted."""
+
+    def shed(self, level: int) -> None:
+        """There is nothing to leave out."""

@@ -1,0 +1,57 @@
+"""Pressure stall information: how long tasks were stalled for want of CPU, memory or I/O.
+
+Source: Documentation/accounting/psi.rst. `some`: at least one task stalled; `full`: all of them at once.
+Files: /proc/pressure/* for the host, *.pressure in each cgroup of the v2 hierarchy. The kernel counts in µs.
+"""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from collectors.host.readings import Missing, parse_count
+from collectors.sources.kernel_files import Figure, Figures, FilePool, KernelFile
+
+REMEDY = "boot with psi=1 on a kernel built with CONFIG_PSI"
+RESOURCES = ("cpu", "memory", "io")
+# The kernel brings totals up to date when they are read, but at most every 2 s (PSI_FREQ, kernel/sched/psi.c).
+_LAG_NS = 2_000_000_000
+
+
+# As recent kernels print it: two thirds of the time is saved, of 300 cgroups at each reading.
+_BOTH = re.compile(r"some(?: [^\n]*)? total=([0-9]{1,19})\nfull(?: [^\n]*)? total=([0-9]{1,19})\n")
+
+
+def parse_pressure(text: str, path: str) -> Figures:
+    """The totals of `some` and `full`, in ns. Before 5.13 there was no `full` for the CPU."""
+    both = _BOTH.fullmatch(text)
+    if both:
+        return int(both[1]) * 1000, int(both[2]) * 1000
+    return _total_ns(text, "some", path), _total_ns(text, "full", path)
+
+
+def _total_ns(text: str, kind: str, path: str) -> int | Missing:
+    # some avg10=0.00 avg60=0.00 avg300=0.00 total=0
+    start = 0 if text.startswith(f"{kind} ") else text.find(f"\n{kind} ") + 1
+    end = text.find("\n", start)
+    line = text[start : max(end, start)]
+    value = parse_count(line.rpartition(" total=")[2]) if line.startswith(f"{kind} ") else None
+    return Missing(f"{path} has no valid total of {kind}") if value is None else value * 1000
+
+
+FILES = tuple(
+    KernelFile(
+        (f"{resource}.pressure",), (f"{resource}_some_ns", f"{resource}_full_ns"), parse_pressure, _LAG_NS
+    )
+    for resource in RESOURCES
+)
+"""Of each cgroup of the v2 hierarchy."""
+
+
+def host_pressure(root: Path = Path("/")) -> dict[str, Figure]:
+    """The stalled time since boot of the whole host, by name as in a cgroup (`io_some_ns`)."""
+    pool, folder = FilePool(0), str(root / "proc/pressure")
+    found: dict[str, Figure] = {}
+    for spec in FILES:
+        file = pool.file(replace(spec, names=(spec.names[0].removesuffix(".pressure"),)), folder)
+        found.update(zip(spec.figures, file.read(), strict=True))
+    return found

@@ -1,0 +1,108 @@
+"""Where snapshots come from: eBPF, or a tier below it for hosts where BPF is forbidden.
+
+The tier stands in every recording and verdict. In `schedstat` there is the sum of waits per cgroup, but no
+histogram and nobody to blame: all waiting is unattributed. `psi` is below that: see `psi_source.py`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol
+
+from collectors.host.hierarchy import CgroupLayout, walk
+from collectors.host.readings import Missing
+from collectors.sources.below_ebpf import Keys, Unattached, figures, new_keys, snapshot
+from collectors.sources.ebpf import open_probe
+from collectors.sources.psi_source import PsiSource
+from collectors.sources.schedstat import SchedstatTally, TaskTimes
+from probes.bpf_syscall import RunStats
+from probes.counters import CountingCost
+from probes.perf_event import Event
+from probes.snapshot import Figures, Snapshot
+
+Tier = Literal["ebpf", "schedstat", "psi"]
+TIERS: tuple[Tier, ...] = ("ebpf", "schedstat", "psi")
+
+
+class Source(Protocol):
+    """Gives snapshots while it is open; a context manager."""
+
+    def __enter__(self) -> "Source": ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def read(self) -> Snapshot:
+        """All cumulative figures now."""
+
+    def run_stats(self) -> list[RunStats]:
+        """The kernel's accounting of its BPF programs, the switch hook's first; empty where there are none."""
+
+    def counting_cost(self) -> CountingCost | None:
+        """What counting events costs the switch hook; None where nothing is counted."""
+
+    def shed(self, level: int) -> None:
+        """Leave out the first `level` steps of `probes.sched.SHEDDING_ORDER`."""
+
+
+def open_source(layout: CgroupLayout, tier: Tier, events: Sequence[Event] = ()) -> Source:
+    """The source of a tier, at work; with eBPF it counts these events per cgroup where it can.
+
+    Raises:
+        HostError: This host does not allow it.
+    """
+    if tier == "ebpf":
+        return open_probe(layout, events)
+    return SchedstatSource(layout) if tier == "schedstat" else PsiSource(layout)
+
+
+@dataclass(slots=True)
+class SchedstatSource(Unattached):
+    """Sums of /proc/PID/schedstat over the tasks of each cgroup.
+
+    The root cgroup is left out: it holds the kernel's threads, and on hybrid hosts everything that is told apart
+    in the other tree. A task that starts and ends between two readings is not seen.
+    """
+
+    layout: CgroupLayout
+    root: Path = Path("/")
+    _tallies: dict[str, SchedstatTally] = field(default_factory=dict)
+    _last: dict[str, TaskTimes] = field(default_factory=dict)
+    _keys: Keys = field(default_factory=new_keys)
+
+    def __enter__(self) -> "SchedstatSource":
+        return self
+
+    def read(self) -> Snapshot:
+        """One pass over all cgroups; costs about 20 µs per task."""
+        now = dict(self._directories())
+        gone = [path for path in self._tallies if path not in now]
+        for path, directory in now.items():
+            tally = self._tallies.setdefault(path, SchedstatTally(directory, self.root))
+            times = tally.read()
+            if not isinstance(times, Missing):
+                self._last[path] = times
+        found = snapshot({path: _figures(times) for path, times in self._last.items()}, self._keys)
+        for path in gone:
+            del self._tallies[path]
+            self._last.pop(path, None)
+            self._keys.pop(path, None)
+        return found
+
+    def _directories(self) -> Iterator[tuple[str, Path]]:
+        """Path and directory of every cgroup but the root; one that is in both trees is read in v2's."""
+        mounts = [self.layout.v1_mounts.get("cpu"), self.layout.v2_mount]
+        for mount in mounts:
+            if mount is not None:
+                yield from (
+                    (cgroup.path, cgroup.directory(mount)) for cgroup in walk(mount) if cgroup.path != "/"
+                )
+
+
+def _figures(times: TaskTimes) -> Figures:
+    # Preemptions by others are not told from its own.
+    return figures(
+        times.run_ns, times.wait_ns, switches_in=times.slices, preempted_foreign=times.involuntary_switches
+    )

@@ -1,0 +1,252 @@
+"""Scheduler windows: what each cgroup ran, waited and was preempted between two snapshots of the probe."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
+
+from collectors.windows import histogram
+from collectors.windows.signals import SignalWindow
+from probes.layout import FIELDS, NR_BUCKETS
+from probes.snapshot import CpuFigures, Figures, Snapshot, Wait
+
+KERNEL, OTHER, REST = "kernel", "other", "rest"
+"""Names of what is no cgroup: kernel threads, cgroups beyond the probe's slots, and in a victim's waits those
+aggressors that are not among its MOST_AGGRESSORS. A cgroup's name begins with `/`."""
+
+# On a host where everyone waits for everyone, 200 busy cgroups make 40,000 pairs: too many to keep each second.
+MOST_AGGRESSORS = 20
+# Running and waiting less than this share of a window, a cgroup is as good as idle.
+LEAST_ACTIVE = 0.01
+
+
+class WaitFor(NamedTuple):
+    """How long a cgroup waited while another ran on its CPU, and how often that one preempted it."""
+
+    wait_ns: int
+    preemptions: int
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupWindow:
+    """One cgroup in one window; times are summed over its tasks and CPUs.
+
+    `wait_ns` is the whole wait on the run queue, and the sum of: `self_ns` (behind its own threads), `wakeup_ns`
+    (the CPU was idle), `throttled_ns` (an own or an ancestor's quota), `unattributed_ns` and the waits in
+    `waited_for`. `preempt_wait_ns` is the part, across all of these, of waits that began with a preemption.
+    `stolen_ns` is the part of `run_ns` that interrupts or the hypervisor took. `sampled_ns` is how much of the wait was
+    shared out by sampled moments, so that the sum is exact and the shares are estimates; None: the recording is older
+    than this figure.
+    """
+
+    path: str
+    run_ns: int
+    wait_ns: int
+    self_ns: int
+    wakeup_ns: int
+    throttled_ns: int
+    unattributed_ns: int
+    preempt_wait_ns: int
+    stolen_ns: int
+    switches: int
+    preempted_own: int
+    preempted_foreign: int
+    preempted_throttled: int
+    histogram: tuple[int, ...]
+    waited_for: Mapping[str, WaitFor]
+    sampled_ns: int | None = None
+
+    def is_idle(self, duration_ns: int) -> bool:
+        """Whether it ran and waited for so little of the window that nothing can be told of it."""
+        return self.run_ns + self.wait_ns < LEAST_ACTIVE * duration_ns
+
+
+@dataclass(frozen=True, slots=True)
+class CpuWindow:
+    """One CPU in one window: the mean number of tasks that ran (0 to 1) and that waited for it."""
+
+    running: float
+    waiting: float
+    switches: int
+
+
+@dataclass(frozen=True, slots=True)
+class SchedWindow:
+    """All cgroups and CPUs in one window that ended at `end_ns` (CLOCK_MONOTONIC).
+
+    `shed` names what the probe left out in it to keep its budget, `untracked` counts cgroups that had no slot.
+    `signals` is what else was read for it, None where nothing was.
+    """
+
+    end_ns: int
+    duration_ns: int
+    cgroups: Mapping[str, CgroupWindow]
+    cpus: tuple[CpuWindow, ...]
+    untracked: int
+    shed: tuple[str, ...] = ()
+    signals: SignalWindow | None = None
+
+
+_NOTHING = WaitFor(0, 0)
+_NO_FIGURES = Figures._make((*(0,) * len(FIELDS), (0,) * NR_BUCKETS))
+_SUMMED = tuple(
+    f.name for f in fields(CgroupWindow) if f.name not in {"path", "histogram", "waited_for", "sampled_ns"}
+)
+
+
+def window(before: Snapshot, after: Snapshot) -> SchedWindow:
+    """The difference of two snapshots that follow one another. Cgroups that did nothing are left out.
+
+    No figure is negative.
+
+    Raises:
+        ValueError: There was a snapshot in between: the waits until then are in no other.
+    """
+    if before.monotonic_ns < after.waits_since_ns:
+        raise ValueError("a window is between a snapshot and the next one")
+    duration_ns = max(1, after.monotonic_ns - before.monotonic_ns)
+    grown = [
+        _grown(
+            after.paths.get(key, OTHER),
+            before.cgroups.get(key),
+            figures,
+            _waited_for(after.waits.get(key, ()), after.paths),
+        )
+        for key, figures in after.cgroups.items()
+        if figures is not before.cgroups.get(key)
+    ]
+    return SchedWindow(
+        end_ns=after.monotonic_ns,
+        duration_ns=duration_ns,
+        cgroups=_by_path(cgroup for cgroup in grown if cgroup.run_ns or cgroup.wait_ns or cgroup.switches),
+        cpus=tuple(_cpu(b, a, duration_ns) for b, a in zip(before.cpus, after.cpus, strict=True)),
+        untracked=after.untracked,
+        shed=after.shed,
+    )
+
+
+def subtree(windows: Mapping[str, CgroupWindow], path: str) -> CgroupWindow:
+    """A cgroup with everything below it, as one: waits among its parts become its own (`self_ns`)."""
+    inside = [cgroup for name, cgroup in windows.items() if is_within(name, path)]
+    whole = add(path, inside)
+    own_ns = sum(wait.wait_ns for name, wait in whole.waited_for.items() if is_within(name, path))
+    own_preemptions = sum(
+        wait.preemptions for name, wait in whole.waited_for.items() if is_within(name, path)
+    )
+    figures = {name: getattr(whole, name) for name in _SUMMED}
+    figures["self_ns"] += own_ns
+    figures["preempted_own"] += own_preemptions
+    figures["preempted_foreign"] = max(0, figures["preempted_foreign"] - own_preemptions)
+    others = {name: wait for name, wait in whole.waited_for.items() if not is_within(name, path)}
+    return replace(whole, **figures, waited_for=others)
+
+
+def is_within(path: str, ancestor: str) -> bool:
+    """Whether a path is the ancestor or below it."""
+    return path == ancestor or path.startswith(ancestor.rstrip("/") + "/")
+
+
+def add(path: str, parts: Iterable[CgroupWindow]) -> CgroupWindow:
+    """The sum of windows, of one cgroup over time or of several cgroups, under the name `path`."""
+    parts = list(parts)
+    figures = {name: sum(getattr(part, name) for part in parts) for name in _SUMMED}
+    waited_for: dict[str, WaitFor] = {}
+    for part in parts:
+        for name, wait in part.waited_for.items():
+            waited_for[name] = _plus(waited_for[name], wait) if name in waited_for else wait
+    return CgroupWindow(
+        path=path,
+        **figures,
+        histogram=histogram.add(part.histogram for part in parts),
+        waited_for=waited_for,
+        sampled_ns=_known_sum(part.sampled_ns for part in parts),
+    )
+
+
+def _known_sum(amounts: Iterable[int | None]) -> int | None:
+    total = 0
+    for amount in amounts:
+        if amount is None:
+            return None
+        total += amount
+    return total
+
+
+def _by_path(cgroups: Iterable[CgroupWindow]) -> dict[str, CgroupWindow]:
+    """On hybrid hosts a v2 and a v1 cgroup may have one path: they are shown as one."""
+    found: dict[str, CgroupWindow] = {}
+    for cgroup in cgroups:
+        twin = found.get(cgroup.path)
+        found[cgroup.path] = add(cgroup.path, [twin, cgroup]) if twin else cgroup
+    return found
+
+
+def _waited_for(waits: Sequence[Wait], paths: Mapping[int, str]) -> dict[str, WaitFor]:
+    """One victim's, by name: the MOST_AGGRESSORS that were waited for longest, the others together as REST."""
+    ranked = sorted(waits, reverse=True)
+    found: dict[str, WaitFor] = {}
+    for wait_ns, preemptions, aggressor in ranked[:MOST_AGGRESSORS]:
+        name, wait = paths.get(aggressor, OTHER), WaitFor(wait_ns, preemptions)
+        found[name] = _plus(found[name], wait) if name in found else wait
+    if rest := ranked[MOST_AGGRESSORS:]:
+        found[REST] = WaitFor(sum(ns for ns, _, _ in rest), sum(count for _, count, _ in rest))
+    return found
+
+
+def _plus(a: WaitFor, b: WaitFor) -> WaitFor:
+    return WaitFor(a.wait_ns + b.wait_ns, a.preemptions + b.preemptions)
+
+
+def _grown(
+    path: str, before: Figures | None, after: Figures, waited_for: Mapping[str, WaitFor]
+) -> CgroupWindow:
+    growth = _growth(before or _NO_FIGURES, after)
+    return CgroupWindow(
+        path=path,
+        run_ns=growth.run_ns,
+        wait_ns=growth.wait_ns,
+        self_ns=growth.self_ns,
+        wakeup_ns=growth.idle_ns,
+        throttled_ns=growth.throttled_ns,
+        unattributed_ns=growth.migrated_ns + growth.overrun_ns,
+        preempt_wait_ns=growth.preempt_wait_ns,
+        stolen_ns=growth.stolen_ns,
+        switches=growth.switches_in,
+        preempted_own=growth.preempted_own,
+        preempted_foreign=growth.preempted_foreign,
+        preempted_throttled=growth.preempted_throttled,
+        histogram=growth.histogram,
+        waited_for=_with_rest(waited_for, growth.rest_ns, growth.preempted_foreign),
+        sampled_ns=growth.sampled_ns,
+    )
+
+
+def _growth(before: Figures, after: Figures) -> Figures:
+    """How much each figure grew; never below 0."""
+    grown = [b - a if b > a else 0 for a, b in zip(before[:-1], after[:-1], strict=True)]
+    return Figures._make((*grown, histogram.subtract(after.histogram, before.histogram)))
+
+
+def _with_rest(waits: Mapping[str, WaitFor], rest_ns: int, preemptions: int) -> Mapping[str, WaitFor]:
+    """What the kernel's side found no room to tell apart, and the preemptions by those, belong to the rest as well."""
+    if not rest_ns:
+        return waits
+    untold = WaitFor(rest_ns, max(0, preemptions - sum(wait.preemptions for wait in waits.values())))
+    return {**waits, REST: _plus(waits.get(REST, _NOTHING), untold)}
+
+
+def _cpu(before: CpuFigures, after: CpuFigures, duration_ns: int) -> CpuWindow:
+    """Little's law: time spent in a state, over wall time, is the mean number in that state. Exact, unlike samples."""
+    return CpuWindow(
+        running=max(0, after.run_ns - before.run_ns) / duration_ns,
+        waiting=max(0, after.wait_ns - before.wait_ns) / duration_ns,
+        switches=max(0, after.switches - before.switches),
+    )
+
+
+def totals(run: Sequence[SchedWindow]) -> dict[str, CgroupWindow]:
+    """Each cgroup over all windows."""
+    parts: dict[str, list[CgroupWindow]] = {}
+    for window in run:
+        for path, cgroup in window.cgroups.items():
+            parts.setdefault(path, []).append(cgroup)
+    return {path: add(path, cgroups) for path, cgroups in parts.items()}

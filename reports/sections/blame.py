@@ -1,0 +1,117 @@
+"""Who one cgroup waited for, as sections: the answer of `jostle blame`."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from agent.documents.blame import BlameSummary, Charge, WaitPart
+from reports.figures import count, counted, percent, quantity, rounded, rounded_pct, seconds, time_ns
+from reports.rounding import apportioned_pct
+from reports.sections.model import (
+    CGROUP,
+    Column,
+    Facts,
+    Kind,
+    Listing,
+    Report,
+    Section,
+    Table,
+    figure_columns,
+)
+
+ROWS = {
+    Charge.KERNEL: "kernel threads",
+    Charge.OTHER: "cgroups with no slot (other)",
+    Charge.REST: "many, a little each (rest)",
+    Charge.SELF: "its own threads (self)",
+    Charge.THROTTLED: "a CPU quota (throttled)",
+    Charge.WAKEUP: "an idle CPU (wake-up latency)",
+    Charge.UNATTRIBUTED: "nobody known (unattributed)",
+}
+
+
+def blame_report(blame: BlameSummary) -> Report:
+    """Who it waited for, the longest first."""
+    shown = as_shown(blame)
+    return Report("Blame (partial)" if shown.partial else "Blame", _sentence(shown), tuple(_sections(shown)))
+
+
+def as_shown(blame: BlameSummary) -> BlameSummary:
+    """With its figures rounded, as every form shows them; the shares still sum to 100."""
+    shares_pct = apportioned_pct([part.share_pct for part in blame.parts])
+    parts = (
+        replace(part, wait_ms=rounded(part.wait_ms), share_pct=share)
+        for part, share in zip(blame.parts, shares_pct, strict=True)
+    )
+    return replace(
+        blame,
+        run_ms=rounded(blame.run_ms),
+        wait_ms=rounded(blame.wait_ms),
+        parts=tuple(parts),
+        sampled_pct=None if blame.sampled_pct is None else rounded_pct(blame.sampled_pct),
+    )
+
+
+def _sentence(blame: BlameSummary) -> str:
+    time = f"in {seconds(blame.duration_s)}"
+    if not blame.parts:
+        return f"{blame.name} never waited for a CPU {time}; it ran {quantity(blame.run_ms, 'ms')}."
+    first = blame.parts[0]
+    return (
+        f"{blame.name} waited {quantity(blame.wait_ms, 'ms')} for a CPU {time}, {percent(first.share_pct)} of it "
+        f"for {_row_name(first)}."
+    )
+
+
+def _sections(blame: BlameSummary) -> Iterator[Section]:
+    if blame.parts:
+        yield _part_table(blame.parts)
+    cgroups = tuple((part.name, part.cgroup) for part in blame.parts if part.cgroup not in {None, part.name})
+    if cgroups:
+        yield Table(
+            "Their cgroups", (Column("Name", Kind.NAME), CGROUP), tuple((n, c or "") for n, c in cgroups)
+        )
+    yield Facts(
+        "Cgroup",
+        (
+            ("Path", blame.cgroup),
+            ("Ran", quantity(blame.run_ms, "ms")),
+            ("Waited", quantity(blame.wait_ms, "ms")),
+            *_shared_out(blame),
+            ("p99 of the waits", time_ns(blame.wait_p99_ns)),
+            ("Preempted", f"{counted(blame.preempted, 'time')} by others"),
+            ("Measured by", blame.tier),
+        ),
+    )
+    if blame.warnings:
+        yield Listing("Warnings", blame.warnings)
+
+
+def _shared_out(blame: BlameSummary) -> Iterator[tuple[str, str]]:
+    """Long waits behind many are charged to those who ran at sampled moments: see ARCHITECTURE.md."""
+    if blame.sampled_pct is not None:
+        yield (
+            "By sample",
+            f"{percent(blame.sampled_pct)} of the wait: the sum is exact, its shares are estimates",
+        )
+
+
+def _part_table(parts: tuple[WaitPart, ...]) -> Table:
+    return Table(
+        "Whom it waited for",
+        (Column("Waited for", Kind.NAME), *figure_columns("Wait", "Share", "Preempted")),
+        tuple(
+            (
+                _row_name(part),
+                quantity(part.wait_ms, "ms"),
+                percent(part.share_pct),
+                "" if part.preemptions is None else count(part.preemptions),
+            )
+            for part in parts
+        ),
+        note="Waits are summed over its tasks; Preempted counts how often that one took the CPU away.",
+        bars_pct=tuple(part.share_pct for part in parts),
+    )
+
+
+def _row_name(part: WaitPart) -> str:
+    return part.name if part.charge is Charge.CGROUP else ROWS[part.charge]

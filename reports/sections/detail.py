@@ -1,0 +1,124 @@
+"""What lies behind a verdict, as sections: pairs, trials, blame and waits."""
+
+from itertools import pairwise
+
+from agent.documents.verdict import Verdict
+from agent.documents.verdict_parts import Efficiency, Trial, WaitHistograms, WaitMatrix
+from reports.figures import count, percent, quantity, seconds, time_ns
+from reports.sections.model import CGROUP, NAME, Column, Kind, Table, figure_columns
+
+
+def pair_table(verdict: Verdict) -> Table:
+    """The primary metric in both trials of each block."""
+    unit = "" if verdict.effect is None else verdict.effect.unit
+    return Table(
+        "Pairs of trials",
+        figure_columns("Block", "Without", "With", "Slowdown"),
+        tuple(
+            (
+                count(pair.block),
+                quantity(pair.without, unit),
+                quantity(pair.with_, unit),
+                percent(pair.slowdown_pct),
+            )
+            for pair in verdict.pairs or ()
+        ),
+    )
+
+
+def efficiency_table(found: Efficiency) -> Table:
+    """What the victim got out of its time on the CPUs, in both arms."""
+    rows = (
+        ("CPU time per unit of work", found.cpu_s_without, found.cpu_s_with, "s"),
+        ("Instructions per cycle", found.ipc_without, found.ipc_with, ""),
+        ("Cache misses", found.llc_misses_without, found.llc_misses_with, ""),
+    )
+    return Table(
+        "What its CPU time gave the victim",
+        (Column("Figure"), *figure_columns("Without", "With")),
+        tuple(
+            (what, quantity(before, unit), quantity(after, unit))
+            for what, before, after, unit in rows
+            if before is not None and after is not None
+        ),
+        note=f"A CPU made slower by neighbours shows in the {found.measure}. Cache misses are of the last level, "
+        "per 1,000 instructions."
+        if found.ipc_without is not None
+        else f"A CPU made slower by neighbours shows in the {found.measure}, which stands in for cycles per "
+        "instruction: those were not counted.",
+    )
+
+
+def blame_table(verdict: Verdict) -> Table:
+    """Whom the victim waited for in a mean trial with the neighbours."""
+    return Table(
+        "Whom the victim waited for",
+        (*figure_columns("Wait per trial", "Share"), NAME, CGROUP),
+        tuple(
+            (quantity(entry.wait_ms_per_trial, "ms"), percent(entry.share_pct), entry.name, entry.cgroup)
+            for entry in verdict.blame or ()
+        ),
+    )
+
+
+def matrix_table(matrix: WaitMatrix) -> Table:
+    """Who waited for whom in a mean trial with the neighbours."""
+    return Table(
+        "Who waited for whom",
+        (Column("Waiting (ms)", Kind.NAME), *figure_columns(*matrix.waited_for)),
+        tuple(
+            (name, *map(quantity, row))
+            for name, row in zip(matrix.waiting, matrix.wait_ms_per_trial, strict=True)
+        ),
+        note="Milliseconds per mean trial with the neighbours: each row waited while the cgroup of the column "
+        "ran on its CPU; in its own column, while its own threads did.",
+    )
+
+
+def trial_table(trials: tuple[Trial, ...]) -> Table:
+    """Every trial in the order they ran, those that do not count with the reason."""
+    return Table(
+        "Trials",
+        (
+            *figure_columns("Trial", "Block"),
+            Column("Neighbours"),
+            *figure_columns("Duration", "Run", "Wait", "Throttled", "Preempted"),
+            Column("Void because"),
+        ),
+        tuple(
+            (
+                count(trial.index),
+                count(trial.block),
+                trial.arm,
+                seconds(trial.duration_s),
+                time_ns(trial.run_ns),
+                time_ns(trial.wait_ns),
+                time_ns(trial.throttled_ns),
+                count(trial.preempted),
+                trial.void or "",
+            )
+            for trial in trials
+        ),
+    )
+
+
+def histogram_table(histograms: WaitHistograms) -> Table:
+    """How many waits fell into each bucket, in both arms."""
+    edges = [0.0, *histograms.edges_ns]
+    return Table(
+        "Waits for a CPU, by length",
+        (Column("Length"), *figure_columns("Without", "With")),
+        tuple(
+            (bucket(low, high), count(without), count(with_))
+            for (low, high), without, with_ in zip(
+                pairwise(edges), histograms.without, histograms.with_, strict=True
+            )
+            if without or with_
+        ),
+        note="Lengths that no wait had are left out.",
+    )
+
+
+def bucket(low_ns: float | None, high_ns: float | None) -> str:
+    """A range of waits by its borders; the last is open."""
+    return f"over {time_ns(low_ns)}" if high_ns is None else f"{time_ns(low_ns)} to {time_ns(high_ns)}"

@@ -1,0 +1,87 @@
+"""Where figures come from, as sections: the experiment, the host, the command, the files, the cost."""
+
+import shlex
+from collections.abc import Mapping
+
+from agent.documents.verdict import SelfCost
+from agent.documents.verdict_parts import DataFile, Experiment, Host
+from reports.figures import UNAVAILABLE, coarse_percent, count, quantity, seconds
+from reports.sections.model import Column, Command, Facts, Kind, Listing, Table
+
+COST_WORDS = {
+    "self_cost.ns_per_switch": "own cost per context switch",
+    "self_cost.switches_per_s": "context switches per second",
+    "self_cost.cpu_pct": "own CPU use",
+}
+
+
+def experiment_facts(experiment: Experiment) -> Facts:
+    """What was run."""
+    return Facts(
+        "Experiment",
+        (
+            ("Victim", experiment.victim),
+            *(("Neighbour", neighbour) for neighbour in experiment.neighbours),
+            ("Metrics", ", ".join(experiment.metrics)),
+            ("CPUs", experiment.cpus or "not pinned"),
+            ("Trials", f"{count(len(experiment.order))} in random order, seed {experiment.seed}"),
+            ("Started", f"{experiment.started}, took {seconds(experiment.duration_s)}"),
+            ("jostle", experiment.jostle_version),
+        ),
+    )
+
+
+def host_facts(host: Host) -> Facts:
+    """Where it was run."""
+    return Facts(
+        "Host",
+        (
+            ("Name", host.hostname),
+            ("Kernel", host.kernel),
+            ("CPUs", f"{count(host.cpus)} ({host.topology})"),
+            ("Cgroups", host.cgroup_mode),
+            ("Configuration", host.config_hash),
+        ),
+    )
+
+
+def to_repeat(experiment: Experiment) -> Command:
+    """The command that makes the experiment again."""
+    return Command("To run it again", tuple(map(shlex.quote, experiment.command)))
+
+
+def file_table(files: tuple[DataFile, ...]) -> Table:
+    """The files beside the report."""
+    return Table(
+        "Files",
+        (Column("File", Kind.FILE), Column("Content")),
+        tuple((entry.path, entry.content) for entry in files),
+    )
+
+
+def own_cost(cost: SelfCost | None) -> str:
+    """What measuring cost the host, in one line."""
+    if cost is None:
+        return UNAVAILABLE
+    per_switch = f"{quantity(cost.ns_per_switch, 'ns')} per context switch"
+    return (
+        f"{per_switch} at {quantity(cost.switches_per_s, '/s')}, {coarse_percent(cost.cpu_pct)} of CPU time"
+    )
+
+
+def counters_part(cost: SelfCost | None, uncounted: str | None) -> str:
+    """What counting events added to each context switch, or why there was nothing to count."""
+    added_ns = cost.counters_ns_per_switch if cost else None
+    if added_ns is None and uncounted is not None:
+        return f"none: {uncounted}"
+    return UNAVAILABLE if added_ns is None else f"{quantity(added_ns, 'ns')} per context switch"
+
+
+def unavailable_listing(reasons: Mapping[str, str], words: Mapping[str, str]) -> Listing:
+    """The figures there are not, by their word in `words`; those that share a reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for key, reason in sorted(reasons.items()):
+        by_reason.setdefault(reason, []).append(words.get(key, key))
+    return Listing(
+        "Not available", tuple(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
+    )

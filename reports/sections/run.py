@@ -1,0 +1,179 @@
+"""A recording as sections: who waited, who ran, and who waited for whom."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from agent.analysis.attribution import sampled_pct
+from agent.documents.summary import CgroupSummary, RunSummary
+from reports.figures import count, counted, percent, quantity, seconds, time_ns
+from reports.sections.events import event_listing
+from reports.sections.model import (
+    NAME,
+    Column,
+    Facts,
+    Kind,
+    Listing,
+    Prose,
+    Report,
+    Section,
+    Table,
+    figure_columns,
+)
+from reports.sections.origin import COST_WORDS, counters_part, host_facts, own_cost, unavailable_listing
+from reports.sections.run_detail import detail_sections
+from reports.sections.run_signals import WORDS as SIGNAL_WORDS
+from reports.sections.run_signals import missing_sentences, signal_sections
+
+# A crowded host has hundreds, and each of them waits for dozens of others.
+MOST_CGROUPS, MOST_WAITED_FOR = 20, 5
+WORDS = {
+    "run_ns": "run time",
+    "wait_ns": "wait time",
+    "wait_p50_ns": "p50 of the waits",
+    "wait_p99_ns": "p99 of the waits",
+    "switches": "context switches",
+    "involuntary_foreign": "involuntary switches to others",
+    "involuntary_own": "involuntary switches to its own",
+    "throttled_ns": "throttled time",
+    "mean_waiting": "mean number waiting",
+    "mean_running": "mean number running",
+    **COST_WORDS,
+    **SIGNAL_WORDS,
+}
+
+
+def run_report(summary: RunSummary) -> Report:
+    """The recording's summary, the longest waits first, for a terminal."""
+    return _report(replace(summary, details=None))
+
+
+def full_run_report(summary: RunSummary) -> Report:
+    """The summary with what lies behind it, for a review."""
+    return _report(summary)
+
+
+def _report(summary: RunSummary) -> Report:
+    headline = "Recording (partial)" if summary.partial else "Recording"
+    first = replace(summary, cgroups=summary.cgroups[:MOST_CGROUPS])
+    return Report(headline, _sentence(summary), (*_left_out(summary), *_sections(first)))
+
+
+def _left_out(summary: RunSummary) -> Iterator[Section]:
+    left = len(summary.cgroups) - MOST_CGROUPS
+    if left > 0:
+        text = (
+            f"The {MOST_CGROUPS} that waited longest are shown; the JSON form of this report has the other "
+            f"{count(left)} as well."
+        )
+        yield Prose("Which cgroups", text)
+
+
+def _sentence(summary: RunSummary) -> str:
+    cgroups = counted(len(summary.cgroups), "cgroup")
+    start = f"{seconds(summary.duration_s)} of {cgroups} on {summary.host.hostname}"
+    if not summary.cgroups or summary.cgroups[0].wait_ns is None:
+        return f"{start}."
+    first = summary.cgroups[0]
+    return (
+        f"{start}; {first.name} waited longest, {time_ns(first.wait_ns)} (p99 {time_ns(first.wait_p99_ns)})."
+    )
+
+
+def _sections(summary: RunSummary) -> Iterator[Section]:
+    if summary.events is not None:
+        yield event_listing(summary.events)
+    yield wait_table(summary.cgroups)
+    yield from detail_sections(summary.details)
+    yield switch_table(summary.cgroups)
+    if any(cgroup.wait_by for cgroup in summary.cgroups):
+        yield wait_by_table(summary.cgroups)
+    yield from signal_sections(summary)
+    yield quality_facts(summary)
+    if summary.warnings:
+        yield Listing("Warnings", summary.warnings)
+    if summary.unavailable:
+        yield unavailable_listing(summary.unavailable, WORDS)
+    if gaps := missing_sentences(summary):
+        yield Listing("Missing from single windows", gaps)
+    yield host_facts(summary.host)
+
+
+def wait_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
+    """How long each cgroup ran and waited, and how many of its tasks did on average."""
+    return Table(
+        "Waiting for a CPU",
+        (NAME, *figure_columns("Wait", "p50", "p99", "Run", "Waiting", "Running")),
+        tuple(
+            (
+                cgroup.name,
+                time_ns(cgroup.wait_ns),
+                time_ns(cgroup.wait_p50_ns),
+                time_ns(cgroup.wait_p99_ns),
+                time_ns(cgroup.run_ns),
+                quantity(cgroup.mean_waiting),
+                quantity(cgroup.mean_running),
+            )
+            for cgroup in cgroups
+        ),
+        note="Waiting and Running are mean numbers of tasks.",
+    )
+
+
+def switch_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
+    """How often each cgroup had to give up the CPU, to whom, and how long its quota stopped it."""
+    return Table(
+        "Losing the CPU",
+        (NAME, *figure_columns("Switches", "To others", "To its own", "Throttled")),
+        tuple(
+            (
+                cgroup.name,
+                count(cgroup.switches),
+                count(cgroup.involuntary_foreign),
+                count(cgroup.involuntary_own),
+                time_ns(cgroup.throttled_ns),
+            )
+            for cgroup in cgroups
+        ),
+        note="To others and To its own are involuntary switches.",
+    )
+
+
+def wait_by_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
+    """Whom each cgroup waited for, and how much of all its waiting was shared out by sample."""
+    sampled = any(cgroup.sampled_ns is not None for cgroup in cgroups)
+    most = f"Of each, the {MOST_WAITED_FOR} that it waited for longest."
+    notes = [
+        *([most] if any(len(cgroup.wait_by) > MOST_WAITED_FOR for cgroup in cgroups) else []),
+        *(["By sample is the part of all it waited whose shares are estimates."] if sampled else []),
+    ]
+    return Table(
+        "Who waited for whom",
+        (NAME, Column("Waited for", Kind.NAME), *figure_columns("Wait", *(["By sample"] if sampled else []))),
+        tuple(
+            (
+                cgroup.name,
+                entry.name,
+                time_ns(entry.wait_ns),
+                *([percent(sampled_pct(cgroup.wait_ns, cgroup.sampled_ns))] if sampled else []),
+            )
+            for cgroup in cgroups
+            for entry in cgroup.wait_by[:MOST_WAITED_FOR]
+        ),
+        note=" ".join(notes),
+    )
+
+
+def quality_facts(summary: RunSummary) -> Facts:
+    """How the recording was made, what is missing from it, and what it cost."""
+    return Facts(
+        "Quality",
+        (
+            ("Measured by", summary.tier),
+            ("Windows lost", count(summary.lost_windows)),
+            ("Own cost", own_cost(summary.self_cost)),
+            (
+                "Counters' part",
+                counters_part(summary.self_cost, summary.unavailable.get("signals.instructions")),
+            ),
+        ),
+    )

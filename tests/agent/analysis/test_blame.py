@@ -1,0 +1,117 @@
+"""The parts of a cgroup's wait: all of it, each told apart."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.analysis.blame import blame
+from agent.documents.blame import BlameSummary, Charge
+from agent.store.run_file import Notes, Run, pack
+from collectors.windows.sched import KERNEL, OTHER, REST, SchedWindow
+from reports.sections.blame import as_shown
+from tests.agent.analysis.trials import NEIGHBOUR, VICTIM, cgroup, window
+
+SOME_S = st.floats(0, 100).map(lambda seconds: round(seconds, 3))
+NAMES = [NEIGHBOUR, "/system.slice/cron.service", KERNEL, OTHER, REST]
+
+
+def run_of(*windows: SchedWindow, meta: Mapping[str, str] | None = None) -> Run:
+    return Run(meta={"tier": "ebpf", **(meta or {})}, windows=windows, partial=False)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), SOME_S), SOME_S, SOME_S, SOME_S)
+def test_parts_add_up_to_the_wait_and_shares_to_100(
+    waits: dict[str, float], self_s: float, throttled_s: float, unattributed_s: float
+) -> None:
+    victim = cgroup(1.0, waits, self_s=self_s, throttled_s=throttled_s, unattributed_s=unattributed_s)
+    found = blame(run_of(window(victim), window(victim)), VICTIM)
+    assert found.wait_ms == pytest.approx(2 * victim.wait_ns / 1e6)
+    assert sum(part.wait_ms for part in found.parts) == pytest.approx(found.wait_ms)
+    shares = [part.share_pct for part in as_shown(found).parts]
+    assert sum(shares) == pytest.approx(100 if shares else 0, abs=1e-6)
+    assert [part.wait_ms for part in found.parts] == sorted((p.wait_ms for p in found.parts), reverse=True)
+
+
+def test_what_was_found_worth_telling_of_the_recording_is_told() -> None:
+    notes = pack(Notes(("the windows cover 0.2 of the 1.0 minutes asked for",)))
+    found = blame(run_of(window(cgroup(1.0)), meta={"notes": notes}), VICTIM)
+    assert found.warnings == ("the windows cover 0.2 of the 1.0 minutes asked for",)
+
+
+def test_what_is_no_neighbour_is_told_apart() -> None:
+    victim = cgroup(
+        1.0,
+        {NEIGHBOUR: 0.5, KERNEL: 0.1, OTHER: 0.2, REST: 0.3},
+        self_s=0.4,
+        throttled_s=0.6,
+        unattributed_s=0.7,
+    )
+    victim = replace(victim, wakeup_ns=800_000_000, wait_ns=victim.wait_ns + 800_000_000)
+    found = {part.charge: part for part in blame(run_of(window(victim)), VICTIM).parts}
+    assert {charge: round(part.wait_ms) for charge, part in found.items()} == {
+        Charge.CGROUP: 500,
+        Charge.KERNEL: 100,
+        Charge.OTHER: 200,
+        Charge.REST: 300,
+        Charge.SELF: 400,
+        Charge.THROTTLED: 600,
+        Charge.UNATTRIBUTED: 700,
+        Charge.WAKEUP: 800,
+    }
+    assert [part.cgroup for part in found.values() if part.cgroup] == [NEIGHBOUR]
+    assert found[Charge.SELF].preemptions == victim.preempted_own
+    assert found[Charge.WAKEUP].preemptions is None
+
+
+def test_what_is_below_a_cgroup_is_its_own() -> None:
+    inner = cgroup(1.0, {VICTIM: 0.5, NEIGHBOUR: 0.25}, path=f"{VICTIM}/inner")
+    outer = cgroup(1.0, {f"{VICTIM}/inner": 0.125})
+    found = blame(run_of(window(inner, outer)), VICTIM)
+    assert [(part.charge, part.wait_ms) for part in found.parts] == [
+        (Charge.SELF, 625.0),
+        (Charge.CGROUP, 250.0),
+    ]
+
+
+def test_what_was_shared_out_by_sample_is_told_where_it_is_known() -> None:
+    exact, rough = cgroup(1.0, {NEIGHBOUR: 0.5}), cgroup(1.0, {NEIGHBOUR: 1.5})
+    windows = [window(replace(exact, sampled_ns=0)), window(replace(rough, sampled_ns=500_000_000))]
+    assert blame(run_of(*windows), VICTIM).sampled_pct == 25
+    assert blame(run_of(*windows, window(exact)), VICTIM).sampled_pct is None
+    assert "sampled_pct" not in blame(run_of(window(exact)), VICTIM).to_document()
+
+
+def test_names_are_those_people_know() -> None:
+    pod = "/kubepods/burstable/pod00000000-0000-0000-0000-000000000001"
+    found = blame(run_of(window(cgroup(1.0, {pod: 0.1}))), VICTIM, lambda path: path.rpartition("/")[2][:4])
+    assert (found.name, found.parts[0].name, found.parts[0].cgroup) == ("vict", "pod0", pod)
+
+
+def test_a_cgroup_that_did_nothing_has_no_parts() -> None:
+    found = blame(run_of(window()), VICTIM)
+    assert (found.wait_ms, found.run_ms, found.parts, found.wait_p99_ns) == (0, 0, (), None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "meta", "told"),
+    [
+        ({"shed": ("blame",)}, {}, "in 1 of 2 windows blame was left out"),
+        ({"untracked": 7}, {}, "7 cgroups found no slot"),
+        ({}, {"tier": "schedstat"}, "without eBPF"),
+        ({}, {"globs": "api*"}, "only cgroups that match api*"),
+    ],
+)
+def test_doubts_are_told(changes: dict[str, object], meta: dict[str, str], told: str) -> None:
+    plain = window(cgroup(1.0, {NEIGHBOUR: 0.5}))
+    odd: SchedWindow = replace(plain, **changes)  # type: ignore[arg-type]  # the fields differ in type
+    warnings = blame(run_of(plain, odd, meta=meta), VICTIM).warnings
+    assert [told in warning for warning in warnings] == [True]
+
+
+def test_the_document_can_be_read_again() -> None:
+    found = blame(run_of(window(cgroup(1.0, {NEIGHBOUR: 0.5}, self_s=0.1))), VICTIM)
+    assert BlameSummary.from_document(json.loads(json.dumps(found.to_document()))) == found

@@ -1,0 +1,122 @@
+"""A window as rows."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from agent.analysis.top_rows import ipc_of, live_table
+from agent.documents.top import LiveTable, Sort
+from collectors.host.readings import Missing
+from collectors.windows.histogram import EDGES_NS
+from collectors.windows.sched import CgroupWindow, WaitFor
+from probes.perf_event import Reading, Refusal
+from probes.snapshot import Snapshot
+from tests.agent.analysis.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, window
+
+NO_PMU = Missing("no hardware PMU")
+
+
+def table(*cgroups: CgroupWindow, sort: Sort = Sort.WAIT, duration_s: float = 1.0) -> LiveTable:
+    return live_table("host", window(*cgroups, duration_s=duration_s), sort, str, NO_PMU)
+
+
+def test_a_row_holds_rates_of_its_window() -> None:
+    histogram = tuple(100 * (index == 8) for index in range(len(EDGES_NS)))
+    victim = replace(
+        cgroup(0.5, {NEIGHBOUR: 0.2, OTHER: 0.1}, throttled_s=0.3),
+        waited_for={NEIGHBOUR: WaitFor(200_000_000, 3), OTHER: WaitFor(100_000_000, 7)},
+        preempted_foreign=10,
+        histogram=histogram,
+    )
+    (row,) = table(victim, duration_s=2.0).cgroups
+    assert row.wait_per_run == pytest.approx(0.6 / 0.5)
+    assert row.preempted_per_s == 5
+    assert row.preempted_by == OTHER  # more often, though for less long
+    assert row.mean_waiting == pytest.approx(0.3 / 2)  # not the time on a quota
+    assert row.throttled_ns_per_s == pytest.approx(150_000_000)
+    assert row.wait_p50_ns is not None
+    assert EDGES_NS[8] < row.wait_p50_ns < EDGES_NS[9]
+
+
+def test_who_suffers_most_is_first() -> None:
+    starved = cgroup(0.0, {OTHER: 0.5}, path="/starved")
+    hindered = cgroup(0.1, {OTHER: 0.2}, path="/hindered")
+    busy = cgroup(1.0, {OTHER: 0.5}, path="/busy")
+    # It waited ten times as long as it ran, which was nothing.
+    trifle = cgroup(0.00001, {OTHER: 0.0001}, path="/trifle")
+    assert [row.cgroup for row in table(trifle, busy, hindered, starved).cgroups] == [
+        "/starved",
+        "/hindered",
+        "/busy",
+        "/trifle",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [
+        (Sort.RUN, "/runs"),
+        (Sort.THROTTLED, "/throttled"),
+        (Sort.QUEUE, "/queue"),
+        (Sort.PREEMPTED, "/preempted"),
+        (Sort.P99, "/slow"),
+        (Sort.NAME, "/preempted"),
+    ],
+)
+def test_each_order_has_its_first(sort: Sort, first: str) -> None:
+    slow = tuple(int(index == 60) for index in range(len(EDGES_NS)))
+    rows = [
+        cgroup(9.0, path="/runs"),
+        cgroup(1.0, throttled_s=5.0, path="/throttled"),
+        cgroup(1.0, {OTHER: 2.0}, path="/queue"),
+        replace(cgroup(1.0, path="/preempted"), preempted_foreign=99),
+        replace(cgroup(1.0, path="/slow"), histogram=slow),
+    ]
+    unsorted = table(*rows, sort=Sort.WAIT)
+    assert unsorted.sorted_by(sort).cgroups[0].cgroup == first
+    assert table(*rows, sort=sort) == unsorted.sorted_by(sort)
+
+
+def test_every_null_has_its_reason() -> None:
+    found = table(cgroup(0.0, {OTHER: 0.5}))
+    assert found.cgroups[0].wait_per_run is None
+    assert found.unavailable["ipc"] == "no hardware PMU"
+    assert {"wait_per_run", "wait_p50_ns", "wait_p99_ns"} <= found.unavailable.keys()
+    with pytest.raises(ValueError, match="ipc is null"):
+        replace(found, unavailable={})
+
+
+def test_counted_instructions_are_shown_where_they_are() -> None:
+    rows = [cgroup(1.0), cgroup(1.0, path="/uncounted")]
+    found = live_table("host", window(*rows), Sort.NAME, str, {VICTIM: 1.5})
+    assert [row.ipc for row in found.cgroups] == [1.5, None]
+    assert "ipc" in found.unavailable
+
+
+def snapshot(counted: dict[int, dict[str, Reading]], uncounted: dict[str, Refusal]) -> Snapshot:
+    paths = {1: "/a", 2: "/b"}
+    return Snapshot(0, {}, {}, (), paths, 0, counters=counted, uncounted=uncounted)
+
+
+def test_instructions_per_cycle_are_the_growth_of_the_counters() -> None:
+    before = {1: {"cycles": Reading(1000, 10, 10), "instructions": Reading(1000, 10, 10)}}
+    after = {1: {"cycles": Reading(3000, 20, 20), "instructions": Reading(4000, 20, 20)}}
+    assert ipc_of(snapshot(before, {}), snapshot(after, {})) == {"/a": 1.5}
+
+
+def test_without_counters_it_is_said_why() -> None:
+    none = snapshot({}, {name: Refusal("no-pmu", NO_PMU.reason) for name in ("cycles", "instructions")})
+    assert ipc_of(none, none) == NO_PMU
+
+
+def test_the_document_can_be_read_again() -> None:
+    found = table(cgroup(1.0, {NEIGHBOUR: 0.5}), cgroup(0.0, {OTHER: 0.5}, path="/starved"))
+    assert LiveTable.from_document(json.loads(json.dumps(found.to_document()))) == found
+
+
+def test_what_the_probe_left_out_is_told() -> None:
+    odd = replace(window(cgroup(1.0)), shed=("blame",), untracked=3)
+    told = " ".join(live_table("host", odd, Sort.WAIT, str, NO_PMU).warnings)
+    assert "blame" in told
+    assert "3 cgroups found no slot" in told

@@ -1,8 +1,0 @@
-import json
-
-from agent.selftest.records import Selftest
-from tests.agent.selftest.findings import selftest
-
-
-def test_the_document_can_be_read_again() -> None:
-    assert Selftest.from_document(json.loads(json.dumps(selftest().to_document()))) == selftest()

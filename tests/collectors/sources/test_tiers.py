@@ -1,0 +1,100 @@
+"""The tier below eBPF: sums of /proc per cgroup as snapshots."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.sources.tiers import SchedstatSource, open_source
+from collectors.windows import sched
+
+SPIN = "while True: pass"
+
+
+@pytest.fixture
+def layout() -> CgroupLayout:
+    return detect_layout()
+
+
+@pytest.fixture
+def cgroup(layout: CgroupLayout) -> Iterator[Path]:
+    mount = layout.v2_mount or layout.v1_mounts["cpu"]
+    directory = mount / f"jostle-test-source-{os.getpid()}"
+    directory.mkdir()
+    yield directory
+    for _ in range(100):
+        try:
+            directory.rmdir()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    pytest.fail(f"{directory} is still busy")
+
+
+def schedstat(pid: int) -> tuple[int, int, int]:
+    run_ns, wait_ns, slices = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return int(run_ns), int(wait_ns), int(slices)
+
+
+@pytest.mark.kernel
+def test_a_cgroups_window_is_its_tasks_schedstat(layout: CgroupLayout, cgroup: Path) -> None:
+    tasks = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(2)]
+    try:
+        for task in tasks:
+            (cgroup / "cgroup.procs").write_text(str(task.pid))
+            os.sched_setaffinity(task.pid, {0})
+        with open_source(layout, "schedstat") as source:
+            source.read()
+            floor = [schedstat(task.pid) for task in tasks]
+            first = source.read()
+            start = [schedstat(task.pid) for task in tasks]
+            time.sleep(1.0)
+            end = [schedstat(task.pid) for task in tasks]
+            second = source.read()
+            ceiling = [schedstat(task.pid) for task in tasks]
+    finally:
+        for task in tasks:
+            task.kill()
+            task.wait()
+    window = sched.window(first, second).cgroups[f"/{cgroup.name}"]
+    for index, name in enumerate(("run_ns", "wait_ns", "switches")):
+        least = sum(b[index] - a[index] for a, b in zip(start, end, strict=True))
+        most = sum(b[index] - a[index] for a, b in zip(floor, ceiling, strict=True))
+        assert least <= getattr(window, name) <= most, name
+    assert window.wait_ns > 0
+    assert window.unattributed_ns == window.wait_ns
+    assert window.waited_for == {}
+
+
+def test_it_accounts_for_no_programs_and_sheds_nothing(layout: CgroupLayout) -> None:
+    source = SchedstatSource(layout)
+    source.shed(2)
+    assert source.run_stats() == []
+
+
+@pytest.mark.kernel
+def test_a_removed_cgroup_stays_for_one_more_snapshot(layout: CgroupLayout) -> None:
+    mount = layout.v2_mount or layout.v1_mounts["cpu"]
+    directory = mount / f"jostle-test-gone-{os.getpid()}"
+    path = f"/{directory.name}"
+    source = SchedstatSource(layout)
+    directory.mkdir()
+    try:
+        present = source.read()
+    finally:
+        directory.rmdir()
+    assert [path in snapshot.paths.values() for snapshot in (present, source.read(), source.read())] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_the_root_cgroup_is_left_out(layout: CgroupLayout) -> None:
+    assert "/" not in SchedstatSource(layout).read().paths.values()
