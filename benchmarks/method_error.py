@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.statistics import (
+    Judgement,
+    LookPlan,
     Order,
-    Pair,
-    Plan,
-    Verdict,
+    TrialPair,
     block_orders,
     noise_floor,
     plan_looks,
@@ -88,25 +88,29 @@ NOISES: Mapping[str, Noise] = {
 class Outcome:
     """How one simulated run ended."""
 
-    verdict: Verdict
+    verdict: Judgement
     pairs: int
     covered: bool
 
 
-def simulate_pairs(rng: np.random.Generator, noise: Noise, slowdown_pct: float, count: int) -> list[Pair]:
+def simulate_pairs(
+    rng: np.random.Generator, noise: Noise, slowdown_pct: float, count: int
+) -> list[TrialPair]:
     """Pairs of trials, each pair in the order that the runner would use."""
     times = np.exp(noise(rng, 2 * count)).reshape(count, 2).tolist()
     orders = block_orders(int(rng.integers(2**32)), count)
     factor = 1 + slowdown_pct / 100
     return [
-        Pair(first, factor * second) if order is Order.WITHOUT_FIRST else Pair(second, factor * first)
+        TrialPair(first, factor * second)
+        if order is Order.WITHOUT_FIRST
+        else TrialPair(second, factor * first)
         for (first, second), order in zip(times, orders, strict=True)
     ]
 
 
-def run(pairs: list[Pair], truth_pct: float, plan: Plan, alpha: float) -> Outcome:
+def run(pairs: list[TrialPair], truth_pct: float, plan: LookPlan, alpha: float) -> Outcome:
     """What `decide` does at each look, without the p-value, which decides nothing and takes most time."""
-    verdict: Verdict = "inconclusive"
+    verdict: Judgement = "inconclusive"
     for look in plan.looks:
         seen = pairs[:look]
         bounds = slowdown(seen, "lower", alpha).ci_pct
@@ -120,7 +124,7 @@ def simulate(
     rng: np.random.Generator,
     noise: Noise,
     truth_pct: float,
-    plan: Plan,
+    plan: LookPlan,
     runs: int,
     *,
     alpha: float | None = None,
@@ -133,28 +137,28 @@ def simulate(
     ]
 
 
-def is_wrong(verdict: Verdict, truth_pct: float) -> bool:
+def is_wrong(verdict: Judgement, truth_pct: float) -> bool:
     """A slowdown of exactly the threshold is not above it, and not wholly inside it either."""
     if verdict == "interference":
         return truth_pct <= THRESHOLD_PCT
     return verdict == "no-interference" and truth_pct >= THRESHOLD_PCT
 
 
-def verdict_rows(rng: np.random.Generator, plan: Plan, runs: int) -> Iterator[list[str]]:
+def verdict_rows(rng: np.random.Generator, plan: LookPlan, runs: int) -> Iterator[list[str]]:
     """One row per kind of noise and true slowdown."""
     for name, noise in NOISES.items():
         for truth_pct in SLOWDOWNS_PCT:
             yield [name, f"{truth_pct:g}", *summary(simulate(rng, noise, truth_pct, plan, runs), truth_pct)]
 
 
-def naive_rows(rng: np.random.Generator, plan: Plan, runs: int) -> Iterator[list[str]]:
+def naive_rows(rng: np.random.Generator, plan: LookPlan, runs: int) -> Iterator[list[str]]:
     """What sharing the error between the looks is worth, where it matters most: at the threshold."""
     noise = NOISES["normal 3 %"]
     for name, alpha in (("shared between the looks", plan.alpha), ("5 % at every look", ALPHA)):
         yield [name, *summary(simulate(rng, noise, THRESHOLD_PCT, plan, runs, alpha=alpha), THRESHOLD_PCT)]
 
 
-def limit_rows(rng: np.random.Generator, plan: Plan, runs: int) -> Iterator[list[str]]:
+def limit_rows(rng: np.random.Generator, plan: LookPlan, runs: int) -> Iterator[list[str]]:
     """Where the method fails: a disturbance in step with the trials, by the pairs at the first look."""
     for first in (4, 8, 12):
         stricter = plan_looks(first, max(first, plan.looks[-1]))

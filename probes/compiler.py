@@ -1,7 +1,7 @@
 """The child process that compiles and loads: `python -m probes.compiler`, spawned by `probes.loader`.
 
 bcc's compiler costs 125 MB of memory, so it lives in a process that ends when the descriptors are handed over.
-Reads a `Request` as JSON on standard input; answers on the socket given as its argument: one JSON header with
+Reads a `CompileRequest` as JSON on standard input; answers on the socket given as its argument: one JSON header with
 either the names of the descriptors that come with it, or an error.
 """
 
@@ -74,7 +74,7 @@ ITERATORS = frozenset({"on_task", "on_claimed"})
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CompileRequest:
     """What to compile with, and what to attach to (BTF ids by program name; none: untyped raw tracepoints)."""
 
     defines: dict[str, int]
@@ -91,7 +91,7 @@ def joined_source() -> str:
     return "".join(f'#line 1 "{name}"\n{(BPF_DIR / name).read_text()}' for name in SOURCES)
 
 
-def program(name: str, code: bytes, request: Request) -> Program:
+def program(name: str, code: bytes, request: CompileRequest) -> Program:
     """How a compiled program is loaded: typed where the request says so, iterators always."""
     if name in ITERATORS:
         return Program(name, code, PROG_TYPE_TRACING, ATTACH_TRACE_ITER, request.attach_ids[name])
@@ -100,12 +100,12 @@ def program(name: str, code: bytes, request: Request) -> Program:
     return Program(name, code, PROG_TYPE_RAW_TRACEPOINT)
 
 
-def maps_of(request: Request) -> tuple[str, ...]:
+def maps_of(request: CompileRequest) -> tuple[str, ...]:
     """The maps that the programs have when compiled so."""
     return MAPS + COUNTER_MAPS if request.defines["NR_COUNTERS"] else MAPS
 
 
-def compile_and_load(request: Request) -> dict[str, int]:
+def compile_and_load(request: CompileRequest) -> dict[str, int]:
     """Descriptors by the names of MAPS and PROGRAMS. The maps stay open as long as this process lives."""
     bcc = _import_bcc()
     os.environ["BCC_KERNEL_SOURCE"] = str(BPF_DIR)
@@ -138,7 +138,7 @@ def _import_bcc() -> Any:  # noqa: ANN401  bcc has no types
 
 def main() -> None:
     """Serve one request."""
-    request = Request(**json.load(sys.stdin))
+    request = CompileRequest(**json.load(sys.stdin))
     answer = socket.socket(fileno=int(sys.argv[1]))
     try:
         descriptors = compile_and_load(request)

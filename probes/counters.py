@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from probes import bpf_syscall, layout, perf_event
 from probes.bpf_syscall import _bpf
 from probes.layout import Dimensions
-from probes.perf_event import Event, Reading, Refusal
+from probes.perf_event import PerfEvent, Reading, Refusal
 
 _MAP_UPDATE_ELEM = 2
 _FIGURES = 3  # per event: value, enabled_ns, running_ns
@@ -62,11 +62,11 @@ class OpenEvents:
         refused: Why the others are not.
     """
 
-    def __init__(self, wanted: Iterable[Event], cpus: int) -> None:
+    def __init__(self, wanted: Iterable[PerfEvent], cpus: int) -> None:
         self._resources = contextlib.ExitStack()
-        self.events: list[Event] = []
+        self.events: list[PerfEvent] = []
         self.descriptors: list[Mapping[int, int]] = []
-        self.refused: dict[Event, Refusal] = {}
+        self.refused: dict[PerfEvent, Refusal] = {}
         for event in wanted:
             opened = perf_event.open_per_cpu(event, range(cpus))
             if isinstance(opened, Refusal):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from probes import layout
 from probes.bpf_syscall import ArrayMap
 from probes.layout import Dimensions
-from probes.snapshot import Figures
+from probes.snapshot import SchedFigures
 
 _U32 = 0xFFFFFFFF
 _RUN, _WAIT, _THROTTLED = (layout.FIELDS.index(name) for name in ("run_ns", "wait_ns", "throttled_ns"))
@@ -31,7 +31,7 @@ class SlotReader:
         self._cells: dict[tuple[int, int], bytes] = {}
         self._totals: dict[int, list[int]] = {}
         self._histograms: dict[int, tuple[int, ...]] = {}
-        self._figures: dict[int, Figures] = {}
+        self._figures: dict[int, SchedFigures] = {}
         self._changed: set[int] = set()
         self.cpu_run_ns = [0] * self._rows
         self.cpu_wait_ns = [0] * self._rows
@@ -51,7 +51,7 @@ class SlotReader:
                 self._add(row, slot, before, cell)
                 self._changed.add(slot)
 
-    def figures(self, slots: Iterable[int]) -> dict[int, Figures]:
+    def figures(self, slots: Iterable[int]) -> dict[int, SchedFigures]:
         """The totals of these slots; what did not change is the same object as before."""
         for slot in self._changed:
             self._figures[slot] = _figures(self._totals[slot], self._histograms.get(slot, _EMPTY))
@@ -98,8 +98,8 @@ def _counted(before: bytes, after: bytes) -> tuple[int, ...]:
     return layout.HISTOGRAM.unpack(grown.to_bytes(layout.HISTOGRAM.size, "little"))
 
 
-def _figures(totals: list[int], histogram: tuple[int, ...]) -> Figures:
-    return Figures._make((*totals, histogram))  # its order is that of layout.FIELDS
+def _figures(totals: list[int], histogram: tuple[int, ...]) -> SchedFigures:
+    return SchedFigures._make((*totals, histogram))  # its order is that of layout.FIELDS
 
 
 _EMPTY = (0,) * layout.NR_BUCKETS

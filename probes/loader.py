@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from probes.compiler import COUNTER_MAPS, MAPS, PROGRAMS, Request
+from probes.compiler import COUNTER_MAPS, MAPS, PROGRAMS, CompileRequest
 from probes.errors import HostError, JostleError
 from probes.refusal import refusal, refusal_in
 
@@ -38,7 +38,7 @@ def _has_capabilities() -> bool:
     return bool(effective >> cap_sys_admin & 1 or (effective >> cap_bpf & effective >> cap_perfmon & 1))
 
 
-def load(request: Request) -> dict[str, int]:
+def load(request: CompileRequest) -> dict[str, int]:
     """Descriptors of maps and programs, by name.
 
     Raises:
@@ -52,7 +52,7 @@ def load(request: Request) -> dict[str, int]:
         raise refusal("starting the process that loads the probes", error) from error
 
 
-def _load(request: Request) -> dict[str, int]:
+def _load(request: CompileRequest) -> dict[str, int]:
     ours, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, childs:
         child = subprocess.Popen(

@@ -49,7 +49,7 @@ class PerfEventAttr(ctypes.Structure):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class PerfEvent:
     """What to count: perf's name for it, and the `type` and `config` of perf_event_open(2)."""
 
     name: str
@@ -57,28 +57,28 @@ class Event:
     config: int
 
 
-def cache_misses(name: str, cache_id: int) -> Event:
+def cache_misses(name: str, cache_id: int) -> PerfEvent:
     """Loads that miss one of the kernel's generic caches (enum perf_hw_cache_id)."""
     read_operation, miss_result = 0, 1
-    return Event(name, TYPE_HW_CACHE, cache_id | read_operation << 8 | miss_result << 16)
+    return PerfEvent(name, TYPE_HW_CACHE, cache_id | read_operation << 8 | miss_result << 16)
 
 
-def raw(config: int) -> Event:
+def raw(config: int) -> PerfEvent:
     """An event by its number in the CPU's manual, named as perf does (`r01c2`)."""
-    return Event(f"r{config:04x}", TYPE_RAW, config)
+    return PerfEvent(f"r{config:04x}", TYPE_RAW, config)
 
 
-CYCLES = Event("cycles", TYPE_HARDWARE, 0)
-INSTRUCTIONS = Event("instructions", TYPE_HARDWARE, 1)
-BRANCH_MISSES = Event("branch-misses", TYPE_HARDWARE, 5)
+CYCLES = PerfEvent("cycles", TYPE_HARDWARE, 0)
+INSTRUCTIONS = PerfEvent("instructions", TYPE_HARDWARE, 1)
+BRANCH_MISSES = PerfEvent("branch-misses", TYPE_HARDWARE, 5)
 LLC_LOAD_MISSES = cache_misses("LLC-load-misses", 2)
 DTLB_LOAD_MISSES = cache_misses("dTLB-load-misses", 3)
 ITLB_LOAD_MISSES = cache_misses("iTLB-load-misses", 4)
 
-CPU_CLOCK = Event("cpu-clock", TYPE_SOFTWARE, 0)
-TASK_CLOCK = Event("task-clock", TYPE_SOFTWARE, 1)
-PAGE_FAULTS = Event("page-faults", TYPE_SOFTWARE, 2)
-CONTEXT_SWITCHES = Event("context-switches", TYPE_SOFTWARE, 3)
+CPU_CLOCK = PerfEvent("cpu-clock", TYPE_SOFTWARE, 0)
+TASK_CLOCK = PerfEvent("task-clock", TYPE_SOFTWARE, 1)
+PAGE_FAULTS = PerfEvent("page-faults", TYPE_SOFTWARE, 2)
+CONTEXT_SWITCHES = PerfEvent("context-switches", TYPE_SOFTWARE, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,14 @@ class Reading:
     running_ns: int
 
 
-Cause = Literal["no-pmu", "not-counted", "privilege", "no-perf", "limit"]
+RefusalCause = Literal["no-pmu", "not-counted", "privilege", "no-perf", "limit"]
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why an event cannot be counted, in one sentence, and what would mend it."""
 
-    cause: Cause
+    cause: RefusalCause
     reason: str
     remedy: str | None = None
 
@@ -108,7 +108,7 @@ class Refusal:
 NO_PMU = Refusal("no-pmu", "no hardware PMU", "run on bare metal, or a guest with a virtual PMU")
 
 
-def open_on_cpu(event: Event, cpu: int) -> int:
+def open_on_cpu(event: PerfEvent, cpu: int) -> int:
     """A descriptor that counts everything on one CPU, kernel and user, from `enable` on.
 
     Raises:
@@ -138,7 +138,7 @@ def perf_event_open(attr: PerfEventAttr, cpu: int) -> int:
     return descriptor
 
 
-def open_per_cpu(event: Event, cpus: Iterable[int]) -> dict[int, int] | Refusal:
+def open_per_cpu(event: PerfEvent, cpus: Iterable[int]) -> dict[int, int] | Refusal:
     """A descriptor for each CPU that can count the event; a refusal where none can.
 
     A CPU may be offline, or of the kind of core (of several in one machine) that lacks the event.
@@ -170,13 +170,15 @@ def read(descriptor: int) -> Reading:
     return Reading(*_READING.unpack(content))
 
 
-def available(events: Iterable[Event], cpus: Iterable[int] | None = None) -> Mapping[Event, Refusal | None]:
+def available(
+    events: Iterable[PerfEvent], cpus: Iterable[int] | None = None
+) -> Mapping[PerfEvent, Refusal | None]:
     """For each event why it cannot be counted on any of these CPUs (default: all), or None: it can."""
     wanted = _all_cpus() if cpus is None else list(cpus)
     return {event: _try(event, wanted) for event in events}
 
 
-def _try(event: Event, cpus: Iterable[int]) -> Refusal | None:
+def _try(event: PerfEvent, cpus: Iterable[int]) -> Refusal | None:
     opened = open_per_cpu(event, cpus)
     if isinstance(opened, Refusal):
         return opened
@@ -193,7 +195,7 @@ def _all_cpus() -> range:
     return range(os.cpu_count() or 1)
 
 
-def _refusal(event: Event, error: OSError) -> Refusal:
+def _refusal(event: PerfEvent, error: OSError) -> Refusal:
     """What an error means. ENOENT alone says little: whether simpler events open tells the cases apart."""
     if error.errno in (errno.EACCES, errno.EPERM):
         return Refusal(
@@ -216,7 +218,7 @@ def _refusal(event: Event, error: OSError) -> Refusal:
     return Refusal("not-counted", f"this CPU's PMU does not count {event.name}: {error.strerror}")
 
 
-def _opens(event: Event) -> bool:
+def _opens(event: PerfEvent) -> bool:
     for cpu in _all_cpus():
         try:
             os.close(open_on_cpu(event, cpu))

@@ -18,11 +18,11 @@ from probes.bpf_syscall import ArrayMap
 from probes.counters import CountingCost, OpenEvents, SlotCounters
 from probes.figures_reader import SlotReader
 from probes.pair_reader import PairReader
-from probes.perf_event import Event
+from probes.perf_event import PerfEvent
 from probes.refusal import refusal
 from probes.row_copier import Copy, RowCopier
 from probes.slot_directory import SlotDirectory
-from probes.snapshot import KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, Figures, Snapshot
+from probes.snapshot import KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, SchedFigures, Snapshot
 
 _RESERVED = {layout.SLOT_IDLE: KEY_IDLE, layout.SLOT_KERNEL: KEY_KERNEL, layout.SLOT_OTHER: KEY_OTHER}
 _RESERVED_PATHS = {KEY_IDLE: "idle", KEY_KERNEL: "kernel", KEY_OTHER: "other"}
@@ -75,7 +75,7 @@ class SchedProbe:
         list_cgroups: ListCgroups,
         *,
         typed: bool = True,
-        events: Sequence[Event] = (),
+        events: Sequence[PerfEvent] = (),
         dimensions: layout.Dimensions | None = None,
     ) -> None:
         """Compile, load, check and attach.
@@ -103,7 +103,7 @@ class SchedProbe:
                 raise refusal("attaching the probes", error) from error
             undo.pop_all()
 
-    def _open(self, identity: Identity, list_cgroups: ListCgroups, events: Sequence[Event]) -> None:
+    def _open(self, identity: Identity, list_cgroups: ListCgroups, events: Sequence[PerfEvent]) -> None:
         self._events = OpenEvents(events, self._dimensions.cpus)
         self._resources.callback(self._events.close)
         defines = {
@@ -112,7 +112,7 @@ class SchedProbe:
             **identity.defines(),
             **self._events.defines(),
         }
-        request = compiler.Request(defines, self.kernel.attach_ids, self.kernel.typed)
+        request = compiler.CompileRequest(defines, self.kernel.attach_ids, self.kernel.typed)
         self._descriptors = loader.load(request)
         for descriptor in self._descriptors.values():
             self._resources.callback(os.close, descriptor)
@@ -257,5 +257,5 @@ class SchedProbe:
         )
 
 
-def _plus_run(figures: Figures, run_ns: int) -> Figures:
+def _plus_run(figures: SchedFigures, run_ns: int) -> SchedFigures:
     return figures._replace(run_ns=figures.run_ns + run_ns) if run_ns else figures

@@ -15,7 +15,7 @@ from probes.rings import Ring
 KEY_IDLE, KEY_KERNEL, KEY_OTHER = -3, -1, -2
 
 
-class Figures(NamedTuple):
+class SchedFigures(NamedTuple):
     """One cgroup's cumulative figures, in the order of `layout.FIELDS`; their meaning is in bpf/layout.h.
 
     `histogram` counts finished waits per bucket (layout.bucket_edges_ns); `wait_ns` also holds waits in progress.
@@ -76,7 +76,7 @@ class Snapshot:
     """
 
     monotonic_ns: int
-    cgroups: Mapping[int, Figures]
+    cgroups: Mapping[int, SchedFigures]
     waits: Mapping[int, Sequence[Wait]]
     cpus: tuple[CpuFigures, ...]
     paths: Mapping[int, str]

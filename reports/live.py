@@ -8,7 +8,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from agent.analysis.recent import LastMinute
-from agent.analysis.top_view import Mode, View
+from agent.analysis.top_view import View, ViewMode
 from agent.documents.top import LiveRow, LiveTable, Sort
 from reports.escape import for_terminal, shortened
 from reports.figures import UNAVAILABLE, quantity, seconds, time_ns
@@ -115,7 +115,7 @@ def title(table: LiveTable, view: View, shown: int) -> str:
 
 def footer(table: LiveTable, view: View) -> str:
     """One line: the filter being typed, else the keys and what the table lacks."""
-    if view.mode is Mode.FILTER:
+    if view.mode is ViewMode.FILTER:
         return f"filter: {view.filter}_  (Enter keeps it, Escape drops it)"
     told = [HELP]
     if view.filter:

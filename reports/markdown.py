@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from reports.escape import for_markdown, for_markdown_block, for_markdown_code
-from reports.sections.model import Column, Command, Facts, Kind, Listing, Prose, Report, Section, Table
+from reports.sections.model import Column, Facts, Kind, Listing, Prose, Report, Section, ShellCommand, Table
 
 
 def render(report: Report) -> str:
@@ -26,7 +26,7 @@ def _section(section: Section) -> str:
             return _list(for_markdown(item) for item in section.items)
         case Prose():
             return for_markdown(section.text)
-        case Command():
+        case ShellCommand():
             return for_markdown_block(" ".join(section.words))
 
 

@@ -12,7 +12,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from reports.escape import for_terminal
-from reports.sections.model import Column, Command, Facts, Kind, Listing, Prose, Report, Section, Table
+from reports.sections.model import Column, Facts, Kind, Listing, Prose, Report, Section, ShellCommand, Table
 
 INDENT = (0, 0, 0, 2)
 BAR_WIDTH, LEAST_BAR_WIDTH = 28, 8
@@ -63,7 +63,7 @@ def _section(section: Section, width: int) -> RenderableType:
             return _listing(section)
         case Prose():
             return Text(for_terminal(section.text), overflow="fold")
-        case Command():
+        case ShellCommand():
             return Text("\n".join(continued(section.words, width)), overflow="fold")
 
 

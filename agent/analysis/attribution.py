@@ -9,7 +9,7 @@ from agent.documents.verdict_parts import Better
 from probes.errors import UsageError
 
 if TYPE_CHECKING:  # the statistics are not for a recording, which uses this module too
-    from agent.statistics import Effect as MeasuredEffect
+    from agent.statistics import EffectEstimate as MeasuredEffect
 
 # The victim's own doing decides the verdict when it is the greater half of the loss.
 SELF_INFLICTED_PCT = 50.0

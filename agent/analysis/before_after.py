@@ -15,9 +15,8 @@ from agent.documents.metric import STRETCH
 from agent.documents.verdict import Aggressor, Cause, CauseKind, Quality, Verdict
 from agent.documents.verdict_parts import Host
 from agent.statistics import Slowdown, noise_floor, shares
-from agent.statistics.decision import Verdict as Judgement
-from agent.statistics.decision import follows, judge
-from agent.statistics.effect import Effect as MeasuredEffect
+from agent.statistics.decision import Judgement, follows, judge
+from agent.statistics.effect import EffectEstimate as MeasuredEffect
 from agent.statistics.unpaired import unpaired_p_value, unpaired_slowdown
 from agent.store.run_file import Run
 from collectors.host.hierarchy import leaf

@@ -29,7 +29,7 @@ _NAMED = {
 _UNKNOWN = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)", re.DOTALL)
 
 
-class Mode(Enum):
+class ViewMode(Enum):
     """What keys mean."""
 
     COMMANDS = auto()
@@ -45,11 +45,11 @@ class View:
     filter: str = ""
     paused: bool = False
     first: int = 0
-    mode: Mode = Mode.COMMANDS
+    mode: ViewMode = ViewMode.COMMANDS
 
     def pressed(self, key: str, page: int, rows: int) -> "View":
         """The view after a key, of `rows` rows with room for `page` of them. Unknown keys change nothing."""
-        if self.mode is Mode.FILTER:
+        if self.mode is ViewMode.FILTER:
             return self._typed(key)
         after = self._commanded(key, page)
         return replace(after, first=max(0, min(after.first, rows - page)))
@@ -64,11 +64,11 @@ class View:
         place = sorts.index(self.sort)
         scrolled = {"up": -1, "down": 1, "k": -1, "j": 1, "page-up": -page, "page-down": page}
         changes: dict[str, dict[str, Any]] = {
-            "q": {"mode": Mode.QUIT},
+            "q": {"mode": ViewMode.QUIT},
             "s": {"sort": sorts[(place + 1) % len(sorts)], "first": 0},
             "S": {"sort": sorts[place - 1], "first": 0},
             " ": {"paused": not self.paused},
-            "/": {"mode": Mode.FILTER, "filter": "", "first": 0},
+            "/": {"mode": ViewMode.FILTER, "filter": "", "first": 0},
             "escape": {"filter": "", "first": 0},
             "home": {"first": 0},
         }
@@ -77,9 +77,9 @@ class View:
     def _typed(self, key: str) -> "View":
         match key:
             case "enter":
-                return replace(self, mode=Mode.COMMANDS)
+                return replace(self, mode=ViewMode.COMMANDS)
             case "escape":
-                return replace(self, mode=Mode.COMMANDS, filter="")
+                return replace(self, mode=ViewMode.COMMANDS, filter="")
             case "backspace":
                 return replace(self, filter=self.filter[:-1])
         typed = self.filter + key if len(key) == 1 and key.isprintable() else self.filter

@@ -23,9 +23,9 @@ from agent.analysis.before_after import (
 )
 from agent.documents.verdict import Aggressor, Cause, Conclusion, Effect, Quality, Verdict
 from agent.documents.verdict_parts import Host
-from agent.statistics.cycles import Cycle, Kind, Observed, cycles, merged
+from agent.statistics.cycles import Activity, Cycle, Observed, cycles, merged
 from agent.statistics.decision import follows, judge
-from agent.statistics.effect import Effect as MeasuredEffect
+from agent.statistics.effect import EffectEstimate as MeasuredEffect
 from agent.statistics.effect import measure
 from agent.statistics.sequential import ALPHA
 from agent.store.run_file import Run
@@ -47,10 +47,10 @@ class Sides:
     """The windows of the victim that can be used, with what the tenant did in each."""
 
     victim: tuple[CgroupWindow, ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[Activity, ...]
     durations_ns: tuple[int, ...]
 
-    def count(self, kind: Kind) -> int:
+    def count(self, kind: Activity) -> int:
         """How many there are of a kind."""
         return self.kinds.count(kind)
 
@@ -108,20 +108,20 @@ def sides_of(windows: Sequence[SchedWindow], victim: str, tenant: str) -> Sides:
     return Sides(*zip(*usable, strict=True))
 
 
-def classify(run_ratios: Sequence[float]) -> list[Kind]:
+def classify(run_ratios: Sequence[float]) -> list[Activity]:
     """What a tenant did in each window, by its CPUs' worth of time: against its busiest windows (95th percentile).
 
     All quiet where even those are next to nothing.
     """
     peak = quantiles(run_ratios, n=20)[-1] if len(run_ratios) > 1 else max(run_ratios)
     if peak <= LEAST_RUN_RATIO:
-        return [Kind.QUIET] * len(run_ratios)
+        return [Activity.QUIET] * len(run_ratios)
     return [
-        Kind.BUSY
+        Activity.BUSY
         if ratio >= BUSY_RATIO * peak
-        else Kind.QUIET
+        else Activity.QUIET
         if ratio <= QUIET_RATIO * peak
-        else Kind.BETWEEN
+        else Activity.BETWEEN
         for ratio in run_ratios
     ]
 
@@ -145,7 +145,7 @@ def _matched_busy(found: Sequence[Cycle]) -> int:
 
 def too_few(sides: Sides, pairs: int, tenant: str) -> str:
     """Why the recording decides nothing."""
-    quiet, busy = sides.count(Kind.QUIET), sides.count(Kind.BUSY)
+    quiet, busy = sides.count(Activity.QUIET), sides.count(Activity.BUSY)
     seen = f"{tenant} was busy in {busy} of {len(sides.kinds)} windows and quiet in {quiet}"
     return (
         f"{seen}, which gives {pairs} independent comparisons at the same load of the victim; {FEWEST_CYCLES} are "

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 
 from agent.cli.output import say
-from agent.documents.selftest import Finding, Label
+from agent.documents.selftest import Label, SelftestFinding
 from agent.experiment.repeat import Observer
 from agent.selftest.run import SelftestObserver
 from agent.selftest.scenarios import Scenario
@@ -23,7 +23,7 @@ class _Lines(SelftestObserver):
         self._position = f"{number}/{planned} {scenario.name}"
         return Observer()
 
-    def experiment_ended(self, label: Label, finding: Finding) -> None:
+    def experiment_ended(self, label: Label, finding: SelftestFinding) -> None:
         """One line each."""
         say(f"{self._position}: {describe(label, finding)}")
 
@@ -59,7 +59,7 @@ class _Bar(SelftestObserver, Observer):
         """Show the slowdown so far."""
         self._describe(f"{slowdown.pct:+.1f} % after {slowdown.pairs}")
 
-    def experiment_ended(self, label: Label, finding: Finding) -> None:
+    def experiment_ended(self, label: Label, finding: SelftestFinding) -> None:
         """Advance; say what is not as labelled, above the bar."""
         self.progress.advance(self._task)
         if finding.verdict is not label.verdict:
@@ -70,7 +70,7 @@ class _Bar(SelftestObserver, Observer):
         self.progress.update(self._task, description=f"{self._name}: {state} | {self._wrong} not as labelled")
 
 
-def describe(label: Label, finding: Finding) -> str:
+def describe(label: Label, finding: SelftestFinding) -> str:
     """An experiment's end in a line."""
     if finding.error is not None:
         return f"failed: {finding.error}"

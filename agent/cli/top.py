@@ -10,7 +10,7 @@ import typer
 
 from agent.analysis.recent import LastMinute
 from agent.analysis.top_rows import ipc_of, live_table
-from agent.analysis.top_view import Mode, View, keys
+from agent.analysis.top_view import View, ViewMode, keys
 from agent.cli import output
 from agent.documents.top import LiveTable, Sort
 from agent.recording import recorder
@@ -154,7 +154,7 @@ class Screen:
                 return True
             for key in keys(typed):
                 self.view = self.view.pressed(key, self.terminal.room().rows, self._shown())
-            if self.view.mode is Mode.QUIT:
+            if self.view.mode is ViewMode.QUIT:
                 return True
             self.draw()
         return False

@@ -11,7 +11,7 @@ from typing import IO
 from agent.daemon.config import Config
 from agent.daemon.notify import INFO, NOTICE, WARNING, is_journal
 from agent.daemon.sinks import Observation
-from agent.documents.event import Cause, Event, State
+from agent.documents.event import Event, EventCause, EventState
 
 # The journal breaks lines of 48 KiB (LineMax, journald.conf(5)). A character takes up to 12 bytes in JSON, and an
 # event has up to a dozen texts that hold a name.
@@ -45,9 +45,9 @@ class Journal:
 
 def level(event: Event) -> str:
     """A warning when a neighbour is to blame, a notice for what the victim can mend, info for the end of either."""
-    if event.state is State.CLEARED:
+    if event.state is EventState.CLEARED:
         return INFO
-    return WARNING if event.cause is Cause.NEIGHBOURS else NOTICE
+    return WARNING if event.cause is EventCause.NEIGHBOURS else NOTICE
 
 
 def line(event: Event) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.detection.gates import Evidence, FindQuota, pass_gates
-from agent.detection.indicators import Sample, ipc_of
+from agent.detection.indicators import IndicatorSample, ipc_of
 from agent.detection.rules import DEFAULT_RULES, Rule
 from agent.detection.running_baseline import Usual
 from agent.detection.series import Excess, Persistence, Series
 from agent.detection.stored_baseline import Baseline
 from agent.detection.suspects import UsualWaits, blamed
-from agent.documents.event import Cause, Event, State
+from agent.documents.event import Event, EventCause, EventState
 from collectors.windows import sched
 from collectors.windows.sched import KERNEL, OTHER, SchedWindow
 
@@ -41,7 +41,7 @@ class _Tracked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
+class _Instant:
     """One window, and what holds for all cgroups in it."""
 
     number: int
@@ -77,12 +77,14 @@ class Detector:
     def step(self, window: SchedWindow, utc_ns: int) -> Sequence[Event]:
         """The events of one more window, which ended at `utc_ns`."""
         self._number += 1
-        moment = _Moment(self._number, utc_ns, window, _stolen_pct(window))
+        moment = _Instant(self._number, utc_ns, window, _stolen_pct(window))
         for path in window.cgroups:
             # What has no cgroup of its own is nobody's workload.
             if path not in {KERNEL, OTHER}:
                 self._track(path).seen = self._number
-        events = [replace(event, utc_ns=utc_ns, state=State.CLEARED, value=None) for event in self._orphans]
+        events = [
+            replace(event, utc_ns=utc_ns, state=EventState.CLEARED, value=None) for event in self._orphans
+        ]
         events += [event for tracked in self._tracked.values() for event in self._cgroup(tracked, moment)]
         self._orphans.clear()
         self._forget(room=min(MOST_ROOM, max(LEAST_ROOM, 2 * len(window.cgroups))))
@@ -117,11 +119,11 @@ class Detector:
         for tracked in gone:
             self._tracked.pop(tracked.path, None)
 
-    def _cgroup(self, tracked: _Tracked, moment: _Moment) -> Iterator[Event]:
+    def _cgroup(self, tracked: _Tracked, moment: _Instant) -> Iterator[Event]:
         cgroup = moment.window.cgroups.get(tracked.path)
         sample = None
         if cgroup is not None and not cgroup.is_idle(moment.window.duration_ns):
-            sample = Sample(cgroup, moment.window.duration_ns, ipc_of(moment.window, tracked.path))
+            sample = IndicatorSample(cgroup, moment.window.duration_ns, ipc_of(moment.window, tracked.path))
         # As most are on most hosts: nothing to judge, and nothing that time would change.
         if sample is not None or not all(series.is_at_rest for series in tracked.series):
             for rule, series in zip(self._settings.rules, tracked.series, strict=True):
@@ -131,7 +133,7 @@ class Detector:
             tracked.usual_waits.learn(cgroup, moment.window.duration_ns)
 
     def _series(
-        self, rule: Rule, series: Series, tracked: _Tracked, sample: Sample | None, moment: _Moment
+        self, rule: Rule, series: Series, tracked: _Tracked, sample: IndicatorSample | None, moment: _Instant
     ) -> Iterator[Event]:
         persistence = self._settings.persistence
         value = None if sample is None else rule.watched.value(sample)
@@ -143,10 +145,12 @@ class Detector:
                 series.raised = self._event(rule, series, excess, tracked, moment)
                 yield series.raised
         if series.raised is not None and series.is_over(rule):
-            yield replace(series.raised, utc_ns=moment.utc_ns, state=State.CLEARED, value=value)
+            yield replace(series.raised, utc_ns=moment.utc_ns, state=EventState.CLEARED, value=value)
             series.clear(rule)
 
-    def _event(self, rule: Rule, series: Series, excess: Excess, tracked: _Tracked, moment: _Moment) -> Event:
+    def _event(
+        self, rule: Rule, series: Series, excess: Excess, tracked: _Tracked, moment: _Instant
+    ) -> Event:
         whole = sched.add(tracked.path, (cgroup for cgroup, _ in series.evidence))
         duration_ns = sum(duration_ns for _, duration_ns in series.evidence)
         gate, findings = pass_gates(
@@ -162,7 +166,7 @@ class Detector:
         suspects = blamed(whole, duration_ns, tracked.usual_waits, moment.window.cgroups, rule.watched.blames)
         return Event(
             utc_ns=moment.utc_ns,
-            state=State.RAISED,
+            state=EventState.RAISED,
             since_utc_ns=series.since_utc_ns,
             victim=tracked.path,
             signal=rule.signal,
@@ -177,10 +181,10 @@ class Detector:
         )
 
 
-def _cause(rule: Rule, gate: Cause | None, *, blames: bool) -> Cause:
+def _cause(rule: Rule, gate: EventCause | None, *, blames: bool) -> EventCause:
     if rule.watched.blames == "nobody":
-        return Cause.THROTTLED
-    return gate or (Cause.NEIGHBOURS if blames else Cause.UNKNOWN)
+        return EventCause.THROTTLED
+    return gate or (EventCause.NEIGHBOURS if blames else EventCause.UNKNOWN)
 
 
 def _stolen_pct(window: SchedWindow) -> float:

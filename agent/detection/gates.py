@@ -7,7 +7,7 @@ sentence stands as it is: who prints it escapes it.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from agent.documents.event import Cause, Finding
+from agent.documents.event import EventCause, GateFinding
 from collectors.windows.sched import CgroupWindow
 
 # A part of the wait explains an event when it is the greater half.
@@ -42,64 +42,68 @@ class Evidence:
 FindQuota = Callable[[str], tuple[str, float] | None]
 
 
-BLAME_LEFT_OUT = Finding(
+BLAME_LEFT_OUT = GateFinding(
     "blame", None, "to keep its budget the probe had left out whom it waited for in the latest window"
 )
 
 
-def pass_gates(evidence: Evidence, find_quota: FindQuota) -> tuple[Cause | None, tuple[Finding, ...]]:
+def pass_gates(
+    evidence: Evidence, find_quota: FindQuota
+) -> tuple[EventCause | None, tuple[GateFinding, ...]]:
     """The first explanation other than a neighbour, if there is one, and what every gate found."""
     found = list(_all(evidence, find_quota))
     cause = next((cause for cause, finding in found if finding.explains), None)
     return cause, tuple(finding for _, finding in found)
 
 
-def _all(evidence: Evidence, find_quota: FindQuota) -> Iterator[tuple[Cause, Finding]]:
-    yield Cause.THROTTLED, throttling(evidence, find_quota)
-    yield Cause.OWN_LOAD, own_threads(evidence)
-    yield Cause.OWN_LOAD, own_load(evidence)
-    yield Cause.STEAL, steal(evidence)
+def _all(evidence: Evidence, find_quota: FindQuota) -> Iterator[tuple[EventCause, GateFinding]]:
+    yield EventCause.THROTTLED, throttling(evidence, find_quota)
+    yield EventCause.OWN_LOAD, own_threads(evidence)
+    yield EventCause.OWN_LOAD, own_load(evidence)
+    yield EventCause.STEAL, steal(evidence)
     if evidence.blame_left_out:
-        yield Cause.UNKNOWN, BLAME_LEFT_OUT
+        yield EventCause.UNKNOWN, BLAME_LEFT_OUT
 
 
-def throttling(evidence: Evidence, find_quota: FindQuota) -> Finding:
+def throttling(evidence: Evidence, find_quota: FindQuota) -> GateFinding:
     """Whether a quota, its own or an ancestor's, was what it waited for."""
     share_pct = _share_pct(evidence.cgroup.throttled_ns, evidence.cgroup.wait_ns)
     if not share_pct:
-        return Finding("throttling", False, "no quota held it back")  # noqa: FBT003  the record says what it is
+        return GateFinding("throttling", False, "no quota held it back")  # noqa: FBT003  the record says what it is
     quota = find_quota(evidence.cgroup.path)
     if quota is None:
         whose = "a quota of its own or of an ancestor"
     else:
         owner = "its own quota" if quota[0] == evidence.cgroup.path else f"the quota of {quota[0]}"
         whose = f"{owner}, {quota[1]:g} CPUs"
-    return Finding(
+    return GateFinding(
         "throttling", share_pct > _GREATER_HALF_PCT, f"{share_pct:.0f} % of its wait was for {whose}"
     )
 
 
-def own_threads(evidence: Evidence) -> Finding:
+def own_threads(evidence: Evidence) -> GateFinding:
     """Whether it waited behind itself."""
     share_pct = _share_pct(evidence.cgroup.self_ns, evidence.cgroup.wait_ns)
     text = f"{share_pct:.0f} % of its wait was behind its own threads"
-    return Finding("own-threads", share_pct > _GREATER_HALF_PCT, text)
+    return GateFinding("own-threads", share_pct > _GREATER_HALF_PCT, text)
 
 
-def own_load(evidence: Evidence) -> Finding:
+def own_load(evidence: Evidence) -> GateFinding:
     """Whether it wanted more than usual."""
     cpus = evidence.cgroup.run_ns / 1e9 / evidence.seconds
     usual = evidence.usual_cpus
     if usual is None:
-        return Finding("own-load", None, f"it kept {cpus:.2f} CPUs busy, and what is usual is not known yet")
+        return GateFinding(
+            "own-load", None, f"it kept {cpus:.2f} CPUs busy, and what is usual is not known yet"
+        )
     up = cpus > usual * _LOAD_UP_RATIO and cpus > usual + _LOAD_UP_CPUS
-    return Finding("own-load", up, f"it kept {cpus:.2f} CPUs busy, usually {usual:.2f}")
+    return GateFinding("own-load", up, f"it kept {cpus:.2f} CPUs busy, usually {usual:.2f}")
 
 
-def steal(evidence: Evidence) -> Finding:
+def steal(evidence: Evidence) -> GateFinding:
     """Whether the host itself was short of CPU time."""
     text = f"{evidence.stolen_pct:.1f} % of all running went to the hypervisor and interrupts"
-    return Finding("steal", evidence.stolen_pct > _STEAL_PCT, text)
+    return GateFinding("steal", evidence.stolen_pct > _STEAL_PCT, text)
 
 
 def _share_pct(part_ns: int, whole_ns: int) -> float:

@@ -18,11 +18,11 @@ _LEAST_WAITS = 50
 # A starved cgroup has hardly run: its wait is laid on at least this share of the window.
 _LEAST_RUN = 0.001
 
-Blame = Literal["waits", "preemptions", "runs", "nobody"]
+Blamed = Literal["waits", "preemptions", "runs", "nobody"]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class IndicatorSample:
     """One cgroup in one window, with its instructions per cycle where they are counted."""
 
     cgroup: CgroupWindow
@@ -44,28 +44,28 @@ class Indicator:
     unit: str
     worse: Literal["higher", "lower"]
     harmless: float
-    blames: Blame
-    value: Callable[[Sample], float | None]
+    blames: Blamed
+    value: Callable[[IndicatorSample], float | None]
 
 
-def _wait_per_run(sample: Sample) -> float:
+def _wait_per_run(sample: IndicatorSample) -> float:
     """Waiting for a CPU while no quota forbade it, per time on one."""
     waited_ns = max(0, sample.cgroup.wait_ns - sample.cgroup.throttled_ns)
     return waited_ns / max(sample.cgroup.run_ns, _LEAST_RUN * sample.duration_ns)
 
 
-def _wait_p99_ms(sample: Sample) -> float | None:
+def _wait_p99_ms(sample: IndicatorSample) -> float | None:
     if sum(sample.cgroup.histogram) < _LEAST_WAITS:
         return None
     p99_ns = histogram.percentile_ns(sample.cgroup.histogram, 99)
     return None if p99_ns is None else p99_ns / 1e6
 
 
-def _preempted_per_s(sample: Sample) -> float:
+def _preempted_per_s(sample: IndicatorSample) -> float:
     return sample.cgroup.preempted_foreign / (sample.duration_ns / 1e9)
 
 
-def _throttled_share(sample: Sample) -> float:
+def _throttled_share(sample: IndicatorSample) -> float:
     """The share of the time in which it wanted to run that a quota kept it from running."""
     wanted_ns = sample.cgroup.run_ns + sample.cgroup.wait_ns
     return min(1.0, sample.cgroup.throttled_ns / wanted_ns)
@@ -87,6 +87,6 @@ def ipc_of(window: SchedWindow, path: str) -> float | None:
     return None if isinstance(ipc, Missing) else ipc
 
 
-def value_of(signal: Indicator, sample: Sample) -> float | None:
+def value_of(signal: Indicator, sample: IndicatorSample) -> float | None:
     """What a signal says of a sample; None: too little to tell."""
     return None if sample.cgroup.is_idle(sample.duration_ns) else signal.value(sample)

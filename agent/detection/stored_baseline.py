@@ -6,7 +6,7 @@ from contextlib import closing
 from math import ceil
 from pathlib import Path
 
-from agent.detection.indicators import INDICATORS, Indicator, Sample, ipc_of, value_of
+from agent.detection.indicators import INDICATORS, Indicator, IndicatorSample, ipc_of, value_of
 from agent.store.codec import DAMAGE
 from agent.store.opening import open_to_read
 from agent.store.reading import windows
@@ -26,7 +26,7 @@ def learn(windows: Iterable[SchedWindow]) -> Baseline:
     values: dict[tuple[str, str], array[float]] = {}
     for window in windows:
         for path, cgroup in window.cgroups.items():
-            sample = Sample(cgroup, window.duration_ns, ipc_of(window, path))
+            sample = IndicatorSample(cgroup, window.duration_ns, ipc_of(window, path))
             for name, signal in INDICATORS.items():
                 value = value_of(signal, sample)
                 if value is not None:

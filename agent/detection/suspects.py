@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.detection.indicators import Blame
+from agent.detection.indicators import Blamed
 from agent.detection.running_baseline import MEMORY_WINDOWS
 from agent.documents.event import Suspect
 from collectors.windows.sched import REST, CgroupWindow
@@ -54,7 +54,7 @@ def blamed(
     duration_ns: int,
     usual: UsualWaits,
     beside: Mapping[str, CgroupWindow],
-    blame: Blame,
+    blame: Blamed,
 ) -> tuple[Suspect, ...]:
     """Whom to suspect of what a victim suffered; `beside` are all cgroups in the window that raised the event."""
     match blame:

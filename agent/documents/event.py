@@ -9,7 +9,7 @@ from agent.documents.codec import decode, encode
 SCHEMA = "jostle.event/1"
 
 
-class Cause(StrEnum):
+class EventCause(StrEnum):
     """What an event is put down to. Only `neighbours` blames anybody."""
 
     NEIGHBOURS = "neighbours"
@@ -19,7 +19,7 @@ class Cause(StrEnum):
     UNKNOWN = "unknown"
 
 
-class State(StrEnum):
+class EventState(StrEnum):
     """Whether it begins or ends."""
 
     RAISED = "raised"
@@ -35,7 +35,7 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class GateFinding:
     """What one gate found, as a sentence. `explains`: it explains the event, so that no neighbour is blamed.
 
     None: it could not be told.
@@ -56,7 +56,7 @@ class Event:
     """
 
     utc_ns: int  # end of the window that raised or cleared it
-    state: State
+    state: EventState
     since_utc_ns: int  # begin of the first window beyond the limit
     victim: str
     signal: str
@@ -65,9 +65,9 @@ class Event:
     baseline: float | None
     limit: float
     value: float | None  # None: cleared by silence
-    cause: Cause
+    cause: EventCause
     suspects: tuple[Suspect, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[GateFinding, ...]
 
     def to_document(self) -> dict[str, Any]:
         """The document, ready for `json.dump`."""

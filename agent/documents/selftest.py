@@ -34,7 +34,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SelftestFinding:
     """What one experiment concluded. `error` says why it could not, and then nothing else is known of it."""
 
     scenario: str
@@ -94,7 +94,7 @@ class Selftest:
     rates: tuple[Rate, ...]
     tallies: tuple[Tally, ...]
     labels: tuple[Label, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[SelftestFinding, ...]
 
     def to_document(self) -> dict[str, Any]:
         """The document, ready for `json.dump`."""

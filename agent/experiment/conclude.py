@@ -17,16 +17,16 @@ from agent.documents.verdict_parts import (
     Blame,
     DataFile,
     Experiment,
+    Pair,
     SecondaryMetric,
     Trial,
     WaitHistograms,
 )
-from agent.documents.verdict_parts import Pair as DocumentPair
 from agent.experiment import confirm
 from agent.experiment.plan import Plan
 from agent.experiment.runner import valid_blocks
 from agent.experiment.session import Session
-from agent.statistics import Decision, Pair, plan_looks, secondary_effects
+from agent.statistics import Decision, TrialPair, plan_looks, secondary_effects
 from collectors.host.hierarchy import leaf
 from collectors.windows import histogram, sched
 
@@ -182,25 +182,25 @@ def _trial(trial: TrialResult) -> Trial:
     )
 
 
-def _pairs(blocks: Blocks) -> tuple[DocumentPair, ...]:
+def _pairs(blocks: Blocks) -> tuple[Pair, ...]:
     return tuple(_pair(without, with_) for without, with_ in blocks)
 
 
-def _pair(without: TrialResult, with_: TrialResult) -> DocumentPair:
+def _pair(without: TrialResult, with_: TrialResult) -> Pair:
     a, b = without.samples[0].value, with_.samples[0].value
     ratio = b / a if without.samples[0].metric.better == "lower" else a / b
-    return DocumentPair(without.block, a, b, 100 * (ratio - 1))
+    return Pair(without.block, a, b, 100 * (ratio - 1))
 
 
 def _secondary(blocks: Blocks, plan: Plan) -> tuple[SecondaryMetric, ...]:
     """Every further metric that all trials have, with intervals and p-values that hold together."""
-    by_name: dict[str, list[Pair]] = {}
+    by_name: dict[str, list[TrialPair]] = {}
     for without, with_ in blocks:
         values = {sample.metric.name: sample.value for sample in with_.samples[1:]}
         for sample in without.samples[1:]:
             if sample.metric.name in values:
                 by_name.setdefault(sample.metric.name, []).append(
-                    Pair(sample.value, values[sample.metric.name])
+                    TrialPair(sample.value, values[sample.metric.name])
                 )
     metrics = {sample.metric.name: sample.metric for sample in blocks[0][0].samples[1:]}
     whole = {

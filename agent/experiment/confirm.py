@@ -9,7 +9,7 @@ from agent.experiment.rounds import FEWEST_ROUNDS, Design, Rounds
 from agent.experiment.treatment import BESIDE_ALL, Treatment
 from agent.sandbox.cgroups import PREFIX
 from agent.sandbox.existing import ExistingCgroup, Freezable, find_cgroup, freezable
-from agent.statistics import Plan as Looks
+from agent.statistics import LookPlan as Looks
 from agent.statistics import secondary_effects
 from collectors.host.hierarchy import CgroupLayout
 from collectors.windows.sched import is_within

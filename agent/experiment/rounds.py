@@ -12,7 +12,7 @@ from agent.analysis.trials import TrialResult
 from agent.experiment.repeat import Log, Observer, RunTrial, run_until_valid
 from agent.experiment.treatment import Treatment
 from agent.sandbox.interrupts import Interrupted
-from agent.statistics import Better, Pair
+from agent.statistics import Better, TrialPair
 from probes.errors import JostleError
 
 FEWEST_ROUNDS = 4
@@ -51,9 +51,9 @@ class Rounds:
     partial: bool = False
     broken: str | None = None
 
-    def pairs(self, without: Treatment, with_: Treatment) -> list[Pair]:
+    def pairs(self, without: Treatment, with_: Treatment) -> list[TrialPair]:
         """The primary metric under two treatments, a pair from each round."""
-        return [Pair(_figure(trials[without]), _figure(trials[with_])) for trials in self.whole]
+        return [TrialPair(_figure(trials[without]), _figure(trials[with_])) for trials in self.whole]
 
     @property
     def better(self) -> Better:

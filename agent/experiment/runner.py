@@ -9,8 +9,8 @@ from agent.experiment.plan import Plan
 from agent.experiment.repeat import Log, Observer, RunTrial, run_until_valid
 from agent.experiment.treatment import ALONE, BESIDE_ALL, Treatment
 from agent.sandbox.interrupts import Interrupted
-from agent.statistics import Better, Decision, Order, Pair, block_orders, decide, plan_looks, slowdown
-from agent.statistics import Plan as Looks
+from agent.statistics import Better, Decision, Order, TrialPair, block_orders, decide, plan_looks, slowdown
+from agent.statistics import LookPlan as Looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,11 @@ def valid_blocks(trials: Sequence[TrialResult]) -> list[tuple[TrialResult, Trial
     return [(arms[Arm.WITHOUT], arms[Arm.WITH]) for arms in by_block.values() if len(arms) == len(Arm)]
 
 
-def complete_pairs(trials: Sequence[TrialResult]) -> list[Pair]:
+def complete_pairs(trials: Sequence[TrialResult]) -> list[TrialPair]:
     """The primary metric of every complete block."""
-    return [Pair(without.samples[0].value, with_.samples[0].value) for without, with_ in valid_blocks(trials)]
+    return [
+        TrialPair(without.samples[0].value, with_.samples[0].value) for without, with_ in valid_blocks(trials)
+    ]
 
 
 def better(trials: Sequence[TrialResult]) -> Better:

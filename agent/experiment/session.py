@@ -18,7 +18,7 @@ from agent.experiment.plan import Plan
 from agent.experiment.repeat import Observer
 from agent.experiment.rounds import Design, Rounds, run_rounds
 from agent.experiment.runner import Outcome, run_experiment, valid_blocks
-from agent.experiment.sweep import Sweep, sweep_design, sweep_result
+from agent.experiment.sweep import DoseResponse, sweep_design, sweep_result
 from agent.experiment.treatment import Treatment
 from agent.experiment.trial import TrialRunner
 from agent.recording.host import describe_host
@@ -32,7 +32,7 @@ from collectors.host.hierarchy import CgroupLayout, detect_layout
 from collectors.sources.signal_reader import SignalReader
 from collectors.sources.tiers import Source, open_source
 from collectors.windows.counters import WANTED
-from probes.perf_event import Event
+from probes.perf_event import PerfEvent
 
 RUN_SUFFIX = ".run"
 
@@ -65,11 +65,11 @@ class Session:
     self_cost: SelfCost | None
     further: tuple[Rounds, ...] = ()
     confirmed: tuple[Confirmation, ...] | None = None
-    sweep: Sweep | None = None
+    sweep: DoseResponse | None = None
 
 
 def run_session(
-    plan: Plan, raw: Path, observer: Observer, interrupts: Interrupts, events: Sequence[Event] = WANTED
+    plan: Plan, raw: Path, observer: Observer, interrupts: Interrupts, events: Sequence[PerfEvent] = WANTED
 ) -> Session:
     """Run an experiment; the raw data of each trial go to files in `raw`.
 
@@ -96,7 +96,9 @@ def run_session(
         trials = TrialRunner(
             plan, source, signals, victim, neighbours, outputs=outputs, interrupts=interrupts
         )
-        measured = _Measured(trials.run, source, raw, {"host": pack(host), "tier": plan.tier}, interrupts)
+        measured = _MeasuredTrials(
+            trials.run, source, raw, {"host": pack(host), "tier": plan.tier}, interrupts
+        )
         outcome = run_experiment(plan, measured.run, observer)
         further = _Further(plan, measured, observer, neighbours)
         if plan.confirm:
@@ -119,7 +121,7 @@ def run_session(
 
 
 @dataclass(slots=True)
-class _Measured:
+class _MeasuredTrials:
     """Runs trials, keeps each one's raw data, and takes the probe's own cost during the warm-up.
 
     Not during the trials: accounting itself costs two clock readings per switch.
@@ -159,12 +161,12 @@ class _Further:
     """What is asked for beyond the verdict, run after it in the same place."""
 
     plan: Plan
-    measured: _Measured
+    measured: _MeasuredTrials
     observer: Observer
     neighbours: Neighbours
     rounds: list[Rounds] = field(default_factory=list)
     confirmed: tuple[Confirmation, ...] | None = None
-    swept: Sweep | None = None
+    swept: DoseResponse | None = None
 
     def confirm(self, outcome: Outcome, watched: ExistingCgroup | None, layout: CgroupLayout) -> None:
         """Stop each suspect alone, if there was interference."""

@@ -15,7 +15,7 @@ _FEWEST_FITTED = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class DoseResponse:
     """The levels with what each costs, and the sentence that a capacity review wants."""
 
     points: tuple[SweepPoint, ...]
@@ -39,7 +39,7 @@ def sweep_result(
     neighbours: Sequence[str],
     cpus: float,
     threshold_pct: float,
-) -> Sweep | None:
+) -> DoseResponse | None:
     """What the rounds say of each level; None when fewer than two are complete.
 
     Args:
@@ -60,7 +60,7 @@ def sweep_result(
         for level_pct, cost, fitted_pct in zip(levels, costs, fit.fitted_pct, strict=True)
         if level_pct in levels_pct
     ]
-    return Sweep(tuple(points), describe(fit, used, cpus, threshold_pct))
+    return DoseResponse(tuple(points), describe(fit, used, cpus, threshold_pct))
 
 
 def describe(fit: SweepFit, used: dict[float, float], cpus: float, threshold_pct: float) -> str:

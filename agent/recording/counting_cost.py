@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from agent.documents.capabilities import Counting
 from collectors.sources.counting import refusal_of_ipc
 from collectors.windows.counters import WANTED
-from probes.perf_event import CONTEXT_SWITCHES, CPU_CLOCK, PAGE_FAULTS, TASK_CLOCK, Event
+from probes.perf_event import CONTEXT_SWITCHES, CPU_CLOCK, PAGE_FAULTS, TASK_CLOCK, PerfEvent
 from probes.sched import SchedProbe
 
 # The kernel's own events go the same way as a PMU's, and are the cheapest to read.
@@ -22,13 +22,13 @@ def uncounted(reason: str) -> Counting:
     return Counting((), hardware=False, ns_per_change=None, reason=reason)
 
 
-def events_to_try() -> tuple[tuple[Event, ...], str | None]:
+def events_to_try() -> tuple[tuple[PerfEvent, ...], str | None]:
     """Those of a recording; where they can tell nothing the stand-ins, and why they stand in."""
     refusal = refusal_of_ipc()
     return (STAND_INS, refusal.reason) if refusal else (WANTED, None)
 
 
-def measure_counting(probe: SchedProbe, events: Sequence[Event], why: str | None) -> Counting:
+def measure_counting(probe: SchedProbe, events: Sequence[PerfEvent], why: str | None) -> Counting:
     """What the events cost that the probe was opened with, as `events_to_try` gave them."""
     refused = probe.read().uncounted
     counted = tuple(event.name for event in events if event.name not in refused)

@@ -13,7 +13,7 @@ from probes.errors import UsageError
 from probes.snapshot import Snapshot
 
 # Ends the recording when it returns true; waits at most this many seconds itself.
-WaitFor = Callable[[float], bool]
+EndedWithin = Callable[[float], bool]
 # What makes a window, with the snapshots before and after it, complete.
 Complete = Callable[[SchedWindow, Snapshot, Snapshot], SchedWindow]
 # No window of less than this at the end, when the interval's sum misses the duration by a rounding error.
@@ -50,7 +50,7 @@ def windows(
     governor: Governor,
     interval_s: float,
     duration_s: float | None,
-    ended: WaitFor,
+    ended: EndedWithin,
     begun: Callable[[], object] = lambda: None,
     *,
     complete: Complete = lambda window, before, after: window,  # noqa: ARG005  nothing to add

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from agent.documents.selftest import Finding, Label, Selftest
+from agent.documents.selftest import Label, Selftest, SelftestFinding
 from agent.documents.verdict import Verdict
 from agent.experiment.conclude import conclude
 from agent.experiment.plan import Plan, neighbour_name
@@ -37,7 +37,7 @@ class SelftestObserver(Protocol):
     def experiment_started(self, number: int, planned: int, scenario: Scenario) -> Observer:
         """An experiment begins, number 1 the first; what it returns is told how that comes along."""
 
-    def experiment_ended(self, label: Label, finding: Finding) -> None:
+    def experiment_ended(self, label: Label, finding: SelftestFinding) -> None:
         """An experiment ended, or failed."""
 
 
@@ -120,7 +120,9 @@ def label_of(scenario: Scenario) -> Label:
     )
 
 
-def _findings(campaign: Campaign, observer: SelftestObserver, interrupts: Interrupts) -> Iterator[Finding]:
+def _findings(
+    campaign: Campaign, observer: SelftestObserver, interrupts: Interrupts
+) -> Iterator[SelftestFinding]:
     order = campaign.order()
     for number, (scenario, seed) in enumerate(order, 1):
         if interrupts.requested:
@@ -167,12 +169,12 @@ def _experiment(scenario: Scenario, seed: int, observer: Observer, interrupts: I
         return conclude(session, decision, command=("jostle", "selftest"), files=())
 
 
-def finding_of(scenario: Scenario, seed: int, duration_s: float, verdict: Verdict) -> Finding:
+def finding_of(scenario: Scenario, seed: int, duration_s: float, verdict: Verdict) -> SelftestFinding:
     """What the self-test keeps of a verdict."""
     effect = verdict.effect
     cause = max(verdict.causes, key=lambda each: each.share_pct, default=None)
     culprit = next(iter(verdict.aggressors), None)
-    return Finding(
+    return SelftestFinding(
         scenario=scenario.name,
         seed=seed,
         duration_s=duration_s,
@@ -188,9 +190,9 @@ def finding_of(scenario: Scenario, seed: int, duration_s: float, verdict: Verdic
     )
 
 
-def failed(scenario: Scenario, seed: int, duration_s: float, error: str) -> Finding:
+def failed(scenario: Scenario, seed: int, duration_s: float, error: str) -> SelftestFinding:
     """The finding of an experiment that came to no verdict."""
-    return Finding(
+    return SelftestFinding(
         scenario=scenario.name,
         seed=seed,
         duration_s=duration_s,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from agent.documents.selftest import Finding, Label, Rate, Tally
+from agent.documents.selftest import Label, Rate, SelftestFinding, Tally
 from agent.documents.verdict import Conclusion
 from agent.statistics import proportion
 
@@ -26,7 +26,7 @@ MEANINGS = {
 }
 
 
-def rates(labels: Iterable[Label], findings: Sequence[Finding]) -> tuple[Rate, ...]:
+def rates(labels: Iterable[Label], findings: Sequence[SelftestFinding]) -> tuple[Rate, ...]:
     """The five rates. An experiment that failed counts as not concluded: it is never right."""
     by_name = {label.scenario: label for label in labels}
     pairs = [(by_name[finding.scenario], finding) for finding in findings]
@@ -43,15 +43,15 @@ def rates(labels: Iterable[Label], findings: Sequence[Finding]) -> tuple[Rate, .
     return tuple(_rate(name, *counts) for name, counts in counted.items())
 
 
-def tallies(labels: Iterable[Label], findings: Sequence[Finding]) -> tuple[Tally, ...]:
+def tallies(labels: Iterable[Label], findings: Sequence[SelftestFinding]) -> tuple[Tally, ...]:
     """Each scenario that was run, in the order of the labels."""
-    by_name: dict[str, list[Finding]] = {}
+    by_name: dict[str, list[SelftestFinding]] = {}
     for finding in findings:
         by_name.setdefault(finding.scenario, []).append(finding)
     return tuple(_tally(label, by_name[label.scenario]) for label in labels if label.scenario in by_name)
 
 
-def _tally(label: Label, findings: Sequence[Finding]) -> Tally:
+def _tally(label: Label, findings: Sequence[SelftestFinding]) -> Tally:
     found = [finding for finding in findings if finding.verdict is label.verdict]
     slowdowns = [finding.slowdown_pct for finding in findings if finding.slowdown_pct is not None]
     pairs = [finding.pairs for finding in findings if finding.pairs is not None]

@@ -15,27 +15,35 @@ package alone, so a command that needs no statistics never pays for them. It imp
 and must not know where its numbers come from.
 """
 
-from agent.statistics.decision import Decision, Verdict, decide
+from agent.statistics.decision import Decision, Judgement, decide
 from agent.statistics.decomposition import CauseShare, residual_pct, shares
-from agent.statistics.effect import Better, Effect, Pair, Slowdown, noise_floor, p_value, slowdown
+from agent.statistics.effect import (
+    Better,
+    EffectEstimate,
+    Slowdown,
+    TrialPair,
+    noise_floor,
+    p_value,
+    slowdown,
+)
 from agent.statistics.multiplicity import holm, secondary_effects
 from agent.statistics.order import Order, block_orders
 from agent.statistics.proportions import Proportion, proportion
-from agent.statistics.sequential import Plan, plan_looks
+from agent.statistics.sequential import LookPlan, plan_looks
 from agent.statistics.sweep import SweepFit, fit_sweep, largest_harmless_level
 
 __all__ = [
     "Better",
     "CauseShare",
     "Decision",
-    "Effect",
+    "EffectEstimate",
+    "Judgement",
+    "LookPlan",
     "Order",
-    "Pair",
-    "Plan",
     "Proportion",
     "Slowdown",
     "SweepFit",
-    "Verdict",
+    "TrialPair",
     "block_orders",
     "decide",
     "fit_sweep",

@@ -13,13 +13,13 @@ from itertools import groupby
 
 import numpy as np
 
-from agent.statistics.effect import Pair
+from agent.statistics.effect import TrialPair
 
 # Windows are alike in load when they fall between the same two powers of this.
 LOAD_STEP = 1.5
 
 
-class Kind(Enum):
+class Activity(Enum):
     """What the tenant did in a window."""
 
     QUIET = auto()
@@ -31,7 +31,7 @@ class Kind(Enum):
 class Observed:
     """One window: what the tenant did, the victim's load and its figure, both above 0 (lower is better)."""
 
-    kind: Kind
+    kind: Activity
     load: float
     value: float
 
@@ -42,7 +42,7 @@ class Cycle:
 
     quiet: tuple[int, ...]
     busy: tuple[int, ...]
-    pair: Pair
+    pair: TrialPair
 
 
 def cycles(windows: Sequence[Observed]) -> list[Cycle]:
@@ -58,13 +58,13 @@ def cut(windows: Sequence[Observed]) -> list[list[int]]:
         return []
     members = [list(stretch) for stretch in stretches]
     for index, window in enumerate(windows):
-        if window.kind is Kind.QUIET:
+        if window.kind is Activity.QUIET:
             nearest = min(range(len(stretches)), key=lambda n: _distance(index, stretches[n]))
             members[nearest].append(index)
     return members
 
 
-def merged(found: Sequence[Cycle]) -> list[Pair]:
+def merged(found: Sequence[Cycle]) -> list[TrialPair]:
     """The cycles' pairs, averaged two by two for as long as successive ones resemble each other.
 
     What lasts longer than a cycle would make few independent witnesses look like many. The limit is two standard
@@ -76,7 +76,7 @@ def merged(found: Sequence[Cycle]) -> list[Pair]:
     return pairs
 
 
-def lag_1(pairs: Sequence[Pair]) -> float:
+def lag_1(pairs: Sequence[TrialPair]) -> float:
     """The lag-1 autocorrelation of the pairs' log ratios; 0 where they are all equal."""
     ratios = np.log([pair.with_ / pair.without for pair in pairs])
     centred = ratios - ratios.mean()
@@ -87,10 +87,10 @@ def lag_1(pairs: Sequence[Pair]) -> float:
 def _busy_stretches(windows: Sequence[Observed]) -> Iterator[list[int]]:
     """Busy windows with no quiet one among them."""
     decided = [
-        (index, window.kind) for index, window in enumerate(windows) if window.kind is not Kind.BETWEEN
+        (index, window.kind) for index, window in enumerate(windows) if window.kind is not Activity.BETWEEN
     ]
     for kind, group in groupby(decided, key=lambda each: each[1]):
-        if kind is Kind.BUSY:
+        if kind is Activity.BUSY:
             yield [index for index, _ in group]
 
 
@@ -100,7 +100,7 @@ def _distance(index: int, stretch: Sequence[int]) -> int:
 
 def _cycle(windows: Sequence[Observed], members: Sequence[int]) -> Cycle | None:
     """Its pair: geometric means over the loads at which there are both kinds, by the number of busy windows."""
-    strata: dict[int, dict[Kind, list[int]]] = {}
+    strata: dict[int, dict[Activity, list[int]]] = {}
     for index in members:
         window = windows[index]
         stratum = math.floor(math.log(window.load) / math.log(LOAD_STEP))
@@ -109,21 +109,22 @@ def _cycle(windows: Sequence[Observed], members: Sequence[int]) -> Cycle | None:
     if not matched:
         return None
 
-    def mean(kind: Kind) -> float:
+    def mean(kind: Activity) -> float:
         means = [_log_mean([windows[index].value for index in kinds[kind]]) for kinds in matched]
-        return math.exp(float(np.average(means, weights=[len(kinds[Kind.BUSY]) for kinds in matched])))
+        return math.exp(float(np.average(means, weights=[len(kinds[Activity.BUSY]) for kinds in matched])))
 
     quiet, busy = (
-        tuple(sorted(index for kinds in matched for index in kinds[kind])) for kind in (Kind.QUIET, Kind.BUSY)
+        tuple(sorted(index for kinds in matched for index in kinds[kind]))
+        for kind in (Activity.QUIET, Activity.BUSY)
     )
-    return Cycle(quiet, busy, Pair(mean(Kind.QUIET), mean(Kind.BUSY)))
+    return Cycle(quiet, busy, TrialPair(mean(Activity.QUIET), mean(Activity.BUSY)))
 
 
-def _mean(pairs: Sequence[Pair]) -> Pair:
+def _mean(pairs: Sequence[TrialPair]) -> TrialPair:
     without, with_ = (
         _log_mean(values) for values in zip(*((p.without, p.with_) for p in pairs), strict=True)
     )
-    return Pair(math.exp(without), math.exp(with_))
+    return TrialPair(math.exp(without), math.exp(with_))
 
 
 def _log_mean(values: Sequence[float]) -> float:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.statistics.effect import Better, Effect, Pair, measure, to_log, to_pct
+from agent.statistics.effect import Better, EffectEstimate, TrialPair, measure, to_log, to_pct
 from agent.statistics.location import student_factor
-from agent.statistics.sequential import ALPHA, Plan
+from agent.statistics.sequential import ALPHA, LookPlan
 
-Verdict = Literal["interference", "no-interference", "inconclusive"]
+Judgement = Literal["interference", "no-interference", "inconclusive"]
 
 MOST_PAIRS = 1000
 FEWEST_PAIRS = 4
@@ -22,8 +22,8 @@ FEWEST_PAIRS = 4
 class Decision:
     """The verdict of one look at the data, with the clauses that its reason is made of."""
 
-    verdict: Verdict
-    effect: Effect
+    verdict: Judgement
+    effect: EffectEstimate
     reason: tuple[str, ...]
     """Clauses, each without capital or full stop: what was measured, what follows, what would decide."""
     more_pairs_needed: int | None
@@ -31,7 +31,7 @@ class Decision:
     warnings: tuple[str, ...]
 
 
-def decide(pairs: Sequence[Pair], better: Better, threshold_pct: float, plan: Plan) -> Decision:
+def decide(pairs: Sequence[TrialPair], better: Better, threshold_pct: float, plan: LookPlan) -> Decision:
     """Judge the pairs so far; to be called once per look of the plan, with the pairs in the order they ran.
 
     Raises:
@@ -43,7 +43,7 @@ def decide(pairs: Sequence[Pair], better: Better, threshold_pct: float, plan: Pl
     return Decision(verdict, effect, explain(verdict, effect, more), more, warn(effect))
 
 
-def judge(ci_pct: tuple[float, float] | None, floor_pct: float | None, threshold_pct: float) -> Verdict:
+def judge(ci_pct: tuple[float, float] | None, floor_pct: float | None, threshold_pct: float) -> Judgement:
     """The verdict from where the interval lies."""
     if ci_pct is None or floor_pct is None:
         return "inconclusive"
@@ -55,7 +55,7 @@ def judge(ci_pct: tuple[float, float] | None, floor_pct: float | None, threshold
     return "inconclusive"
 
 
-def more_pairs_needed(effect: Effect, alpha: float) -> int | None:
+def more_pairs_needed(effect: EffectEstimate, alpha: float) -> int | None:
     """How many more pairs would decide if estimate and spread stayed as they are; None beyond 1000 in all.
 
     The interval of n pairs is taken to be as wide as Student's at the spread that the present one implies.
@@ -76,13 +76,13 @@ def more_pairs_needed(effect: Effect, alpha: float) -> int | None:
     return None
 
 
-def explain(verdict: Verdict, effect: Effect, more: int | None) -> tuple[str, ...]:
+def explain(verdict: Judgement, effect: EffectEstimate, more: int | None) -> tuple[str, ...]:
     """The clauses of the reason: what was measured, what follows, and what would decide if nothing did."""
     clauses = (measured(effect), follows(verdict, effect))
     return clauses if verdict != "inconclusive" else (*clauses, outlook(more))
 
 
-def measured(effect: Effect) -> str:
+def measured(effect: EffectEstimate) -> str:
     """Such as `57.8 % slower with the neighbours (95 % interval 51.2 to 64.0 %, 8 pairs)`."""
     direction = "slower" if effect.slowdown_pct >= 0 else "faster"
     size = f"{abs(effect.slowdown_pct):.1f} % {direction} with the neighbours"
@@ -92,7 +92,7 @@ def measured(effect: Effect) -> str:
     return f"{size} (95 % interval of the slowdown {low:.1f} to {high:.1f} %, {effect.pairs} pairs)"
 
 
-def follows(verdict: Verdict, effect: Effect) -> str:
+def follows(verdict: Judgement, effect: EffectEstimate) -> str:
     """Where the interval lies, in words."""
     limit = f"{effect.threshold_pct:g} %"
     if effect.ci95_pct is None or effect.noise_floor_pct is None:
@@ -117,7 +117,7 @@ def outlook(more: int | None) -> str:
     return f"about {more} more {'pair' if more == 1 else 'pairs'} would decide"
 
 
-def warn(effect: Effect) -> tuple[str, ...]:
+def warn(effect: EffectEstimate) -> tuple[str, ...]:
     """What a reader should know before trusting the verdict."""
     floor_pct, threshold_pct = effect.noise_floor_pct, effect.threshold_pct
     if floor_pct is None or floor_pct <= threshold_pct:

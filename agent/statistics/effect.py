@@ -24,7 +24,7 @@ FLIP_SEED = 20240229
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TrialPair:
     """The primary metric of the two trials of one block, in the metric's own unit."""
 
     without: float
@@ -42,7 +42,7 @@ class Slowdown:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class EffectEstimate:
     """The measured effect, as the verdict document reports it. `without` and `with_` are medians."""
 
     without: float
@@ -55,7 +55,7 @@ class Effect:
     pairs: int
 
 
-def measure(pairs: Sequence[Pair], better: Better, threshold_pct: float, alpha: float) -> Effect:
+def measure(pairs: Sequence[TrialPair], better: Better, threshold_pct: float, alpha: float) -> EffectEstimate:
     """The effect with an interval of two-sided error `alpha`; the pairs in the order they ran.
 
     Raises:
@@ -67,7 +67,7 @@ def measure(pairs: Sequence[Pair], better: Better, threshold_pct: float, alpha: 
         )
     slower = slowdown(pairs, better, alpha)
     without = [pair.without for pair in pairs]
-    return Effect(
+    return EffectEstimate(
         without=float(np.median(without)),
         with_=float(np.median([pair.with_ for pair in pairs])),
         slowdown_pct=slower.pct,
@@ -79,7 +79,7 @@ def measure(pairs: Sequence[Pair], better: Better, threshold_pct: float, alpha: 
     )
 
 
-def slowdown(pairs: Sequence[Pair], better: Better, alpha: float = ALPHA) -> Slowdown:
+def slowdown(pairs: Sequence[TrialPair], better: Better, alpha: float = ALPHA) -> Slowdown:
     """The slowdown and its interval of two-sided error `alpha`.
 
     Raises:
@@ -91,7 +91,7 @@ def slowdown(pairs: Sequence[Pair], better: Better, alpha: float = ALPHA) -> Slo
     return Slowdown(to_pct(hodges_lehmann(ratios)), ci_pct, len(pairs))
 
 
-def log_ratios(pairs: Sequence[Pair], better: Better) -> Floats:
+def log_ratios(pairs: Sequence[TrialPair], better: Better) -> Floats:
     """log(with / without) of each pair, or log(without / with) when higher is better; shape (pairs,).
 
     Raises:
@@ -137,7 +137,7 @@ def noise_floor(without: Sequence[float]) -> float | None:
     return to_pct(spread * student_factor(len(without), ALPHA))
 
 
-def p_value(pairs: Sequence[Pair]) -> float:
+def p_value(pairs: Sequence[TrialPair]) -> float:
     """Two-sided p-value of "the neighbours change nothing", by flipping the sign of each pair's log ratio.
 
     Fisher's randomisation test on the mean log ratio (The Design of Experiments, 1935). Exact up to 16 pairs;

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from agent.statistics.effect import Better, Effect, Pair, measure
-from agent.statistics.sequential import Plan
+from agent.statistics.effect import Better, EffectEstimate, TrialPair, measure
+from agent.statistics.sequential import LookPlan
 
 
 def secondary_effects(
-    metrics: Mapping[str, tuple[Sequence[Pair], Better]], threshold_pct: float, plan: Plan
-) -> dict[str, Effect]:
+    metrics: Mapping[str, tuple[Sequence[TrialPair], Better]], threshold_pct: float, plan: LookPlan
+) -> dict[str, EffectEstimate]:
     """The effect on each secondary metric: p-values by Holm, intervals by Bonferroni.
 
     With 95 % probability all of the intervals hold the truth together. Holm's correction, the sharper one,

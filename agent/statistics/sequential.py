@@ -16,7 +16,7 @@ ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LookPlan:
     """At how many pairs the data may be looked at; fixed before the first trial.
 
     What counts is the number of looks: should trials be discarded, a look may come a few pairs earlier or
@@ -35,7 +35,7 @@ class Plan:
         return next((look for look in self.looks if look > pairs), None)
 
 
-def plan_looks(pairs: int, max_pairs: int) -> Plan:
+def plan_looks(pairs: int, max_pairs: int) -> LookPlan:
     """Looks at `pairs`, then each half as many again, at whole groups of balanced order, then at `max_pairs`.
 
     `plan_looks(4, 30).looks == (4, 8, 12, 20, 30)`. Few looks that grow: each costs some width of every
@@ -53,7 +53,7 @@ def plan_looks(pairs: int, max_pairs: int) -> Plan:
     looks = [pairs]
     while looks[-1] < max_pairs:
         looks.append(min(next_whole_group(looks[-1] * 3 / 2), max_pairs))
-    return Plan(tuple(looks))
+    return LookPlan(tuple(looks))
 
 
 def next_whole_group(pairs: float) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from agent.documents.event import _NS, Episode, Event, State
+from agent.documents.event import _NS, Episode, Event, EventState
 
 
 def episodes(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) -> list[Episode]:
@@ -18,7 +18,7 @@ def _paired(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) -
     raised: dict[tuple[int, str, str, str], Event] = {}
     for recording, event in told:
         key = recording, event.victim, event.signal, event.method
-        if event.state is State.RAISED:
+        if event.state is EventState.RAISED:
             raised[key] = event
         else:
             # Without what raised it, which is too old to be kept, it still says all but the value.

@@ -14,7 +14,7 @@ from collectors.host.mounts import Mount, read_mounts
 from collectors.host.readings import Missing, parse_count, read_lines, read_text
 from probes.errors import HostError
 
-Mode = Literal["v1", "v2", "hybrid"]
+CgroupMode = Literal["v1", "v2", "hybrid"]
 
 V1_CONTROLLERS = frozenset(
     {
@@ -37,7 +37,7 @@ class CgroupLayout:
         mount_roots: The cgroup that a mount shows as its top, where it is not the hierarchy's own.
     """
 
-    mode: Mode
+    mode: CgroupMode
     v2_mount: Path | None
     v1_mounts: Mapping[str, Path]
     cpu_on: Literal["v1", "v2"] | None

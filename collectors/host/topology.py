@@ -12,7 +12,7 @@ from collectors.host.readings import Missing, excerpt, numbered, parse_count, re
 # Linux is built for at most 8192 CPUs; a list that names higher ones is not one of the kernel's.
 MAX_CPUS = 1 << 16
 
-Groups = frozenset[frozenset[int]]
+CpuGroups = frozenset[frozenset[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Topology:
     """
 
     online: frozenset[int] | Missing
-    cores: Groups | Missing
-    llc: Groups | Missing
-    packages: Groups | Missing
-    nodes: Groups | Missing
+    cores: CpuGroups | Missing
+    llc: CpuGroups | Missing
+    packages: CpuGroups | Missing
+    nodes: CpuGroups | Missing
 
 
 def read_topology(root: Path = Path("/")) -> Topology:
@@ -51,7 +51,7 @@ def read_topology(root: Path = Path("/")) -> Topology:
     )
 
 
-def sharing(cpu: int, groups: Groups | Missing) -> frozenset[int] | Missing:
+def sharing(cpu: int, groups: CpuGroups | Missing) -> frozenset[int] | Missing:
     """The CPUs, itself among them, that share with a CPU what the groups are about."""
     if isinstance(groups, Missing):
         return groups
@@ -94,7 +94,7 @@ def _llc(cpu: Path) -> frozenset[int] | Missing:
     return read_cpu_list(max(known, key=lambda index: known[index]) / "shared_cpu_list")
 
 
-def _packages(folder: Path, online: frozenset[int]) -> Groups | Missing:
+def _packages(folder: Path, online: frozenset[int]) -> CpuGroups | Missing:
     members: dict[int, set[int]] = {}
     for cpu in sorted(online):
         package = read_count(folder / f"cpu{cpu}/topology/physical_package_id")
@@ -104,7 +104,7 @@ def _packages(folder: Path, online: frozenset[int]) -> Groups | Missing:
     return frozenset(map(frozenset, members.values()))
 
 
-def _groups(lists: Iterable[frozenset[int] | Missing], online: frozenset[int]) -> Groups | Missing:
+def _groups(lists: Iterable[frozenset[int] | Missing], online: frozenset[int]) -> CpuGroups | Missing:
     """The groups that the lists name, of online CPUs; missing unless they cover each of them exactly once."""
     groups: set[frozenset[int]] = set()
     for cpus in lists:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Kind = Literal["root", "container", "pod", "unit", "cgroup"]
+WorkloadKind = Literal["root", "container", "pod", "unit", "cgroup"]
 
 _RUNTIMES = {
     "docker": "docker",
@@ -57,7 +57,7 @@ class Workload:
         qos_class: `guaranteed`, `burstable` or `besteffort`.
     """
 
-    kind: Kind
+    kind: WorkloadKind
     path: str
     name: str
     inner: str = ""

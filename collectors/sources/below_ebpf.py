@@ -8,7 +8,7 @@ from types import TracebackType
 
 from probes.bpf_syscall import RunStats
 from probes.layout import FIELDS, NR_BUCKETS
-from probes.snapshot import Figures, Snapshot
+from probes.snapshot import SchedFigures, Snapshot
 
 Keys = defaultdict[str, int]
 
@@ -18,13 +18,13 @@ def new_keys() -> Keys:
     return defaultdict(count(1).__next__)
 
 
-def figures(run_ns: int, wait_ns: int, **counted: int) -> Figures:
+def figures(run_ns: int, wait_ns: int, **counted: int) -> SchedFigures:
     """All of the wait is charged to nobody, and shown so; what is not `counted` is 0."""
     known = {"run_ns": run_ns, "wait_ns": wait_ns, "overrun_ns": wait_ns, **counted}
-    return Figures(**{**dict.fromkeys(FIELDS, 0), **known}, histogram=(0,) * NR_BUCKETS)
+    return SchedFigures(**{**dict.fromkeys(FIELDS, 0), **known}, histogram=(0,) * NR_BUCKETS)
 
 
-def snapshot(by_path: Mapping[str, Figures], keys: Keys) -> Snapshot:
+def snapshot(by_path: Mapping[str, SchedFigures], keys: Keys) -> Snapshot:
     """Of these cgroups, now."""
     return Snapshot(
         monotonic_ns=monotonic_ns(),

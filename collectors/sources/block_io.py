@@ -8,7 +8,7 @@ cgroup never used is in none of them.
 from collections.abc import Iterator
 
 from collectors.host.readings import Missing, parse_count
-from collectors.sources.kernel_files import Figures, KernelFile
+from collectors.sources.kernel_files import FileFigures, KernelFile
 
 # Seen on 6.1: 48 MiB read without a limit on the device left every figure at 0; with one, all were counted.
 COUNTS_NOTHING = Missing(
@@ -18,7 +18,7 @@ COUNTS_NOTHING = Missing(
 _BYTES, _REQUESTS = ("read_bytes", "written_bytes"), ("reads", "writes")
 
 
-def parse_v2(text: str, path: str) -> Figures:
+def parse_v2(text: str, path: str) -> FileFigures:
     """From lines such as `8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0`."""
     rows = [
         dict(word.split("=", 1) for word in line.split(" ")[1:] if "=" in word)
@@ -29,7 +29,7 @@ def parse_v2(text: str, path: str) -> Figures:
     )
 
 
-def parse_v1(text: str, path: str) -> Figures:
+def parse_v1(text: str, path: str) -> FileFigures:
     """From lines such as `8:0 Read 4096`."""
     rows = [line.split(" ") for line in _device_lines(text)]
     figures = tuple(

@@ -12,7 +12,7 @@ from typing import Literal
 from collectors.host.hierarchy import CgroupLayout, detect_layout
 from collectors.host.readings import Missing, missing_in, names_in
 from collectors.host.runtime_state import STATE_FOLDERS
-from collectors.host.topology import Groups, read_topology
+from collectors.host.topology import CpuGroups, read_topology
 from collectors.sources.cgroup_files import CgroupFigures, CgroupReader
 from collectors.sources.cpu_time import HostCpuTime, read_cpu_time
 from collectors.sources.frequency import FrequencyReader, read_frequencies
@@ -23,7 +23,7 @@ from collectors.sources.throttling import NO_CONTROLLER
 from probes.errors import HostError
 
 _NO_CLOCKS = "no APERF and MPERF"
-State = Literal["available", "degraded", "missing"]
+CapabilityState = Literal["available", "degraded", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Capability:
     """
 
     name: str
-    state: State
+    state: CapabilityState
     reason: str
     remedy: str | None = None
 
@@ -167,7 +167,7 @@ def _interrupts(times: HostCpuTime) -> Capability:
     return Capability("interrupts", "available", "time in hardware and software interrupts per CPU")
 
 
-def _groups(name: str, groups: Groups | Missing, what: str) -> Capability:
+def _groups(name: str, groups: CpuGroups | Missing, what: str) -> Capability:
     if isinstance(groups, Missing):
         return _missing(name, groups)
     return Capability(name, "available", f"{what}: {len(groups)}, CPUs: {sum(map(len, groups))}")

@@ -15,14 +15,14 @@ from collectors.sources import block_io, memory, psi
 from collectors.sources.kernel_files import (
     AbsentDirectory,
     Figure,
-    Figures,
+    FileFigures,
     FilePool,
     KernelFile,
     PooledDirectory,
     Stamps,
     close_all,
 )
-from collectors.sources.throttling import LOCAL_FILE, NO_CONTROLLER, UNLIMITED, Limits
+from collectors.sources.throttling import LOCAL_FILE, NO_CONTROLLER, UNLIMITED, CgroupLimits
 from collectors.sources.unchanged import Calm, Total
 
 V1_HAS_NO_PRESSURE = Missing("v1 cgroups have no pressure", "mount cgroup v2")
@@ -87,7 +87,7 @@ class CgroupReader:
 
     def __init__(self, layout: CgroupLayout, most_open: int = 0, most_rests: int = 0) -> None:
         self._pool = FilePool(most_open, NO_CGROUP)
-        self._limits = Limits(self._pool, layout.cpu_mount, v1=layout.cpu_on == "v1")
+        self._limits = CgroupLimits(self._pool, layout.cpu_mount, v1=layout.cpu_on == "v1")
         self._places = tuple(_places(layout))
         self._specs = tuple(spec for place in self._places for spec in place.files)
         self._members: dict[str, _Member] = {}
@@ -174,7 +174,7 @@ class _Member(NamedTuple):
     lineage: Sequence[str]
     directories: Sequence[PooledDirectory | AbsentDirectory]
 
-    def read(self, stamps: Stamps) -> list[Figures]:
+    def read(self, stamps: Stamps) -> list[FileFigures]:
         """Of each file."""
         return [figures for directory in self.directories for figures in directory.read(stamps)]
 

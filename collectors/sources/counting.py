@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from collectors.sources.capabilities import Capability
 from collectors.windows.counters import MISSES, WANTED
-from probes.perf_event import CYCLES, INSTRUCTIONS, Event, Refusal, available
+from probes.perf_event import CYCLES, INSTRUCTIONS, PerfEvent, Refusal, available
 
 IPC, MISS_RATES = "ipc", "cache, TLB and branch misses"
 
 
-def capabilities(refusals: Mapping[Event, Refusal | None] | None = None) -> list[Capability]:
+def capabilities(refusals: Mapping[PerfEvent, Refusal | None] | None = None) -> list[Capability]:
     """What this host can count (`refusals`: as `available` says), for `jostle doctor`."""
     found = available(WANTED) if refusals is None else refusals
     if refused := _refusal_of_ipc(found):
@@ -23,11 +23,11 @@ def refusal_of_ipc() -> Refusal | None:
     return _refusal_of_ipc(available((CYCLES, INSTRUCTIONS)))
 
 
-def _refusal_of_ipc(found: Mapping[Event, Refusal | None]) -> Refusal | None:
+def _refusal_of_ipc(found: Mapping[PerfEvent, Refusal | None]) -> Refusal | None:
     return found[CYCLES] or found[INSTRUCTIONS]
 
 
-def _miss_rates(refusals: Mapping[Event, Refusal | None]) -> Capability:
+def _miss_rates(refusals: Mapping[PerfEvent, Refusal | None]) -> Capability:
     lacking = {event.name: refusal for event, refusal in refusals.items() if refusal}
     if len(lacking) == len(refusals):
         return _missing(MISS_RATES, next(iter(lacking.values())))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from collectors.host.hierarchy import CgroupLayout, walk
 from probes.errors import HostError
 from probes.layout import KEY_V1
-from probes.perf_event import Event
+from probes.perf_event import PerfEvent
 from probes.sched import Identity, SchedProbe
 
 
@@ -33,7 +33,7 @@ def list_cgroups(layout: CgroupLayout) -> Iterator[tuple[int, str]]:
         yield from ((cgroup.id | KEY_V1, cgroup.path) for cgroup in walk(layout.v1_mounts["cpu"]))
 
 
-def open_probe(layout: CgroupLayout, events: Sequence[Event] = ()) -> SchedProbe:
+def open_probe(layout: CgroupLayout, events: Sequence[PerfEvent] = ()) -> SchedProbe:
     """The scheduler probe, attached, for this host's hierarchies; it counts these events per cgroup where it can.
 
     Raises:

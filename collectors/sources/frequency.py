@@ -14,7 +14,7 @@ from pathlib import Path
 
 from collectors.host.readings import Missing, names_in, numbered, read_count, read_text
 from probes import perf_event
-from probes.perf_event import Event
+from probes.perf_event import PerfEvent
 
 NO_CPUFREQ = Missing("the kernel has no cpufreq driver for these CPUs, as in most virtual machines")
 IDLE = Missing("the CPU was idle for the whole window")
@@ -86,7 +86,7 @@ class FrequencyReader:
         self._descriptors: dict[str, Mapping[int, int]] = {}
         pmu = read_msr_pmu(root)
         if isinstance(pmu, MsrPmu) and pmu.has_aperf_mperf:
-            self._open({name: Event(name, pmu.type, pmu.configs[name]) for name in CLOCKS})
+            self._open({name: PerfEvent(name, pmu.type, pmu.configs[name]) for name in CLOCKS})
 
     @property
     def counts(self) -> bool:
@@ -114,7 +114,7 @@ class FrequencyReader:
                 os.close(descriptor)
         self._descriptors = {}
 
-    def _open(self, events: Mapping[str, Event]) -> None:
+    def _open(self, events: Mapping[str, PerfEvent]) -> None:
         for name, event in events.items():
             opened = perf_event.open_per_cpu(event, range(os.cpu_count() or 1))
             if isinstance(opened, perf_event.Refusal):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from collectors.host.readings import Missing, missing_because, parse_count
 
 Figure = int | float | Missing
-Figures = tuple[Figure, ...]
-Parse = Callable[[str, str], Figures]
+FileFigures = tuple[Figure, ...]
+Parse = Callable[[str, str], FileFigures]
 # By a file's name what stays while its figures must; of a file that is not among them nothing is known.
 Stamps = Mapping[str, object]
 NO_STAMPS: Stamps = {}
@@ -54,7 +54,7 @@ class KernelFile:
 def flat(*keys: str, factor: int = 1) -> Parse:
     """A parser of the numbers under these keys of a flat keyed file (cgroup-v2.rst), each times `factor`."""
 
-    def parse(text: str, path: str) -> Figures:
+    def parse(text: str, path: str) -> FileFigures:
         return tuple(flat_number(text, key, path, factor) for key in keys)
 
     return parse
@@ -69,7 +69,7 @@ def flat_number(text: str, key: str, path: str, factor: int = 1) -> int | Missin
     return Missing(f"{path} has no valid {key}") if value is None else value * factor
 
 
-def single(text: str, path: str) -> Figures:
+def single(text: str, path: str) -> FileFigures:
     """The one number that a file holds."""
     value = parse_count(text.strip())
     return (Missing(f"{path} does not hold a number") if value is None else value,)
@@ -109,7 +109,7 @@ class PooledFile:
         self._directory = directory
         self._descriptor = -1
         self._content: bytes | None = None
-        self._figures: Figures = ()
+        self._figures: FileFigures = ()
         self._stamp: object = None
         self._absent = 0
         self.spec = spec
@@ -117,7 +117,7 @@ class PooledFile:
         self.exists = True
         self.nowhere = False
 
-    def read(self, stamp: object = None) -> Figures:
+    def read(self, stamp: object = None) -> FileFigures:
         """The figures now: each a number, or why there is none.
 
         While a `stamp` other than None is the one of the last reading, the figures are known to be what they were.
@@ -143,7 +143,7 @@ class PooledFile:
             return True
         return stamp is not None and stamp == self._stamp
 
-    def _failed(self, error: OSError | ValueError) -> Figures:
+    def _failed(self, error: OSError | ValueError) -> FileFigures:
         self.close()
         self.exists = not (isinstance(error, OSError) and error.errno in _NEVER_WAS)
         self._absent = _LOOK_AGAIN if not self.exists and self._content is None else 0
@@ -187,7 +187,7 @@ class PooledFile:
         self.path = f"{self._directory}/{name}"
         return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
-    def _parse(self, content: bytes) -> Figures:
+    def _parse(self, content: bytes) -> FileFigures:
         if len(content) == MAX_BYTES:
             return (Missing(f"{self.path} is larger than {MAX_BYTES} bytes"),) * len(self.spec.figures)
         return self.spec.parse(content.decode("utf-8", "surrogateescape"), self.path)
@@ -206,7 +206,7 @@ class PooledDirectory:
         self._there = False
         self._pause = self._absent = 0
 
-    def read(self, stamps: Stamps = NO_STAMPS) -> Sequence[Figures]:
+    def read(self, stamps: Stamps = NO_STAMPS) -> Sequence[FileFigures]:
         """The figures of each file now, as `PooledFile.read` with its stamp."""
         if self._absent:
             self._absent -= 1
@@ -235,7 +235,7 @@ class AbsentDirectory:
     def __init__(self, specs: Sequence[KernelFile], why: Missing) -> None:
         self._figures = [(why,) * len(spec.figures) for spec in specs]
 
-    def read(self, _stamps: Stamps = NO_STAMPS) -> Sequence[Figures]:
+    def read(self, _stamps: Stamps = NO_STAMPS) -> Sequence[FileFigures]:
         """Why there are no figures."""
         return self._figures
 

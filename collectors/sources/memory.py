@@ -17,7 +17,7 @@ Sources: memory.stat and memory.events on v2 (cgroup-v2.rst), memory.stat, memor
 from collections.abc import Callable
 
 from collectors.host.readings import Missing
-from collectors.sources.kernel_files import Figures, KernelFile, flat, flat_number, single
+from collectors.sources.kernel_files import FileFigures, KernelFile, flat, flat_number, single
 
 _STAT = ("file_refaults", "anon_refaults", "scanned_pages", "reclaimed_pages", "major_faults")
 # The kernel sums it up every 2 s, and a reading does where that is late by a cycle (FLUSH_TIME, mm/memcontrol.c).
@@ -25,14 +25,14 @@ _LAG_NS = 4_000_000_000
 _V1_HAS_NO_HIGH = Missing("cgroup v1 has no memory.high")
 
 
-def _stat(prefix: str) -> Callable[[str, str], Figures]:
+def _stat(prefix: str) -> Callable[[str, str], FileFigures]:
     others = flat(
         *(f"{prefix}{key}" for key in ("workingset_refault_anon", "pgscan", "pgsteal", "pgmajfault"))
     )
     # Until 5.9 there was one counter of refaults, for files alone.
     old, new = f"{prefix}workingset_refault", f"{prefix}workingset_refault_file"
 
-    def parse(text: str, path: str) -> Figures:
+    def parse(text: str, path: str) -> FileFigures:
         file_refaults = flat_number(text, old if f"{old} " in text else new, path)
         return (file_refaults, *others(text, path))
 
@@ -42,7 +42,7 @@ def _stat(prefix: str) -> Callable[[str, str], Figures]:
 _TOTAL_STAT = _stat("total_")
 
 
-def _stat_v1(text: str, path: str) -> Figures:
+def _stat_v1(text: str, path: str) -> FileFigures:
     return (*_TOTAL_STAT(text, path), _V1_HAS_NO_HIGH)
 
 

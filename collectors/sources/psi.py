@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from collectors.host.readings import Missing, parse_count
-from collectors.sources.kernel_files import Figure, Figures, FilePool, KernelFile
+from collectors.sources.kernel_files import Figure, FileFigures, FilePool, KernelFile
 
 REMEDY = "boot with psi=1 on a kernel built with CONFIG_PSI"
 RESOURCES = ("cpu", "memory", "io")
@@ -21,7 +21,7 @@ _LAG_NS = 2_000_000_000
 _BOTH = re.compile(r"some(?: [^\n]*)? total=([0-9]{1,19})\nfull(?: [^\n]*)? total=([0-9]{1,19})\n")
 
 
-def parse_pressure(text: str, path: str) -> Figures:
+def parse_pressure(text: str, path: str) -> FileFigures:
     """The totals of `some` and `full`, in ns. Before 5.13 there was no `full` for the CPU."""
     both = _BOTH.fullmatch(text)
     if both:

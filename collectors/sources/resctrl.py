@@ -36,11 +36,11 @@ class CacheDomain:
     bandwidth: BandwidthCounters
 
 
-Groups = Mapping[str, Mapping[int, CacheDomain]]
+ResctrlGroups = Mapping[str, Mapping[int, CacheDomain]]
 BandwidthWindow = Mapping[str, Mapping[int, BandwidthCounters]]
 
 
-def read_resctrl(root: Path = Path("/")) -> Groups | Missing:
+def read_resctrl(root: Path = Path("/")) -> ResctrlGroups | Missing:
     """Every monitored group by its path below the mount (`/`: the default group), with its domains by id."""
     mount = find_resctrl(root)
     if isinstance(mount, Missing):
@@ -71,7 +71,9 @@ def group_of_pid(pid: int, root: Path = Path("/")) -> str | Missing:
     return str(PurePosixPath("/", control, *(("mon_groups", monitor) if monitor else ())))
 
 
-def bandwidth_within(before: Groups | Missing, after: Groups | Missing) -> BandwidthWindow | Missing:
+def bandwidth_within(
+    before: ResctrlGroups | Missing, after: ResctrlGroups | Missing
+) -> BandwidthWindow | Missing:
     """Memory traffic between two readings, for the groups and domains that are in both."""
     if isinstance(after, Missing):
         return after

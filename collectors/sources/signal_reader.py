@@ -21,7 +21,7 @@ from collectors.sources.cgroup_files import CgroupFigures, CgroupReader
 from collectors.sources.cpu_time import HostCpuTime, cpu_time_within, read_cpu_time
 from collectors.sources.frequency import CpuClock, FrequencyReader, frequency_khz
 from collectors.sources.kernel_files import Figure
-from collectors.sources.resctrl import Groups, bandwidth_within, read_resctrl
+from collectors.sources.resctrl import ResctrlGroups, bandwidth_within, read_resctrl
 from collectors.sources.unchanged import Total
 from collectors.windows.signals import (
     Absence,
@@ -49,7 +49,7 @@ class SignalReading:
     cpu_time: HostCpuTime | Missing
     clocks: Mapping[int, CpuClock] | Missing
     pressure: Mapping[str, Figure]
-    caches: Groups | Missing
+    caches: ResctrlGroups | Missing
 
 
 class SignalReader:
@@ -185,7 +185,7 @@ def _cpus(before: SignalReading, after: SignalReading, missing: _Missing) -> dic
 
 
 def _caches(
-    before: Groups | Missing, after: Groups | Missing, missing: _Missing
+    before: ResctrlGroups | Missing, after: ResctrlGroups | Missing, missing: _Missing
 ) -> dict[str, dict[int, CacheSignals]]:
     moved = bandwidth_within(before, after)
     if isinstance(moved, Missing) or isinstance(after, Missing):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from collectors.host.readings import Missing, excerpt, parse_count
 from collectors.sources.kernel_files import (
     Figure,
-    Figures,
+    FileFigures,
     FilePool,
     KernelFile,
     PooledFile,
@@ -49,7 +49,7 @@ class Control(NamedTuple):
 UNLIMITED = Control(inf, 0, 0, 0)
 
 
-def _max(text: str, path: str) -> Figures:
+def _max(text: str, path: str) -> FileFigures:
     # "QUOTA PERIOD" or "max PERIOD", in microseconds.
     quota, _, period = text.strip().partition(" ")
     period_us = _positive(period, text, path)
@@ -58,11 +58,11 @@ def _max(text: str, path: str) -> Figures:
     return _positive(quota, text, path), period_us
 
 
-def _quota(text: str, path: str) -> Figures:
+def _quota(text: str, path: str) -> FileFigures:
     return (NO_QUOTA if text.strip() == "-1" else _positive(text.strip(), text, path),)
 
 
-def _period(text: str, path: str) -> Figures:
+def _period(text: str, path: str) -> FileFigures:
     return (_positive(text.strip(), text, path),)
 
 
@@ -89,7 +89,7 @@ V1_FILES = (
 )
 
 
-def _local(text: str, path: str) -> Figures:
+def _local(text: str, path: str) -> FileFigures:
     if "throttled_time " in text:  # v1, in nanoseconds
         return (flat_number(text, "throttled_time", path),)
     return (flat_number(text, "throttled_usec", path, 1000),)
@@ -128,7 +128,7 @@ class ControlFiles:
         return self._latest
 
 
-class Limits:
+class CgroupLimits:
     """The limits of cgroups and of their ancestors, of which each is read once in a pass over many cgroups."""
 
     def __init__(self, pool: FilePool, mount: Path | None, *, v1: bool) -> None:
@@ -139,7 +139,7 @@ class Limits:
         self._files: dict[str, ControlFiles] = {}
         self._read: dict[str, _Bound] = {}
 
-    def read(self, own_and_above: Sequence[str]) -> Figures:
+    def read(self, own_and_above: Sequence[str]) -> FileFigures:
         """The tightest limit of a cgroup, given as its path and its ancestors', its own counters, its ancestors' time.
 
         That is `Control` with the limit that binds, and for how long the ancestors were throttled all together.

@@ -18,8 +18,8 @@ from collectors.sources.psi_source import PsiSource
 from collectors.sources.schedstat import SchedstatTally, TaskTimes
 from probes.bpf_syscall import RunStats
 from probes.counters import CountingCost
-from probes.perf_event import Event
-from probes.snapshot import Figures, Snapshot
+from probes.perf_event import PerfEvent
+from probes.snapshot import SchedFigures, Snapshot
 
 Tier = Literal["ebpf", "schedstat", "psi"]
 TIERS: tuple[Tier, ...] = ("ebpf", "schedstat", "psi")
@@ -47,7 +47,7 @@ class Source(Protocol):
         """Leave out the first `level` steps of `probes.sched.SHEDDING_ORDER`."""
 
 
-def open_source(layout: CgroupLayout, tier: Tier, events: Sequence[Event] = ()) -> Source:
+def open_source(layout: CgroupLayout, tier: Tier, events: Sequence[PerfEvent] = ()) -> Source:
     """The source of a tier, at work; with eBPF it counts these events per cgroup where it can.
 
     Raises:
@@ -101,7 +101,7 @@ class SchedstatSource(Unattached):
                 )
 
 
-def _figures(times: TaskTimes) -> Figures:
+def _figures(times: TaskTimes) -> SchedFigures:
     # Preemptions by others are not told from its own.
     return figures(
         times.run_ns, times.wait_ns, switches_in=times.slices, preempted_foreign=times.involuntary_switches

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from collectors.host.hierarchy import lineage
 from collectors.host.readings import Missing
-from collectors.sources.kernel_files import NO_STAMPS, Figures, KernelFile, Stamps
+from collectors.sources.kernel_files import NO_STAMPS, FileFigures, KernelFile, Stamps
 
 # An ancestor is worth reading for so many cgroups below it.
 LEAST_BELOW = 8
@@ -22,14 +22,14 @@ class Total(NamedTuple):
     """What one file said of a whole that a cgroup is part of."""
 
     spec: KernelFile
-    figures: Figures
+    figures: FileFigures
 
 
 class StandStill:
     """Since when each total of one whole has stood still."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[Figures, int]] = {}
+        self._seen: dict[str, tuple[FileFigures, int]] = {}
 
     def stamps(self, totals: Iterable[Total], now_ns: int) -> Stamps:
         """By the name of a file a stamp that stays while the parts' must say the same; none while they may change.

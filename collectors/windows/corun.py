@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from collectors.host.readings import Missing
-from collectors.host.topology import Groups, Topology
+from collectors.host.topology import CpuGroups, Topology
 from probes.rings import Ring
 from probes.snapshot import KEY_IDLE
 
@@ -24,7 +24,7 @@ class Corun(NamedTuple):
     llc_ns: int
 
 
-Pairs = dict[tuple[int, int], float]
+OverlapNs = dict[tuple[int, int], float]
 
 
 def coruns(rings: Sequence[Ring], topology: Topology, duration_ns: int) -> dict[int, dict[int, Corun]]:
@@ -40,8 +40,8 @@ def coruns(rings: Sequence[Ring], topology: Topology, duration_ns: int) -> dict[
     return {victim: _longest(partners) for victim, partners in found.items()}
 
 
-def _of_groups(rings: Sequence[Ring], groups: Groups, duration_ns: int) -> Pairs:
-    total: Pairs = {}
+def _of_groups(rings: Sequence[Ring], groups: CpuGroups, duration_ns: int) -> OverlapNs:
+    total: OverlapNs = {}
     for group in groups:
         members = [rings[cpu] for cpu in sorted(group) if cpu < len(rings) and rings[cpu].slices]
         if len(members) < 2:

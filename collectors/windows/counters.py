@@ -18,13 +18,13 @@ from probes.perf_event import (
     INSTRUCTIONS,
     ITLB_LOAD_MISSES,
     LLC_LOAD_MISSES,
-    Event,
+    PerfEvent,
     Reading,
 )
 from probes.snapshot import Snapshot
 
 MISSES = (LLC_LOAD_MISSES, DTLB_LOAD_MISSES, ITLB_LOAD_MISSES, BRANCH_MISSES)
-WANTED: tuple[Event, ...] = (CYCLES, INSTRUCTIONS, *MISSES)
+WANTED: tuple[PerfEvent, ...] = (CYCLES, INSTRUCTIONS, *MISSES)
 """What to open the scheduler probe with."""
 
 MIN_RUNNING_RATIO = 0.8

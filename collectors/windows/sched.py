@@ -7,7 +7,7 @@ from typing import NamedTuple
 from collectors.windows import histogram
 from collectors.windows.signals import SignalWindow
 from probes.layout import FIELDS, NR_BUCKETS
-from probes.snapshot import CpuFigures, Figures, Snapshot, Wait
+from probes.snapshot import CpuFigures, SchedFigures, Snapshot, Wait
 
 KERNEL, OTHER, REST = "kernel", "other", "rest"
 """Names of what is no cgroup: kernel threads, cgroups beyond the probe's slots, and in a victim's waits those
@@ -87,7 +87,7 @@ class SchedWindow:
 
 
 _NOTHING = WaitFor(0, 0)
-_NO_FIGURES = Figures._make((*(0,) * len(FIELDS), (0,) * NR_BUCKETS))
+_NO_FIGURES = SchedFigures._make((*(0,) * len(FIELDS), (0,) * NR_BUCKETS))
 _SUMMED = tuple(
     f.name for f in fields(CgroupWindow) if f.name not in {"path", "histogram", "waited_for", "sampled_ns"}
 )
@@ -197,7 +197,7 @@ def _plus(a: WaitFor, b: WaitFor) -> WaitFor:
 
 
 def _grown(
-    path: str, before: Figures | None, after: Figures, waited_for: Mapping[str, WaitFor]
+    path: str, before: SchedFigures | None, after: SchedFigures, waited_for: Mapping[str, WaitFor]
 ) -> CgroupWindow:
     growth = _growth(before or _NO_FIGURES, after)
     return CgroupWindow(
@@ -220,10 +220,10 @@ def _grown(
     )
 
 
-def _growth(before: Figures, after: Figures) -> Figures:
+def _growth(before: SchedFigures, after: SchedFigures) -> SchedFigures:
     """How much each figure grew; never below 0."""
     grown = [b - a if b > a else 0 for a, b in zip(before[:-1], after[:-1], strict=True)]
-    return Figures._make((*grown, histogram.subtract(after.histogram, before.histogram)))
+    return SchedFigures._make((*grown, histogram.subtract(after.histogram, before.histogram)))
 
 
 def _with_rest(waits: Mapping[str, WaitFor], rest_ns: int, preemptions: int) -> Mapping[str, WaitFor]:

@@ -1,6 +1,6 @@
 """What detection found in a part of the agent's history, as sentences: when, who, what, and who is to blame."""
 
-from agent.documents.event import Cause, Episode, Event
+from agent.documents.event import Episode, Event, EventCause
 from reports.figures import counted, percent, quantity, seconds
 from reports.sections.model import Listing
 
@@ -52,12 +52,12 @@ def _why(event: Event) -> str:
 
 
 def _cause(event: Event) -> str:
-    if event.cause is Cause.NEIGHBOURS:
+    if event.cause is EventCause.NEIGHBOURS:
         suspects = ", ".join(f"{each.cgroup} ({percent(each.share_pct)})" for each in event.suspects)
         return f"which its neighbours explain: {suspects}"
-    if event.cause is Cause.UNKNOWN:
+    if event.cause is EventCause.UNKNOWN:
         return "which nothing that was seen explains"
     # A quota's doing is the throttling gate's to tell, also where most of the wait was for something else.
-    quota = event.cause is Cause.THROTTLED
+    quota = event.cause is EventCause.THROTTLED
     told = (each for each in event.findings if each.explains or (quota and each.gate == "throttling"))
     return f"for which nobody else is to blame ({event.cause}: {'; '.join(each.text for each in told)})"

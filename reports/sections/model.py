@@ -71,14 +71,14 @@ class Prose:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ShellCommand:
     """A command line that can be run as it stands."""
 
     title: str
     words: tuple[str, ...]  # each quoted for a shell
 
 
-Section = Table | Facts | Listing | Prose | Command
+Section = Table | Facts | Listing | Prose | ShellCommand
 
 
 @dataclass(frozen=True, slots=True)

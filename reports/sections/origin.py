@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from agent.documents.verdict import SelfCost
 from agent.documents.verdict_parts import DataFile, Experiment, Host
 from reports.figures import UNAVAILABLE, coarse_percent, count, quantity, seconds
-from reports.sections.model import Column, Command, Facts, Kind, Listing, Table
+from reports.sections.model import Column, Facts, Kind, Listing, ShellCommand, Table
 
 COST_WORDS = {
     "self_cost.ns_per_switch": "own cost per context switch",
@@ -45,9 +45,9 @@ def host_facts(host: Host) -> Facts:
     )
 
 
-def to_repeat(experiment: Experiment) -> Command:
+def to_repeat(experiment: Experiment) -> ShellCommand:
     """The command that makes the experiment again."""
-    return Command("To run it again", tuple(map(shlex.quote, experiment.command)))
+    return ShellCommand("To run it again", tuple(map(shlex.quote, experiment.command)))
 
 
 def file_table(files: tuple[DataFile, ...]) -> Table:

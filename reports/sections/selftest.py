@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from agent.documents.selftest import Finding, Label, Rate, Selftest, Tally
+from agent.documents.selftest import Label, Rate, Selftest, SelftestFinding, Tally
 from reports.figures import UNAVAILABLE, count, interval, percent, seconds
 from reports.sections.model import Column, Facts, Kind, Listing, Report, Section, Table, figure_columns
 from reports.sections.origin import host_facts
@@ -110,7 +110,7 @@ def _wrong(selftest: Selftest) -> Iterator[str]:
             yield f"{finding.scenario} (seed {finding.seed}): {'; '.join(wrong)}"
 
 
-def _differences(label: Label, finding: Finding) -> Iterator[str]:
+def _differences(label: Label, finding: SelftestFinding) -> Iterator[str]:
     if finding.error is not None:
         yield f"failed: {finding.error}"
     elif finding.verdict is not label.verdict:

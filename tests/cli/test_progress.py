@@ -13,11 +13,11 @@ from agent.cli.experiment_bar import Bar, Pace, clock
 from agent.cli.progress import describe, progress
 from agent.documents.verdict_parts import Arm
 from agent.experiment.treatment import ALONE, BESIDE_ALL, Treatment
-from agent.statistics import Pair, Slowdown, decide, plan_looks
+from agent.statistics import Slowdown, TrialPair, decide, plan_looks
 from tests.agent.analysis.trials import trial
 from tests.cli.running import JOSTLE, ROOT
 
-SLOWED = [Pair(1.0, 2.0), Pair(1.0, 2.01), Pair(1.0, 1.99), Pair(1.01, 2.0)]
+SLOWED = [TrialPair(1.0, 2.0), TrialPair(1.0, 2.01), TrialPair(1.0, 1.99), TrialPair(1.01, 2.0)]
 
 
 def test_in_a_log_only_what_matters_is_a_line_and_harmless(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from probes.counters import put_event
 from probes.errors import HostError
 from probes.perf_event import CPU_CLOCK, CYCLES, PAGE_FAULTS
 from probes.sched import SchedProbe
-from probes.snapshot import Figures, Snapshot
+from probes.snapshot import SchedFigures, Snapshot
 from tests.conftest import REQUIRED
 
 pytestmark = pytest.mark.kernel
@@ -108,7 +108,7 @@ def cannot(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def opened(*, typed: bool, events: tuple[perf_event.Event, ...] = EVENTS) -> SchedProbe:
+def opened(*, typed: bool, events: tuple[perf_event.PerfEvent, ...] = EVENTS) -> SchedProbe:
     refusal = perf_event.available([CPU_CLOCK])[CPU_CLOCK]
     if refusal:
         cannot(refusal.reason)
@@ -153,11 +153,11 @@ def stolen_ns(before: Snapshot, after: Snapshot, key: int) -> int:
     return figures_of(after, key).stolen_ns - figures_of(before, key).stolen_ns
 
 
-def figures_of(snapshot: Snapshot, key: int) -> Figures:
+def figures_of(snapshot: Snapshot, key: int) -> SchedFigures:
     return snapshot.cgroups[key]
 
 
-def counted(before: Snapshot, after: Snapshot, key: int, event: perf_event.Event) -> int:
+def counted(before: Snapshot, after: Snapshot, key: int, event: perf_event.PerfEvent) -> int:
     return after.counters[key][event.name].value - before.counters[key][event.name].value
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.documents.event import Cause, Event, State
+from agent.documents.event import Event, EventCause, EventState
 from collectors.windows.sched import is_within
 from tests.agent.daemon.metrics.scrapes import Series, parsed, read, series
 from tests.agent.sandbox.foreign import outweigh
@@ -123,7 +123,7 @@ def test_a_neighbour_is_named_within_two_windows(situation: Situation, agent: Ag
         rival.go()
     assert eventually(lambda: agent.of(victim, "wait_per_run") != [])
     event = agent.of(victim, "wait_per_run")[0]
-    assert (event.state, event.cause) == (State.RAISED, Cause.NEIGHBOURS), event.findings
+    assert (event.state, event.cause) == (EventState.RAISED, EventCause.NEIGHBOURS), event.findings
     assert event.suspects[0].cgroup == neighbour.path
     assert eventually(lambda: event in agent.kept)
     assert agent.whole_windows(began_ns, event.utc_ns) <= 2
@@ -148,7 +148,7 @@ def test_a_victim_that_throttles_itself_blames_nobody(situation: Situation, agen
     victim.limit(20_000, 100_000)
     assert eventually(lambda: agent.of(victim, "throttled_share") != [])
     event = agent.of(victim, "throttled_share")[0]
-    assert (event.state, event.cause, event.suspects) == (State.RAISED, Cause.THROTTLED, ())
+    assert (event.state, event.cause, event.suspects) == (EventState.RAISED, EventCause.THROTTLED, ())
     throttling = next(finding for finding in event.findings if finding.gate == "throttling")
     assert throttling.explains is True
     assert "for its own quota, 0.2 CPUs" in throttling.text

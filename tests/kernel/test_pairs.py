@@ -78,7 +78,7 @@ def pairs() -> Iterator[Pairs]:
         "NR_COUNTERS": 0,
     }
     with ExitStack() as stack:
-        descriptors = loader.load(compiler.Request(defines, host.attach_ids, host.typed))
+        descriptors = loader.load(compiler.CompileRequest(defines, host.attach_ids, host.typed))
         for descriptor in descriptors.values():
             stack.callback(os.close, descriptor)
         link = bpf_syscall.attach_iterator(descriptors["on_claimed"], descriptors["row_words"])

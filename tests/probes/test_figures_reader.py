@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 
 from probes.figures_reader import SlotReader
 from probes.layout import FIELDS, NR_BUCKETS
-from probes.snapshot import Figures
+from probes.snapshot import SchedFigures
 from tests.probes.memory import SMALL, Cells
 
 GROWTHS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, (1 << 32) - 1)), min_size=1, max_size=12)
 
 
-def read(reader: SlotReader, slots: list[int]) -> dict[int, Figures]:
+def read(reader: SlotReader, slots: list[int]) -> dict[int, SchedFigures]:
     for row in range(SMALL.cpus + 1):
         reader.take_in(row, slots, reader.copy(row, slots))
     return reader.figures(slots)
@@ -38,7 +38,7 @@ def test_totals_survive_the_wrap_of_the_kernels_counters(growths: list[tuple[int
 
 
 def test_figures_are_in_the_order_of_the_kernels_side() -> None:
-    assert Figures._fields == (*FIELDS, "histogram")
+    assert SchedFigures._fields == (*FIELDS, "histogram")
 
 
 def test_throttled_waiting_is_not_the_cpus() -> None:

@@ -17,7 +17,7 @@ from probes.perf_event import (
     LLC_LOAD_MISSES,
     NO_PMU,
     PAGE_FAULTS,
-    Event,
+    PerfEvent,
     PerfEventAttr,
     Reading,
     Refusal,
@@ -31,7 +31,7 @@ needs_events = pytest.mark.skipif(
     not SOFTWARE_WORKS and not REQUIRED, reason="this kernel or sandbox refuses perf events"
 )
 
-Opener = Callable[[Event, int], int]
+Opener = Callable[[PerfEvent, int], int]
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +79,12 @@ def test_the_kernel_says_a_published_size_when_it_dislikes_ours() -> None:
         (perf_event.ITLB_LOAD_MISSES, 0x10004),
     ],
 )
-def test_cache_events_are_as_perf_writes_them(event: Event, config: int) -> None:
+def test_cache_events_are_as_perf_writes_them(event: PerfEvent, config: int) -> None:
     assert (event.type, event.config) == (perf_event.TYPE_HW_CACHE, config)
 
 
 def test_a_raw_event_is_named_as_in_perf() -> None:
-    assert perf_event.raw(0x1C2) == Event("r01c2", perf_event.TYPE_RAW, 0x1C2)
+    assert perf_event.raw(0x1C2) == PerfEvent("r01c2", perf_event.TYPE_RAW, 0x1C2)
 
 
 @needs_events
@@ -130,10 +130,10 @@ def test_a_cpu_that_is_not_there_is_left_out() -> None:
     assert list(opened) == [0]
 
 
-def refusing(errors: dict[Event, int]) -> Opener:
+def refusing(errors: dict[PerfEvent, int]) -> Opener:
     """An `open_on_cpu` that refuses these events and opens others as /dev/null."""
 
-    def opener(event: Event, _cpu: int) -> int:
+    def opener(event: PerfEvent, _cpu: int) -> int:
         if event in errors:
             raise OSError(errors[event], os.strerror(errors[event]))
         return os.open(os.devnull, os.O_RDONLY)
@@ -179,7 +179,7 @@ def test_when_even_software_events_fail_it_is_not_the_pmu(monkeypatch: pytest.Mo
 
 
 def test_an_unknown_software_event_is_not_the_kernels_refusal_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    unknown = Event("from-the-future", perf_event.TYPE_SOFTWARE, 1 << 20)
+    unknown = PerfEvent("from-the-future", perf_event.TYPE_SOFTWARE, 1 << 20)
     monkeypatch.setattr(perf_event, "open_on_cpu", refusing({unknown: errno.ENOENT}))
     refusal = perf_event.available([unknown])[unknown]
     assert refusal is not None
@@ -189,7 +189,7 @@ def test_an_unknown_software_event_is_not_the_kernels_refusal_of_all(monkeypatch
 def test_out_of_descriptors_is_a_refusal_that_leaves_none_open(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[int] = []
 
-    def opener(_event: Event, _cpu: int) -> int:
+    def opener(_event: PerfEvent, _cpu: int) -> int:
         if len(opened) == 2:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         opened.append(os.open(os.devnull, os.O_RDONLY))

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from agent.detection.gates import BLAME_LEFT_OUT
-from agent.documents.event import Cause, Episode, Event, Finding, State, Suspect
+from agent.documents.event import Episode, Event, EventCause, EventState, GateFinding, Suspect
 
 _EVENT = Event(
     utc_ns=1_780_000_000_000_000_000,
-    state=State.RAISED,
+    state=EventState.RAISED,
     since_utc_ns=1_779_999_980_000_000_000,
     victim="/system.slice/web.service",
     signal="wait_per_run",
@@ -16,9 +16,9 @@ _EVENT = Event(
     baseline=0.02512,
     limit=0.1,
     value=2.25,
-    cause=Cause.NEIGHBOURS,
+    cause=EventCause.NEIGHBOURS,
     suspects=(Suspect("/system.slice/batch.service", 88.8), Suspect("kernel", 5.1)),
-    findings=(Finding("throttling", explains=False, text="it did not wait for a quota"),),
+    findings=(GateFinding("throttling", explains=False, text="it did not wait for a quota"),),
 )
 _BLAMED = Episode("2026-05-28 20:26:20+00:00", 130.0, over=True, event=_EVENT)
 _THROTTLED = Episode(
@@ -32,10 +32,10 @@ _THROTTLED = Episode(
         method="threshold",
         baseline=None,
         value=0.531,
-        cause=Cause.THROTTLED,
+        cause=EventCause.THROTTLED,
         suspects=(),
         findings=(
-            Finding("throttling", explains=True, text="99 % of its wait was for its own quota, 0.2 CPUs"),
+            GateFinding("throttling", explains=True, text="99 % of its wait was for its own quota, 0.2 CPUs"),
         ),
     ),
 )
@@ -44,7 +44,7 @@ _UNKNOWN = replace(
     event=replace(
         _EVENT,
         value=None,
-        cause=Cause.UNKNOWN,
+        cause=EventCause.UNKNOWN,
         suspects=(),
         findings=(*_EVENT.findings, BLAME_LEFT_OUT),
     ),
@@ -56,6 +56,6 @@ def hostile_episodes(evil: str) -> tuple[Episode, ...]:
     """With this wherever a tenant's name stands."""
     blamed = replace(_BLAMED.event, victim=evil, suspects=(Suspect(evil, 90.0),))
     throttled = replace(
-        _THROTTLED.event, victim=evil, findings=(Finding("throttling", explains=True, text=evil),)
+        _THROTTLED.event, victim=evil, findings=(GateFinding("throttling", explains=True, text=evil),)
     )
     return replace(_BLAMED, event=blamed), replace(_THROTTLED, event=throttled)

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from agent.analysis.recent import LastMinute
-from agent.analysis.top_view import Mode, View
+from agent.analysis.top_view import View, ViewMode
 from agent.documents.top import LiveTable, Sort
 from reports import live
 from reports.live import Room, fitting, live_screen, sparkline
@@ -76,11 +76,11 @@ def test_with_counters_there_is_a_column_of_ipc() -> None:
     st.integers(1, 250),
     st.integers(1, 60),
     st.sampled_from(sorted(TOPS)),
-    st.sampled_from(Mode),
+    st.sampled_from(ViewMode),
     st.booleans(),
 )
-def test_it_fits_every_terminal(width: int, height: int, name: str, mode: Mode, paused: bool) -> None:  # noqa: FBT001
-    view = View(mode=mode, paused=paused, filter="" if mode is Mode.FILTER else "a")
+def test_it_fits_every_terminal(width: int, height: int, name: str, mode: ViewMode, paused: bool) -> None:  # noqa: FBT001
+    view = View(mode=mode, paused=paused, filter="" if mode is ViewMode.FILTER else "a")
     room = Room(width, height)
     lines = drawn(TOPS[name], view, room).splitlines()
     assert max(map(cell_len, lines)) <= width
@@ -115,7 +115,7 @@ def test_what_is_sorted_by_is_marked_and_told() -> None:
 
 def test_pause_and_the_filter_being_typed_are_told() -> None:
     assert "PAUSED" in drawn(TOP, View(paused=True))
-    assert "filter: api_" in drawn(TOP, View(mode=Mode.FILTER, filter="api"))
+    assert "filter: api_" in drawn(TOP, View(mode=ViewMode.FILTER, filter="api"))
 
 
 def test_a_hostile_name_is_harmless() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from agent.daemon.metrics.sink import Metrics
 from agent.daemon.sinks import SinkHealth
-from agent.documents.event import Cause, Suspect
+from agent.documents.event import EventCause, Suspect
 from agent.documents.verdict import SelfCost
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import CgroupWindow
@@ -136,7 +136,7 @@ def scraping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
 def feed(metrics: Metrics, running: Prometheus) -> None:
     """Windows until each has been scraped a few times, so that every counter has a rate."""
     metrics.on_event(event(VICTIM, suspects=(Suspect(NEIGHBOUR, 90.0),)))
-    metrics.on_event(event(HOSTILE, cause=Cause.THROTTLED))
+    metrics.on_event(event(HOSTILE, cause=EventCause.THROTTLED))
     for number in range(1, 5):
         metrics.on_window(
             observation(number, busy(VICTIM), busy(HOSTILE), health=replace(HEALTHY, windows=number))

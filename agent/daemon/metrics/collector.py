@@ -12,7 +12,7 @@ from agent.daemon.config import MetricsConfig
 from agent.daemon.metrics import families
 from agent.daemon.metrics.totals import Totals
 from agent.daemon.sinks import Observation
-from agent.documents.event import Event, State
+from agent.documents.event import Event, EventState
 from collectors.windows.sched import OTHER
 
 Labels = tuple[str, ...]
@@ -42,7 +42,7 @@ class Gathered(Collector):
         key = (event.victim, event.signal, event.method)
         with self._lock:
             self._families = None
-            if event.state is State.RAISED:
+            if event.state is EventState.RAISED:
                 self._events[event.signal, event.cause.value] += 1
                 self._raised[key] = event
             else:

@@ -45,14 +45,14 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class VictimOutcome:
     """How long it took: from the common start to the last operation's end, and each operation by itself."""
 
     duration_ns: int
     latencies_ns: Sequence[int]
 
 
-def run(work: Work) -> Outcome:
+def run(work: Work) -> VictimOutcome:
     """Do the work. Raises ChildProcessError if one of the processes ended early."""
     gate, opener = os.pipe()
     results = [_start_worker(work, share, gate, opener) for share in shares(work.operations, work.processes)]
@@ -62,7 +62,7 @@ def run(work: Work) -> Outcome:
     os.close(opener)
     figures = [array("Q", data) for data in _collect(results)]
     end_ns = max(worker[0] for worker in figures)
-    return Outcome(end_ns - start_ns, array("Q", chain.from_iterable(worker[1:] for worker in figures)))
+    return VictimOutcome(end_ns - start_ns, array("Q", chain.from_iterable(worker[1:] for worker in figures)))
 
 
 def _collect(results: list[int]) -> list[bytes]:
@@ -143,7 +143,7 @@ def percentile(ordered: Sequence[int], percent: float) -> int:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
-def render(work: Work, outcome: Outcome) -> str:
+def render(work: Work, outcome: VictimOutcome) -> str:
     """The lines that are printed; the keys of those with a unit the reader knows are its metrics' names."""
     ordered = sorted(outcome.latencies_ns)
     duration_s = outcome.duration_ns / NS_PER_S

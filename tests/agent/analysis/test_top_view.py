@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.analysis.top_view import LONGEST_FILTER, Mode, View, keys
+from agent.analysis.top_view import LONGEST_FILTER, View, ViewMode, keys
 from agent.documents.top import Sort
 from tests.reports.samples import TOP
 
@@ -53,11 +53,11 @@ def test_s_goes_through_all_orders_and_back() -> None:
 
 
 def test_a_filter_is_typed_kept_and_dropped() -> None:
-    assert after(b"/ap") == View(mode=Mode.FILTER, filter="ap")
+    assert after(b"/ap") == View(mode=ViewMode.FILTER, filter="ap")
     assert after(b"/apq\x7f\r") == View(filter="ap")
     assert after(b"/ap\x1b") == View()
     assert after(b"/ap\r\x1b") == View()
-    assert after(b"/q").mode is Mode.FILTER
+    assert after(b"/q").mode is ViewMode.FILTER
 
 
 def test_pause_scroll_and_quit() -> None:
@@ -67,7 +67,7 @@ def test_pause_scroll_and_quit() -> None:
     assert after(b"\x1b[6~").first == PAGE
     assert after(b"\x1b[6~" * 9).first == ROWS - PAGE
     assert after(b"\x1b[6~s").first == 0
-    assert after(b"q").mode is Mode.QUIT
+    assert after(b"q").mode is ViewMode.QUIT
 
 
 @pytest.mark.parametrize(

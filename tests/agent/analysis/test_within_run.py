@@ -8,7 +8,7 @@ import pytest
 
 from agent.analysis.within_run import NOT_RANDOM, classify, compare_within
 from agent.documents.verdict import CauseKind, Conclusion, Verdict
-from agent.statistics.cycles import Kind
+from agent.statistics.cycles import Activity
 from agent.store.run_file import Run, pack
 from collectors.windows.sched import SchedWindow
 from probes.errors import UsageError
@@ -92,7 +92,7 @@ def test_too_few_comparisons_are_inconclusive_and_say_so(text: str) -> None:
 
 
 def test_a_tenant_that_never_does_anything_is_never_busy() -> None:
-    assert classify([0.0, 0.001, 0.002] * 10) == [Kind.QUIET] * 30
+    assert classify([0.0, 0.001, 0.002] * 10) == [Activity.QUIET] * 30
 
 
 def test_the_document_can_be_read_again() -> None:

@@ -1,7 +1,7 @@
 """Observations to hand to a sink."""
 
 from agent.daemon.sinks import Health, Observation
-from agent.documents.event import Cause, Event, State, Suspect
+from agent.documents.event import Event, EventCause, EventState, Suspect
 from collectors.windows.sched import CgroupWindow
 from tests.agent.analysis.trials import window
 
@@ -34,8 +34,8 @@ def observation(number: int, *cgroups: CgroupWindow, health: Health = HEALTH) ->
 def event(
     victim: str,
     *,
-    state: State = State.RAISED,
-    cause: Cause = Cause.NEIGHBOURS,
+    state: EventState = EventState.RAISED,
+    cause: EventCause = EventCause.NEIGHBOURS,
     suspects: tuple[Suspect, ...] = (),
 ) -> Event:
     return Event(

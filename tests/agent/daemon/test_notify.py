@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent.daemon.journal import Journal, level, line, shortened
 from agent.daemon.notify import INFO, NOTICE, WARNING, Systemd, is_journal, supervisor, watchdog_s
 from agent.daemon.service import Terminal
-from agent.documents.event import Cause, State, Suspect
+from agent.documents.event import EventCause, EventState, Suspect
 from tests.agent.daemon.observations import event
 
 
@@ -106,12 +106,12 @@ def test_an_event_is_one_line_of_json_with_a_level(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("state", "cause", "expected"),
     [
-        (State.RAISED, Cause.NEIGHBOURS, WARNING),
-        (State.RAISED, Cause.THROTTLED, NOTICE),
-        (State.CLEARED, Cause.NEIGHBOURS, INFO),
+        (EventState.RAISED, EventCause.NEIGHBOURS, WARNING),
+        (EventState.RAISED, EventCause.THROTTLED, NOTICE),
+        (EventState.CLEARED, EventCause.NEIGHBOURS, INFO),
     ],
 )
-def test_only_a_neighbour_is_a_warning(state: State, cause: Cause, expected: str) -> None:
+def test_only_a_neighbour_is_a_warning(state: EventState, cause: EventCause, expected: str) -> None:
     assert level(event("/a", state=state, cause=cause)) == expected
 
 

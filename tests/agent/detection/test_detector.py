@@ -10,7 +10,7 @@ from agent.detection.detector import Detector, Settings
 from agent.detection.gates import BLAME_LEFT_OUT
 from agent.detection.rules import Method, Rule
 from agent.detection.series import ADOPTED_AFTER, Persistence
-from agent.documents.event import Cause, Event, State
+from agent.documents.event import Event, EventCause, EventState
 from collectors.windows.sched import KERNEL, OTHER, CgroupWindow, SchedWindow, WaitFor
 from collectors.windows.signals import HostSignals, SignalWindow
 from probes.perf_event import CYCLES, INSTRUCTIONS, Reading
@@ -22,17 +22,17 @@ QUIET = [usual()] * 10
 Scene = Iterable[CgroupWindow | Iterable[CgroupWindow]]
 
 
-def states(settings: Settings, scene: Scene) -> list[tuple[int, State]]:
+def states(settings: Settings, scene: Scene) -> list[tuple[int, EventState]]:
     return [(number, event.state) for number, event in told(Detector(settings), scene)]
 
 
 def test_a_neighbour_is_named_with_its_second_window() -> None:
     ((number, event),) = told(Detector(WAIT), [*QUIET, crowded(), crowded(), crowded()])
     assert number == 11
-    assert (event.victim, event.signal, event.state) == (VICTIM, "wait_per_run", State.RAISED)
+    assert (event.victim, event.signal, event.state) == (VICTIM, "wait_per_run", EventState.RAISED)
     assert event.baseline == pytest.approx(0.025)
     assert event.value == pytest.approx(4.5 / 2)
-    assert event.cause is Cause.NEIGHBOURS
+    assert event.cause is EventCause.NEIGHBOURS
     # It waited 3.95 s longer than usual for it, 0.2 for the other, which is under 5 %, and 0.3 for nobody known.
     assert [(suspect.cgroup, suspect.share_pct) for suspect in event.suspects] == [(NEIGHBOUR, 88.8)]
     assert event.utc_ns - event.since_utc_ns == 20 * 10**9
@@ -44,7 +44,7 @@ def test_an_event_says_when_the_probe_had_left_out_whom_it_waited_for() -> None:
         detector.step(window(scene, duration_s=WINDOW_S), 0)
     shed = replace(window(cgroup(2.0, unattributed_s=4.5), duration_s=WINDOW_S), shed=("blame",))
     (event,) = [event for _ in range(2) for event in detector.step(shed, 0)]
-    assert (event.cause, event.suspects) == (Cause.UNKNOWN, ())
+    assert (event.cause, event.suspects) == (EventCause.UNKNOWN, ())
     assert event.findings[-1] == BLAME_LEFT_OUT
     assert BLAME_LEFT_OUT.text in Event.from_document(event.to_document()).findings[-1].text
 
@@ -56,17 +56,20 @@ def test_one_window_is_not_enough() -> None:
 @pytest.mark.parametrize("gap", [1, 2])
 def test_two_of_three_windows_are(gap: int) -> None:
     found = states(WAIT, [*QUIET, crowded(), *[usual()] * gap, crowded()])
-    assert found == ([(12, State.RAISED)] if gap == 1 else [])
+    assert found == ([(12, EventState.RAISED)] if gap == 1 else [])
 
 
 def test_it_is_raised_once_and_cleared_when_all_is_well_for_as_long() -> None:
     found = states(WAIT, [*QUIET, *[crowded()] * 20, usual(), crowded(), *QUIET])
-    assert found == [(11, State.RAISED), (34, State.CLEARED)]
+    assert found == [(11, EventState.RAISED), (34, EventState.CLEARED)]
 
 
 def test_a_cgroup_that_falls_silent_is_cleared_without_a_value() -> None:
     found = list(told(Detector(WAIT), [*QUIET, crowded(), crowded(), [], [], []]))
-    assert [(number, event.state) for number, event in found] == [(11, State.RAISED), (14, State.CLEARED)]
+    assert [(number, event.state) for number, event in found] == [
+        (11, EventState.RAISED),
+        (14, EventState.CLEARED),
+    ]
     raised, cleared = (event for _, event in found)
     assert cleared.value is None
     assert (cleared.cause, cleared.suspects, cleared.since_utc_ns) == (
@@ -84,7 +87,12 @@ def test_a_victim_that_throttles_itself_blames_nobody() -> None:
         return path, 0.2
 
     ((number, event),) = told(Detector(find_quota=find_quota), [*QUIET, throttled(), throttled()])
-    assert (number, event.signal, event.cause, event.suspects) == (11, "throttled_share", Cause.THROTTLED, ())
+    assert (number, event.signal, event.cause, event.suspects) == (
+        11,
+        "throttled_share",
+        EventCause.THROTTLED,
+        (),
+    )
     throttling = next(finding for finding in event.findings if finding.gate == "throttling")
     assert throttling.explains is True
     assert throttling.text == "99 % of its wait was for its own quota, 0.2 CPUs"
@@ -100,19 +108,21 @@ def test_an_ancestors_quota_is_named() -> None:
 @pytest.mark.parametrize(
     ("bad", "cause"),
     [
-        (cgroup(2.0, {NEIGHBOUR: 2.0}, throttled_s=9.0), Cause.THROTTLED),
-        (cgroup(2.0, {NEIGHBOUR: 2.0}, self_s=3.0), Cause.OWN_LOAD),
-        (cgroup(5.0, {NEIGHBOUR: 8.0}), Cause.OWN_LOAD),
-        (cgroup(2.0, {NEIGHBOUR: 4.0}, stolen_s=0.5), Cause.STEAL),
-        (cgroup(2.0, unattributed_s=4.0), Cause.UNKNOWN),
-        (cgroup(2.0, {NEIGHBOUR: 4.0}, stolen_s=0.1), Cause.NEIGHBOURS),
+        (cgroup(2.0, {NEIGHBOUR: 2.0}, throttled_s=9.0), EventCause.THROTTLED),
+        (cgroup(2.0, {NEIGHBOUR: 2.0}, self_s=3.0), EventCause.OWN_LOAD),
+        (cgroup(5.0, {NEIGHBOUR: 8.0}), EventCause.OWN_LOAD),
+        (cgroup(2.0, {NEIGHBOUR: 4.0}, stolen_s=0.5), EventCause.STEAL),
+        (cgroup(2.0, unattributed_s=4.0), EventCause.UNKNOWN),
+        (cgroup(2.0, {NEIGHBOUR: 4.0}, stolen_s=0.1), EventCause.NEIGHBOURS),
     ],
     ids=["throttled", "own threads", "own load", "steal", "nobody known", "neighbour"],
 )
-def test_a_neighbour_is_blamed_only_when_nothing_else_explains_it(bad: CgroupWindow, cause: Cause) -> None:
+def test_a_neighbour_is_blamed_only_when_nothing_else_explains_it(
+    bad: CgroupWindow, cause: EventCause
+) -> None:
     ((_, event),) = told(Detector(WAIT), [*QUIET, bad, bad])
     assert event.cause is cause
-    assert bool(event.suspects) == (cause is Cause.NEIGHBOURS)
+    assert bool(event.suspects) == (cause is EventCause.NEIGHBOURS)
 
 
 @pytest.mark.parametrize(
@@ -132,17 +142,19 @@ def test_each_method_compares_with_its_own(method: Method, limit: float, baselin
 def test_without_something_to_compare_with_there_is_no_event() -> None:
     for method in ("baseline", "percent", "sigma"):
         assert states(Settings((Rule("wait_per_run", method, 1.0),)), [crowded()] * 40) == []
-    assert states(Settings((Rule("wait_per_run", "threshold", 1.0),)), [crowded()] * 4) == [(1, State.RAISED)]
+    assert states(Settings((Rule("wait_per_run", "threshold", 1.0),)), [crowded()] * 4) == [
+        (1, EventState.RAISED)
+    ]
 
 
 def test_what_stays_becomes_usual() -> None:
     found = states(WAIT, [*QUIET, *[crowded()] * (ADOPTED_AFTER + 50)])
-    assert found == [(11, State.RAISED), (10 + ADOPTED_AFTER - 1, State.CLEARED)]
+    assert found == [(11, EventState.RAISED), (10 + ADOPTED_AFTER - 1, EventState.CLEARED)]
 
 
 def test_a_fixed_limit_never_becomes_usual() -> None:
     fixed = Settings((Rule("wait_per_run", "threshold", 1.0),))
-    assert states(fixed, [crowded()] * (ADOPTED_AFTER + 50)) == [(1, State.RAISED)]
+    assert states(fixed, [crowded()] * (ADOPTED_AFTER + 50)) == [(1, EventState.RAISED)]
 
 
 def counted(instructions: int, *cgroups: CgroupWindow, running_ratio: float = 1.0) -> SchedWindow:
@@ -219,6 +231,6 @@ def test_other_settings_keep_what_they_share_and_clear_the_rest() -> None:
     assert [event.method for event in raised] == ["sigma", "threshold"]
     detector.change(Settings((first,)))
     ((_, cleared),) = told(detector, [crowded()], begin=12)
-    assert (cleared.method, cleared.state) == ("threshold", State.CLEARED)
+    assert (cleared.method, cleared.state) == ("threshold", EventState.CLEARED)
     found = [(event.method, event.state) for _, event in told(detector, [usual()] * 3, begin=13)]
-    assert found == [("sigma", State.CLEARED)]
+    assert found == [("sigma", EventState.CLEARED)]

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.detection.indicators import INDICATORS, Sample, value_of
+from agent.detection.indicators import INDICATORS, IndicatorSample, value_of
 from agent.detection.quota import binding_quota
 from agent.detection.rules import METHODS, Comparison, Rule, exceeds
 from agent.detection.running_baseline import MEMORY_WINDOWS, Usual
 from agent.detection.stored_baseline import learn, read_baseline
 from agent.detection.suspects import MOST_SUSPECTS, UsualWaits, blamed, suspects
-from agent.documents.event import Event, Finding, Suspect
+from agent.documents.event import Event, GateFinding, Suspect
 from agent.store.run_file import RunWriter
 from collectors.host.hierarchy import CgroupLayout
 from collectors.windows.histogram import EDGES_NS
@@ -32,7 +32,7 @@ class TestSignals:
     def test_each_figure(self) -> None:
         counts = [0] * len(EDGES_NS)
         counts[20] = 100
-        sample = Sample(
+        sample = IndicatorSample(
             replace(
                 cgroup(2.0, {NEIGHBOUR: 1.0}, throttled_s=3.0),
                 preempted_foreign=50,
@@ -53,15 +53,17 @@ class TestSignals:
         }
 
     def test_a_starved_cgroup_waits_enormously_and_finitely(self) -> None:
-        value = value_of(INDICATORS["wait_per_run"], Sample(cgroup(0.0, {NEIGHBOUR: 10.0}), 10 * 10**9))
+        value = value_of(
+            INDICATORS["wait_per_run"], IndicatorSample(cgroup(0.0, {NEIGHBOUR: 10.0}), 10 * 10**9)
+        )
         assert value == 1000.0
 
     def test_an_idle_cgroup_says_nothing(self) -> None:
-        sample = Sample(cgroup(0.02, {NEIGHBOUR: 0.05}), 10 * 10**9, ipc=1.0)
+        sample = IndicatorSample(cgroup(0.02, {NEIGHBOUR: 0.05}), 10 * 10**9, ipc=1.0)
         assert {value_of(signal, sample) for signal in INDICATORS.values()} == {None}
 
     def test_a_percentile_of_a_few_waits_says_nothing(self) -> None:
-        assert value_of(INDICATORS["wait_p99"], Sample(cgroup(2.0), 10 * 10**9)) is None
+        assert value_of(INDICATORS["wait_p99"], IndicatorSample(cgroup(2.0), 10 * 10**9)) is None
 
 
 class TestUsual:
@@ -198,5 +200,7 @@ class TestQuota:
 
 @given(st.text(), st.text())
 def test_an_event_survives_its_document(victim: str, text: str) -> None:
-    found = replace(event(victim, suspects=(Suspect(text, 50.0),)), findings=(Finding("steal", None, text),))
+    found = replace(
+        event(victim, suspects=(Suspect(text, 50.0),)), findings=(GateFinding("steal", None, text),)
+    )
     assert Event.from_document(json.loads(json.dumps(found.to_document()))) == found

@@ -14,7 +14,7 @@ import pytest
 from agent.detection.detector import Detector, Settings
 from agent.detection.rules import DEFAULT_RULES, Rule
 from agent.detection.stored_baseline import learn
-from agent.documents.event import Cause, Event
+from agent.documents.event import Event, EventCause
 from agent.store.run_file import read_run
 from collectors.windows.sched import CgroupWindow, SchedWindow, WaitFor
 
@@ -76,7 +76,7 @@ def test_the_same_hour_with_a_neighbour_in_it_has_one_event(quiet: Sequence[Sche
     (raised, cleared) = [
         event for event in told(Detector(), spoilt) if event.signal == DEFAULT_RULES[0].signal
     ]
-    assert (raised.victim, raised.utc_ns, raised.cause) == (victim, 201 * 10**10, Cause.NEIGHBOURS)
+    assert (raised.victim, raised.utc_ns, raised.cause) == (victim, 201 * 10**10, EventCause.NEIGHBOURS)
     assert raised.suspects[0].cgroup == "/noisy"
     assert cleared.victim == victim
 

@@ -16,7 +16,7 @@ from agent.experiment.repeat import Log
 from agent.experiment.rounds import Rounds
 from agent.experiment.runner import Outcome, better, complete_pairs
 from agent.experiment.session import Session
-from agent.experiment.sweep import Sweep
+from agent.experiment.sweep import DoseResponse
 from agent.experiment.victim_metrics import parse_spec
 from agent.statistics import decide, plan_looks
 from collectors.windows.sched import CgroupWindow
@@ -151,7 +151,9 @@ def test_what_was_confirmed_is_in_the_document_and_the_reason() -> None:
 
 def test_the_sweep_is_in_the_document_and_ends_the_reason() -> None:
     points = (SweepPoint(50.0, 40.0, (30.0, 50.0), 40.0, 0.9),)
-    verdict = concluded(replace(session(BLAMED), sweep=Sweep(points, "up to 0.2 CPUs cost less than 5 %")))
+    verdict = concluded(
+        replace(session(BLAMED), sweep=DoseResponse(points, "up to 0.2 CPUs cost less than 5 %"))
+    )
     assert verdict.sweep == points
     assert verdict.reason.endswith("; up to 0.2 CPUs cost less than 5 %.")
     assert Verdict.from_document(json.loads(json.dumps(verdict.to_document()))) == verdict

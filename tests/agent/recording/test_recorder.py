@@ -57,7 +57,7 @@ def record(
     monkeypatch: pytest.MonkeyPatch,
     interval_s: float,
     duration_s: float | None,
-    ended: recorder.WaitFor | None = None,
+    ended: recorder.EndedWithin | None = None,
 ) -> Iterator[SchedWindow]:
     monkeypatch.setattr("agent.recording.recorder.time.monotonic", lambda: probe.now_s)
     governor = Governor(probe, 1.0)  # type: ignore[arg-type]  # only `read` is called

@@ -1,6 +1,6 @@
 """Labels and findings to reason about."""
 
-from agent.documents.selftest import Finding, Label, Selftest
+from agent.documents.selftest import Label, Selftest, SelftestFinding
 from agent.documents.verdict import CauseKind, Conclusion
 from agent.selftest.score import rates, tallies
 from tests.agent.analysis.summaries import HOST
@@ -41,10 +41,10 @@ def finding(
     cause: CauseKind | None = None,
     culprit: str | None = None,
     error: str | None = None,
-) -> Finding:
+) -> SelftestFinding:
     """What is right by the label, but for what is given; with an error nothing is known."""
     fine = error is None
-    return Finding(
+    return SelftestFinding(
         scenario=label.scenario,
         seed=7,
         duration_s=9.0,
@@ -61,7 +61,7 @@ def finding(
     )
 
 
-def selftest(*findings: Finding, partial: bool = False) -> Selftest:
+def selftest(*findings: SelftestFinding, partial: bool = False) -> Selftest:
     """A self-test of the three labels, with one finding each unless others are given."""
     labels = (EFFECT, OWN, NOTHING)
     found = findings or tuple(finding(label) for label in labels)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.documents.selftest import Finding, Rate
+from agent.documents.selftest import Rate, SelftestFinding
 from agent.documents.verdict import CauseKind, Conclusion
 from agent.selftest.score import CAUSE, CLEARED, CULPRIT, FALSE_POSITIVES, TRUE_POSITIVES, rates, tallies
 from tests.agent.selftest.findings import EFFECT, NOTHING, OWN, finding
@@ -12,7 +12,7 @@ from tests.agent.selftest.findings import EFFECT, NOTHING, OWN, finding
 LABELS = (EFFECT, OWN, NOTHING)
 
 
-def counts(*findings: Finding) -> dict[str, tuple[int, int]]:
+def counts(*findings: SelftestFinding) -> dict[str, tuple[int, int]]:
     return {rate.name: (rate.hits, rate.trials) for rate in rates(LABELS, findings)}
 
 
@@ -72,7 +72,7 @@ verdicts = st.sampled_from([*Conclusion])
 
 
 @given(st.lists(st.builds(finding, st.sampled_from(LABELS), verdicts)))
-def test_rates_count_no_experiment_twice(findings: list[Finding]) -> None:
+def test_rates_count_no_experiment_twice(findings: list[SelftestFinding]) -> None:
     found: dict[str, Rate] = {rate.name: rate for rate in rates(LABELS, findings)}
     assert found[TRUE_POSITIVES].trials + found[FALSE_POSITIVES].trials == len(findings)
     assert found[FALSE_POSITIVES].hits + found[CLEARED].hits <= found[CLEARED].trials

@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from agent.statistics import Pair
+from agent.statistics import TrialPair
 
 METRICS = st.floats(min_value=1e-3, max_value=1e6)
-PAIRS = st.lists(st.builds(Pair, METRICS, METRICS), min_size=2, max_size=12)
+PAIRS = st.lists(st.builds(TrialPair, METRICS, METRICS), min_size=2, max_size=12)
 LOG_RATIOS = st.floats(min_value=-3, max_value=3)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.statistics.cycles import LOAD_STEP, Cycle, Kind, Observed, cut, cycles, lag_1, merged
-from agent.statistics.effect import Pair
+from agent.statistics.cycles import LOAD_STEP, Activity, Cycle, Observed, cut, cycles, lag_1, merged
+from agent.statistics.effect import TrialPair
 
-QUIET, BETWEEN, BUSY = Kind.QUIET, Kind.BETWEEN, Kind.BUSY
+QUIET, BETWEEN, BUSY = Activity.QUIET, Activity.BETWEEN, Activity.BUSY
 
 
 def series(text: str, values: dict[str, float] | None = None, load: float = 0.5) -> list[Observed]:
@@ -77,7 +77,7 @@ def test_a_load_is_alike_itself(load: float) -> None:
 
 
 def pairs_of(ratios: list[float]) -> list[Cycle]:
-    return [Cycle((), (), Pair(1.0, ratio)) for ratio in ratios]
+    return [Cycle((), (), TrialPair(1.0, ratio)) for ratio in ratios]
 
 
 def test_independent_cycles_stay_as_they_are() -> None:
@@ -102,4 +102,4 @@ def test_merging_keeps_the_mean() -> None:
 
 
 def test_equal_pairs_do_not_resemble_each_other_more_than_others() -> None:
-    assert lag_1([Pair(1.0, 2.0)] * 5) == 0.0
+    assert lag_1([TrialPair(1.0, 2.0)] * 5) == 0.0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.statistics import Decision, Pair, Plan, decide, plan_looks
+from agent.statistics import Decision, LookPlan, TrialPair, decide, plan_looks
 from agent.statistics.decision import judge
 from tests.agent.statistics.strategies import METRICS, PAIRS
 
@@ -15,14 +15,16 @@ PLAN = plan_looks(4, 24)
 BOUNDS = st.floats(-90, 200)
 
 
-def noisy(slowdown_pct: float, noise: float, count: int, seed: int = 1) -> list[Pair]:
+def noisy(slowdown_pct: float, noise: float, count: int, seed: int = 1) -> list[TrialPair]:
     rng = np.random.default_rng(seed)
     factor = 1 + slowdown_pct / 100
-    return [Pair(math.exp(a), factor * math.exp(b)) for a, b in rng.normal(0, noise, (count, 2)).tolist()]
+    return [
+        TrialPair(math.exp(a), factor * math.exp(b)) for a, b in rng.normal(0, noise, (count, 2)).tolist()
+    ]
 
 
 def test_a_large_clean_slowdown_is_interference_at_four_pairs() -> None:
-    decision = decide(noisy(50, 0.03, 4), "lower", 5, Plan((4,)))
+    decision = decide(noisy(50, 0.03, 4), "lower", 5, LookPlan((4,)))
     assert decision.verdict == "interference"
     assert decision.more_pairs_needed == 0
     assert decision.warnings == ()
@@ -50,7 +52,8 @@ def test_faster_with_the_neighbours_is_neither_verdict() -> None:
 def test_a_slowdown_below_the_noise_floor_is_inconclusive() -> None:
     # Trials that swing together: the pairs agree, the trials without neighbours differ by a factor of two.
     pairs = [
-        Pair(level, 1.2 * level * (1 + 0.001 * i)) for i, level in enumerate([1.0, 2.0, 1.0, 2.0, 1.0, 2.0])
+        TrialPair(level, 1.2 * level * (1 + 0.001 * i))
+        for i, level in enumerate([1.0, 2.0, 1.0, 2.0, 1.0, 2.0])
     ]
     decision = decide(pairs, "lower", 5, PLAN)
     assert decision.verdict == "inconclusive"
@@ -59,7 +62,7 @@ def test_a_slowdown_below_the_noise_floor_is_inconclusive() -> None:
 
 
 def test_a_single_pair_decides_nothing() -> None:
-    decision = decide([Pair(1.0, 2.0)], "lower", 5, PLAN)
+    decision = decide([TrialPair(1.0, 2.0)], "lower", 5, PLAN)
     assert (decision.verdict, decision.more_pairs_needed) == ("inconclusive", 3)
     assert decision.effect.ci95_pct is None
     assert decision.effect.noise_floor_pct is None
@@ -88,7 +91,7 @@ def test_a_single_pair_decides_nothing() -> None:
     ],
 )
 def test_the_clauses_of_the_reason(slowdown_pct: float, count: int, clauses: tuple[str, ...]) -> None:
-    decision = decide([Pair(1.0, 1 + slowdown_pct / 100)] * count, "lower", 5, PLAN)
+    decision = decide([TrialPair(1.0, 1 + slowdown_pct / 100)] * count, "lower", 5, PLAN)
     assert decision.reason == clauses
 
 
@@ -127,19 +130,19 @@ def test_a_higher_threshold_never_makes_interference(
 
 
 @given(PAIRS, st.floats(1e-2, 1e2))
-def test_the_decision_does_not_depend_on_the_unit(pairs: list[Pair], factor: float) -> None:
-    scaled = [Pair(pair.without * factor, pair.with_ * factor) for pair in pairs]
+def test_the_decision_does_not_depend_on_the_unit(pairs: list[TrialPair], factor: float) -> None:
+    scaled = [TrialPair(pair.without * factor, pair.with_ * factor) for pair in pairs]
     assert decide(scaled, "lower", 5, PLAN).verdict == decide(pairs, "lower", 5, PLAN).verdict
 
 
 @given(PAIRS)
-def test_more_pairs_are_asked_for_exactly_when_undecided(pairs: list[Pair]) -> None:
+def test_more_pairs_are_asked_for_exactly_when_undecided(pairs: list[TrialPair]) -> None:
     decision = decide(pairs, "lower", 5, PLAN)
     assert (decision.more_pairs_needed == 0) is (decision.verdict != "inconclusive")
 
 
-@given(st.lists(st.builds(Pair, METRICS, METRICS), min_size=1, max_size=3))
-def test_every_decision_gives_its_reason(pairs: list[Pair]) -> None:
+@given(st.lists(st.builds(TrialPair, METRICS, METRICS), min_size=1, max_size=3))
+def test_every_decision_gives_its_reason(pairs: list[TrialPair]) -> None:
     decision = decide(pairs, "lower", 5, PLAN)
     assert all(decision.reason)
     assert not any(clause.endswith(".") for clause in decision.reason)

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from agent.statistics import Better, Pair, noise_floor, p_value, slowdown
+from agent.statistics import Better, TrialPair, noise_floor, p_value, slowdown
 from agent.statistics.effect import log_ratios, measure, to_log, to_pct
 from agent.statistics.location import hodges_lehmann, interval
 from probes.errors import UsageError
 from tests.agent.statistics.strategies import METRICS, PAIRS
 
-CLEAN = [Pair(1.00, 1.50), Pair(1.10, 1.66), Pair(0.95, 1.42), Pair(1.02, 1.55)]
+CLEAN = [TrialPair(1.00, 1.50), TrialPair(1.10, 1.66), TrialPair(0.95, 1.42), TrialPair(1.02, 1.55)]
 
 
 def test_a_clean_slowdown_is_measured() -> None:
@@ -29,38 +29,40 @@ def test_a_clean_slowdown_is_measured() -> None:
 
 
 def test_a_rate_that_halves_is_a_slowdown_of_100_per_cent() -> None:
-    assert slowdown([Pair(200.0, 100.0)] * 3, "higher").pct == pytest.approx(100)
+    assert slowdown([TrialPair(200.0, 100.0)] * 3, "higher").pct == pytest.approx(100)
 
 
 def test_twice_as_fast_is_minus_50_per_cent() -> None:
-    assert slowdown([Pair(2.0, 1.0)] * 3, "lower").pct == pytest.approx(-50)
+    assert slowdown([TrialPair(2.0, 1.0)] * 3, "lower").pct == pytest.approx(-50)
 
 
 @given(PAIRS, st.floats(1e-2, 1e2), st.sampled_from(["lower", "higher"]))
-def test_the_unit_of_the_metric_does_not_matter(pairs: list[Pair], factor: float, better: Better) -> None:
-    scaled = [Pair(pair.without * factor, pair.with_ * factor) for pair in pairs]
+def test_the_unit_of_the_metric_does_not_matter(
+    pairs: list[TrialPair], factor: float, better: Better
+) -> None:
+    scaled = [TrialPair(pair.without * factor, pair.with_ * factor) for pair in pairs]
     assert log_ratios(scaled, better) == pytest.approx(log_ratios(pairs, better), abs=1e-9)
     before, after = slowdown(pairs, better), slowdown(scaled, better)
     assert to_log(after.pct) == pytest.approx(to_log(before.pct), abs=1e-6)
 
 
 @given(PAIRS)
-def test_swapping_the_arms_negates_the_log_effect(pairs: list[Pair]) -> None:
+def test_swapping_the_arms_negates_the_log_effect(pairs: list[TrialPair]) -> None:
     straight = log_ratios(pairs, "lower")
-    swapped = log_ratios([Pair(pair.with_, pair.without) for pair in pairs], "lower")
+    swapped = log_ratios([TrialPair(pair.with_, pair.without) for pair in pairs], "lower")
     assert hodges_lehmann(swapped) == pytest.approx(-hodges_lehmann(straight), abs=1e-9)
     low, high = interval(straight, 0.01) or (math.nan, math.nan)
     assert interval(swapped, 0.01) == pytest.approx((-high, -low), rel=1e-9, abs=1e-9)
 
 
 @given(PAIRS)
-def test_a_rate_is_judged_as_the_time_it_stands_for(pairs: list[Pair]) -> None:
-    rates = [Pair(1 / pair.without, 1 / pair.with_) for pair in pairs]
+def test_a_rate_is_judged_as_the_time_it_stands_for(pairs: list[TrialPair]) -> None:
+    rates = [TrialPair(1 / pair.without, 1 / pair.with_) for pair in pairs]
     assert log_ratios(rates, "higher") == pytest.approx(log_ratios(pairs, "lower"), abs=1e-9)
 
 
-@given(st.lists(st.builds(Pair, METRICS, METRICS), min_size=1, max_size=8))
-def test_the_p_value_counts_all_flips(pairs: list[Pair]) -> None:
+@given(st.lists(st.builds(TrialPair, METRICS, METRICS), min_size=1, max_size=8))
+def test_the_p_value_counts_all_flips(pairs: list[TrialPair]) -> None:
     ratios = log_ratios(pairs, "lower")
     means = [abs(np.mean(ratios * signs)) for signs in product([-1, 1], repeat=len(ratios))]
     observed = abs(np.mean(ratios))
@@ -70,13 +72,13 @@ def test_the_p_value_counts_all_flips(pairs: list[Pair]) -> None:
 
 @pytest.mark.parametrize(("count", "smallest"), [(1, 1.0), (4, 0.125), (8, 2 / 2**8), (16, 2 / 2**16)])
 def test_the_smallest_p_value_that_can_be_attained(count: int, smallest: float) -> None:
-    pairs = [Pair(1.0, 1.5 + 0.01 * index) for index in range(count)]
+    pairs = [TrialPair(1.0, 1.5 + 0.01 * index) for index in range(count)]
     assert p_value(pairs) == pytest.approx(smallest)
 
 
 def test_beyond_16_pairs_the_p_value_is_sampled_but_repeatable() -> None:
     rng = np.random.default_rng(7)
-    pairs = [Pair(1.0, math.exp(value)) for value in rng.normal(0.01, 0.03, 18)]
+    pairs = [TrialPair(1.0, math.exp(value)) for value in rng.normal(0.01, 0.03, 18)]
     ratios = log_ratios(pairs, "lower")
     signs = 1 - 2 * ((np.arange(2**18)[:, np.newaxis] >> np.arange(18)) & 1)
     exact = float(np.mean(np.abs(signs @ ratios) >= abs(ratios.sum()) * (1 - 1e-9)))
@@ -117,9 +119,9 @@ def test_one_trial_has_no_noise_floor() -> None:
 @pytest.mark.parametrize("metric", [0.0, -1.0, math.nan, math.inf])
 @pytest.mark.parametrize("arm", ["without", "with"])
 def test_a_metric_that_is_no_duration_is_refused(metric: float, arm: str) -> None:
-    pair = Pair(metric, 1.0) if arm == "without" else Pair(1.0, metric)
+    pair = TrialPair(metric, 1.0) if arm == "without" else TrialPair(1.0, metric)
     with pytest.raises(UsageError, match="finite number above 0"):
-        slowdown([Pair(1.0, 1.0), pair], "lower")
+        slowdown([TrialPair(1.0, 1.0), pair], "lower")
 
 
 def test_no_pairs_are_refused() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agent.statistics import Plan, plan_looks
+from agent.statistics import LookPlan, plan_looks
 from benchmarks.method_error import NOISES, THRESHOLD_PCT, Outcome, is_wrong, share_rows, simulate
 
 RUNS = 300
@@ -17,7 +17,9 @@ PLAN = plan_looks(4, 24)
 CHANCE = 1e-4
 
 
-def outcomes(noise: str, truth_pct: float, plan: Plan = PLAN, alpha: float | None = None) -> list[Outcome]:
+def outcomes(
+    noise: str, truth_pct: float, plan: LookPlan = PLAN, alpha: float | None = None
+) -> list[Outcome]:
     return simulate(np.random.default_rng(11), NOISES[noise], truth_pct, plan, RUNS, alpha=alpha)
 
 
@@ -55,7 +57,7 @@ def test_looking_five_times_at_the_full_error_would_break_the_promise() -> None:
 
 
 def test_half_as_slow_again_in_three_per_cent_noise_takes_four_pairs() -> None:
-    verdicts = [outcome.verdict for outcome in outcomes("normal 3 %", 50, Plan((4,)))]
+    verdicts = [outcome.verdict for outcome in outcomes("normal 3 %", 50, LookPlan((4,)))]
     assert verdicts.count("interference") >= fewest_hits(0.999)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.statistics import Pair, decide, holm, plan_looks, secondary_effects, slowdown
+from agent.statistics import TrialPair, decide, holm, plan_looks, secondary_effects, slowdown
 
 P_VALUES = st.dictionaries(st.text(max_size=3), st.floats(0, 1), min_size=1, max_size=8)
 
@@ -33,7 +33,7 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p_values: dict[str, f
 
 def test_secondary_intervals_share_the_error_of_the_look() -> None:
     plan = plan_looks(8, 8)
-    pairs = [Pair(1.0, 1.3 + 0.01 * (i % 5)) for i in range(8)]
+    pairs = [TrialPair(1.0, 1.3 + 0.01 * (i % 5)) for i in range(8)]
     effects = secondary_effects({"p99": (pairs, "lower"), "rate": (pairs, "higher")}, 5, plan)
     assert effects["p99"].ci95_pct == slowdown(pairs, "lower", 0.025).ci_pct
     assert effects["rate"].slowdown_pct < 0 < effects["p99"].slowdown_pct

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.statistics import Plan, plan_looks
+from agent.statistics import LookPlan, plan_looks
 from probes.errors import UsageError
 
 
@@ -37,7 +37,7 @@ def test_looks_between_first_and_last_are_at_balanced_orders() -> None:
 
 @pytest.mark.parametrize(("pairs", "look"), [(0, 4), (3, 4), (4, 8), (11, 12), (12, None), (40, None)])
 def test_next_look(pairs: int, look: int | None) -> None:
-    assert Plan((4, 8, 12)).next_look(pairs) == look
+    assert LookPlan((4, 8, 12)).next_look(pairs) == look
 
 
 @pytest.mark.parametrize(("pairs", "max_pairs"), [(0, 4), (-1, 4), (5, 4)])

@@ -5,13 +5,13 @@ from datetime import datetime
 
 import pytest
 
-from agent.documents.event import Cause, Event, State
+from agent.documents.event import Event, EventCause, EventState
 from agent.store.episodes import episodes
 
 NS = 10**9
 RAISED = Event(
     utc_ns=120 * NS,
-    state=State.RAISED,
+    state=EventState.RAISED,
     since_utc_ns=100 * NS,
     victim="/a",
     signal="wait_per_run",
@@ -20,11 +20,11 @@ RAISED = Event(
     baseline=0.1,
     limit=0.5,
     value=2.0,
-    cause=Cause.UNKNOWN,
+    cause=EventCause.UNKNOWN,
     suspects=(),
     findings=(),
 )
-CLEARED = replace(RAISED, utc_ns=160 * NS, state=State.CLEARED, value=None)
+CLEARED = replace(RAISED, utc_ns=160 * NS, state=EventState.CLEARED, value=None)
 
 
 def test_it_lasts_from_the_first_window_beyond_the_limit_until_it_is_cleared() -> None:
@@ -48,6 +48,11 @@ def test_one_of_which_the_beginning_is_no_longer_kept_says_the_rest() -> None:
 @pytest.mark.parametrize("other", [{"victim": "/b"}, {"signal": "ipc"}, {"method": "percent"}])
 def test_each_victim_signal_and_method_has_its_own(other: dict[str, str]) -> None:
     late = replace(RAISED, since_utc_ns=110 * NS, **other)  # type: ignore[arg-type]  # texts only
-    told = [(1, late), (1, RAISED), (1, replace(late, utc_ns=150 * NS, state=State.CLEARED)), (1, CLEARED)]
+    told = [
+        (1, late),
+        (1, RAISED),
+        (1, replace(late, utc_ns=150 * NS, state=EventState.CLEARED)),
+        (1, CLEARED),
+    ]
     found = episodes(told, {1: 900 * NS})
     assert [(each.event, each.duration_s) for each in found] == [(RAISED, 60.0), (late, 40.0)]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.daemon.history_sink import History, Retention
-from agent.documents.event import Event, State
+from agent.documents.event import Event, EventState
 from agent.store import query
 from agent.store.query import Period, add_windows, load_past, moment_ns
 from agent.store.run_file import Notes, Run, pack
@@ -182,17 +182,17 @@ def told(path: Path, *events: Event) -> Path:
     return path
 
 
-def lasting(victim: str, since: float, utc: float, state: State) -> Event:
+def lasting(victim: str, since: float, utc: float, state: EventState) -> Event:
     return replace(event(victim, state=state), since_utc_ns=at(since), utc_ns=at(utc))
 
 
 def test_a_period_has_the_events_that_lasted_into_it(path: Path) -> None:
     told(
         path,
-        lasting("/kube/a", 1, 2, State.RAISED),
-        lasting("/b", 2, 3, State.RAISED),
-        lasting("/kube/a", 1, 4, State.CLEARED),
-        lasting("/kube/a", 6, 7, State.RAISED),
+        lasting("/kube/a", 1, 2, EventState.RAISED),
+        lasting("/b", 2, 3, EventState.RAISED),
+        lasting("/kube/a", 1, 4, EventState.CLEARED),
+        lasting("/kube/a", 6, 7, EventState.RAISED),
     )
 
     def found(since: float, until: float, *globs: str) -> list[tuple[str, float, bool]]:

@@ -6,11 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.host.readings import Missing, missing_in
-from collectors.host.topology import MAX_CPUS, Groups, parse_cpu_list, read_cpu_list, read_topology, sharing
+from collectors.host.topology import (
+    MAX_CPUS,
+    CpuGroups,
+    parse_cpu_list,
+    read_cpu_list,
+    read_topology,
+    sharing,
+)
 from tests.collectors.tree import lay_out
 
 
-def groups(*members: set[int]) -> Groups:
+def groups(*members: set[int]) -> CpuGroups:
     return frozenset(map(frozenset, members))
 
 

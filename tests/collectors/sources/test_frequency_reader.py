@@ -14,7 +14,7 @@ from collectors.host.readings import Missing
 from collectors.sources import frequency
 from collectors.sources.frequency import IDLE, NO_CPUFREQ, CpuClock, FrequencyReader, frequency_khz
 from probes import perf_event
-from probes.perf_event import Event, Reading, Refusal
+from probes.perf_event import PerfEvent, Reading, Refusal
 from tests.collectors.tree import SOFTWARE_CLOCKS, lay_out
 
 SECOND_NS = 1_000_000_000
@@ -103,7 +103,7 @@ class FakeCounters:
         self.open: dict[int, tuple[str, int]] = {}
         self.started: set[int] = set()
 
-    def open_per_cpu(self, event: Event, _cpus: range) -> dict[int, int] | Refusal:
+    def open_per_cpu(self, event: PerfEvent, _cpus: range) -> dict[int, int] | Refusal:
         if event.name in self.refused:
             return Refusal("not-counted", "this CPU's PMU does not count it")
         opened = {cpu: os.open("/dev/null", os.O_RDONLY) for cpu in self.cpus}

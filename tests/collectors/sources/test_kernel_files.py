@@ -11,7 +11,7 @@ from collectors.host.readings import Missing
 from collectors.sources.kernel_files import (
     _LOOK_AGAIN,
     MAX_BYTES,
-    Figures,
+    FileFigures,
     FilePool,
     KernelFile,
     flat,
@@ -58,7 +58,7 @@ def test_a_descriptor_is_kept_while_there_is_room_and_given_back(tmp_path: Path)
 def test_it_is_parsed_only_when_it_has_changed(tmp_path: Path) -> None:
     parsed: list[str] = []
 
-    def parse(text: str, _path: str) -> Figures:
+    def parse(text: str, _path: str) -> FileFigures:
         parsed.append(text)
         return (len(parsed),)
 

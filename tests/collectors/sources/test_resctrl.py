@@ -7,7 +7,7 @@ from collectors.sources.resctrl import (
     NOT_MOUNTED,
     BandwidthCounters,
     CacheDomain,
-    Groups,
+    ResctrlGroups,
     bandwidth_within,
     group_of_pid,
     read_resctrl,
@@ -17,7 +17,7 @@ from tests.collectors.tree import lay_out, recorded
 MOUNTED = "=== proc/self/mountinfo\n40 22 0:35 / /sys/fs/resctrl rw - resctrl resctrl rw\n"
 
 
-def groups_of(root: Path) -> Groups:
+def groups_of(root: Path) -> ResctrlGroups:
     groups = read_resctrl(root)
     assert not isinstance(groups, Missing)
     return groups

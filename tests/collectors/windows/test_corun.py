@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.host.readings import Missing
-from collectors.host.topology import Groups, Topology
+from collectors.host.topology import CpuGroups, Topology
 from collectors.windows.corun import MOST_PARTNERS, Corun, coruns, overlaps
 from probes.rings import Ring
 from probes.snapshot import KEY_IDLE
@@ -12,11 +12,11 @@ from probes.snapshot import KEY_IDLE
 NONE = Missing("not told")
 
 
-def topology(cores: Groups | Missing, llc: Groups | Missing) -> Topology:
+def topology(cores: CpuGroups | Missing, llc: CpuGroups | Missing) -> Topology:
     return Topology(frozenset({0, 1, 2, 3}), cores, llc, NONE, NONE)
 
 
-def groups(*members: tuple[int, ...]) -> Groups:
+def groups(*members: tuple[int, ...]) -> CpuGroups:
     return frozenset(map(frozenset, members))
 
 

@@ -10,7 +10,7 @@ from collectors.windows import sched
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import CgroupWindow, WaitFor
 from probes.layout import FIELDS, KEY_V1
-from probes.snapshot import KEY_OTHER, CpuFigures, Figures, Snapshot, Wait
+from probes.snapshot import KEY_OTHER, CpuFigures, SchedFigures, Snapshot, Wait
 
 NR = len(EDGES_NS)
 PATHS = {1: "/a", 2: "/a/x", 3: "/ab", KEY_V1 | 1: "/a", KEY_V1 | 4: "/", KEY_OTHER: "other"}
@@ -28,9 +28,9 @@ def waits_of(pairs: dict[tuple[int, int], tuple[int, int]]) -> dict[int, list[Wa
 
 
 @st.composite
-def figures(draw: st.DrawFn) -> Figures:
+def figures(draw: st.DrawFn) -> SchedFigures:
     named = {name: draw(AMOUNT) for name in FIELDS}
-    return Figures(**named, histogram=tuple(draw(st.integers(0, 9)) for _ in range(3)) + (0,) * (NR - 3))
+    return SchedFigures(**named, histogram=tuple(draw(st.integers(0, 9)) for _ in range(3)) + (0,) * (NR - 3))
 
 
 @st.composite
@@ -82,7 +82,7 @@ def test_nothing_happened_between_a_snapshot_and_itself(snapshot: Snapshot) -> N
     assert sched.window(snapshot, snapshot).cgroups == {}
 
 
-NOTHING_YET = Figures(**dict.fromkeys(FIELDS, 0), histogram=(0,) * NR)
+NOTHING_YET = SchedFigures(**dict.fromkeys(FIELDS, 0), histogram=(0,) * NR)
 
 
 @given(st.dictionaries(st.integers(10, 60), st.tuples(AMOUNT, st.integers(0, 1 << 20))))
@@ -171,7 +171,7 @@ def test_adding_in_two_steps_is_adding_in_one(
 
 
 @given(figures(), figures())
-def test_a_v1_and_a_v2_cgroup_of_one_path_are_one(v1: Figures, v2: Figures) -> None:
+def test_a_v1_and_a_v2_cgroup_of_one_path_are_one(v1: SchedFigures, v2: SchedFigures) -> None:
     after = Snapshot(
         monotonic_ns=1,
         cgroups={1: v2, KEY_V1 | 1: v1},

@@ -14,7 +14,7 @@ from agent.daemon.metrics import families
 from agent.daemon.metrics.collector import Gathered
 from agent.daemon.metrics.totals import BOUNDS_NS, IDLE_NS, Totals
 from agent.daemon.sinks import SinkHealth
-from agent.documents.event import Cause, State, Suspect
+from agent.documents.event import EventCause, EventState, Suspect
 from agent.documents.verdict import SelfCost
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import OTHER, REST, CgroupWindow, CpuWindow, SchedWindow
@@ -101,7 +101,7 @@ def test_an_unknown_cost_is_absent_and_not_0() -> None:
 def test_events_are_counted_and_shown_while_they_last() -> None:
     with serving() as metrics:
         metrics.on_event(event("/a", suspects=(Suspect("/noisy", 90.0),)))
-        metrics.on_event(event("/b", cause=Cause.THROTTLED))
+        metrics.on_event(event("/b", cause=EventCause.THROTTLED))
         found = scraped(metrics)
         assert found[series("jostle_events_total", signal="wait_per_run", cause="neighbours")] == 1
         active = {labels for name, labels in found if name == "jostle_event_active"}
@@ -109,7 +109,7 @@ def test_events_are_counted_and_shown_while_they_last() -> None:
             ("/a", "/noisy"),
             ("/b", ""),
         }
-        metrics.on_event(event("/a", state=State.CLEARED))
+        metrics.on_event(event("/a", state=EventState.CLEARED))
         left = {dict(labels)["victim"] for name, labels in scraped(metrics) if name == "jostle_event_active"}
         assert left == {"/b"}
 
