@@ -104,9 +104,9 @@ def test_bars(pct: float, filled: int) -> None:
 @pytest.mark.parametrize(
     ("states", "headline"),
     [
-        ({"available"}, "Every signal is available"),
-        ({"available", "degraded"}, "Some signals are degraded"),
-        ({"available", "missing"}, "Some signals are missing"),
+        ({"available"}, "Every capability is available"),
+        ({"available", "degraded"}, "Some capabilities are degraded"),
+        ({"available", "missing"}, "Some capabilities are missing"),
         ({"missing"}, "Nothing to measure with"),
         (set(), "Nothing to measure with"),
     ],
