@@ -5,12 +5,22 @@ unavailable and reads `n/a`, never 0.
 """
 
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from agent.documents.verdict import Verdict
 
 UNAVAILABLE = "n/a"
 SIGNIFICANT_DIGITS = 4
 LEAST_P_VALUE = 0.0001
 BYTE_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 TIME_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
+# The parts of a verdict that conclude something. What was measured (trials, pairs, histograms) stays as it is.
+CONCLUSIONS = (
+    *("effect", "causes", "aggressors", "quality", "self_cost", "efficiency"),
+    *("metrics", "blame", "matrix", "sweep", "confirmed"),
+)
+COARSE = ("p_value", "cpu_pct")
 
 
 def rounded(number: float) -> float:
@@ -26,6 +36,26 @@ def rounded_pct(pct: float) -> float:
 def rounded_coarse(number: float) -> float:
     """Two significant digits, for small figures of which the size is all that matters."""
     return _plain(float(f"{number:.2g}"))
+
+
+def as_shown(verdict: Verdict) -> Verdict:
+    """The verdict with each figure of its conclusions rounded as its name says; doing it again changes nothing."""
+    shares_pct = apportioned_pct([cause.share_pct for cause in verdict.causes])
+    shown = {name: _shown(name, getattr(verdict, name)) for name in CONCLUSIONS}
+    shown["causes"] = tuple(
+        replace(cause, share_pct=share) for cause, share in zip(shown["causes"], shares_pct, strict=True)
+    )
+    return replace(verdict, **shown)
+
+
+def apportioned_pct(shares_pct: Sequence[float]) -> list[float]:
+    """Shares with one decimal that still sum to their rounded sum (largest remainders go up)."""
+    tenths = [share * 10 for share in shares_pct]
+    floors = [int(share // 1) for share in tenths]
+    missing = round(sum(tenths)) - sum(floors)
+    by_remainder = sorted(range(len(tenths)), key=lambda index: floors[index] - tenths[index])
+    raised = set(by_remainder[:missing])
+    return [(floor + (index in raised)) / 10 for index, floor in enumerate(floors)]
 
 
 def quantity(number: float | None, unit: str = "") -> str:
@@ -93,6 +123,21 @@ def bytes_of(size: float | None) -> str:
         return UNAVAILABLE
     scale, unit = next((entry for entry in BYTE_UNITS if abs(size) >= entry[0]), (1, "B"))
     return f"{size / scale:.3g} {unit}" if size < 1000 * scale else f"{size / scale:,.0f} {unit}"
+
+
+def _shown(name: str, value: Any) -> Any:  # noqa: ANN401  any field of a record
+    """A field of a record with every float in it rounded: `_pct` to one decimal, a `COARSE` one to its size."""
+    if isinstance(value, float):
+        if name in COARSE:
+            return rounded_coarse(value)
+        return rounded_pct(value) if name.endswith("_pct") else rounded(value)
+    if isinstance(value, tuple):
+        return tuple(_shown(name, part) for part in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{each.name: _shown(each.name, getattr(value, each.name)) for each in fields(value)}
+        )
+    return value
 
 
 def _plain(number: float) -> float:

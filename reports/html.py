@@ -13,9 +13,10 @@ from markupsafe import Markup
 
 from agent.documents.summary import RunSummary
 from agent.documents.verdict import Verdict
-from reports.charts import of_run, of_verdict
+from reports.charts import run as run_charts
+from reports.charts import verdict as verdict_charts
 from reports.escape import for_html, for_link
-from reports.rounding import as_shown
+from reports.figures import as_shown
 from reports.sections.model import Kind, Report
 from reports.sections.run import full_run_report
 from reports.sections.verdict import capacity_report
@@ -26,12 +27,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def render_verdict(verdict: Verdict) -> str:
     """The report of an experiment or a comparison, with its charts."""
-    return render(capacity_report(verdict), of_verdict.charts(as_shown(verdict)))
+    return render(capacity_report(verdict), verdict_charts.charts(as_shown(verdict)))
 
 
 def render_run(summary: RunSummary) -> str:
     """The report of a recording, with its charts."""
-    return render(full_run_report(summary), of_run.charts(summary.details))
+    return render(full_run_report(summary), run_charts.charts(summary.details))
 
 
 def render(report: Report, drawn: Mapping[str, str] | None = None) -> str:
@@ -49,7 +50,7 @@ def render(report: Report, drawn: Mapping[str, str] | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    figures = {title: Markup(svg) for title, svg in (drawn or {}).items()}  # noqa: S704  from reports.svg
+    figures = {title: Markup(svg) for title, svg in (drawn or {}).items()}  # noqa: S704  from reports.charts.canvas
     style = Markup((TEMPLATES / "report.css").read_text())  # noqa: S704  a file of this package
     template = environment.get_template("report.html")
     return template.render(report=report, charts=figures, style=style, Kind=Kind, link=for_link)

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from agent.documents.blame import BlameSummary
-from agent.documents.capabilities import Counting
+from agent.documents.capabilities import Capability, Counting
 from agent.documents.selftest import Label, Selftest
 from agent.documents.summary import RunSummary
 from agent.documents.top import LiveTable
 from agent.documents.verdict import Verdict
-from reports.rounding import as_shown
+from reports.figures import as_shown
 from reports.sections import blame as blame_sections
-from reports.sections.capabilities import Capability
 
 DOCTOR_SCHEMA = "jostle.doctor/1"
 LABELS_SCHEMA = "jostle.scenarios/1"
@@ -40,15 +39,7 @@ def render_top(table: LiveTable) -> str:
 
 def render_capabilities(capabilities: Sequence[Capability], counting: Counting) -> str:
     """What the host can measure: `capabilities`, each `{name, state, reason, remedy}`; what counting events costs."""
-    entries = [
-        {
-            "name": capability.name,
-            "state": capability.state,
-            "reason": capability.reason,
-            "remedy": capability.remedy,
-        }
-        for capability in capabilities
-    ]
+    entries = [asdict(capability) for capability in capabilities]
     return _dump({"schema": DOCTOR_SCHEMA, "capabilities": entries, "counting": asdict(counting)})
 
 

@@ -7,11 +7,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
-from agent.analysis.recent import LastMinute
-from agent.analysis.top_view import View, ViewMode
+from agent.analysis.top import LastMinute
 from agent.documents.top import LiveRow, LiveTable, Sort
 from reports.escape import for_terminal, shortened
 from reports.figures import UNAVAILABLE, quantity, seconds, time_ns
+from reports.live_view import View, ViewMode
 
 GAP = 1
 LEAST_NAME, LONGEST_NAME, LONGEST_HOSTNAME = 12, 48, 20
@@ -97,12 +97,12 @@ def live_screen(table: LiveTable, minute: LastMinute, view: View, room: Room) ->
 
 
 def waiting_screen() -> RenderableType:
-    """Until the first window is over."""
+    """The screen until the first window is over."""
     return Text("jostle top: measuring the first window (q quits)", style="bold")
 
 
 def title(table: LiveTable, view: View, shown: int) -> str:
-    """One line: where, how many, in which order."""
+    """One line that says on which host, how many cgroups, and in which order."""
     parts = [
         "jostle top  PAUSED" if view.paused else "jostle top",
         shortened(table.hostname, LONGEST_HOSTNAME),

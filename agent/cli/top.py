@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.analysis.recent import LastMinute
-from agent.analysis.top_rows import ipc_of, live_table
-from agent.analysis.top_view import View, ViewMode, keys
+from agent.analysis.top import LastMinute, ipc_of, live_table
 from agent.cli import output
 from agent.documents.top import LiveTable, Sort
 from agent.recording import recorder
@@ -26,6 +24,7 @@ from collectors.windows import counters, selection
 from collectors.windows.sched import SchedWindow
 from probes.loader import require_privilege
 from probes.snapshot import Snapshot
+from reports.live_view import View, ViewMode, keys
 
 if TYPE_CHECKING:  # rich is for those who sit at a terminal
     from agent.cli.terminal import Terminal

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from collectors.sources.capabilities import Capability
+from collectors.sources.capabilities import Capability, CapabilityState
+
+__all__ = ["Capability", "CapabilityState", "Counting", "Examination"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from agent.documents.blame import BlameSummary, Charge, WaitPart
-from reports.figures import count, counted, percent, quantity, rounded, rounded_pct, seconds, time_ns
-from reports.rounding import apportioned_pct
+from reports.figures import (
+    apportioned_pct,
+    count,
+    counted,
+    percent,
+    quantity,
+    rounded,
+    rounded_pct,
+    seconds,
+    time_ns,
+)
 from reports.sections.model import (
     CGROUP,
     Column,

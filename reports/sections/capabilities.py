@@ -1,9 +1,8 @@
 """What a host can measure, as sections: the answer of `jostle doctor`."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
-from agent.documents.capabilities import Counting
+from agent.documents.capabilities import Capability, Counting
 from reports.figures import time_ns
 from reports.sections.model import Column, Facts, Report, Table
 
@@ -33,26 +32,6 @@ WORDS = {
     "names": "names of units and containers",
     "schedstat": "waits without eBPF",
 }
-
-
-class Capability(Protocol):
-    """One thing to measure, as the collectors report it; `state` is one of `STATES`."""
-
-    @property
-    def name(self) -> str:
-        """What is measured."""
-
-    @property
-    def state(self) -> str:
-        """Whether it can be measured here."""
-
-    @property
-    def reason(self) -> str | None:
-        """Why it is not available in full."""
-
-    @property
-    def remedy(self) -> str | None:
-        """What would mend it."""
 
 
 def doctor_report(capabilities: Sequence[Capability], counting: Counting) -> Report:
@@ -102,7 +81,7 @@ def _sentence(capabilities: Sequence[Capability]) -> str:
         for state in STATES
     }
     parts = [f"{words} {_listed(named[state])}" for state, words in CLAUSES.items() if named[state]]
-    return f"This host {'; '.join(parts)}." if parts else "no capability was looked for."
+    return f"This host {'; '.join(parts)}." if parts else "No capability was looked for."
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,8 +1,7 @@
 """What a report is made of, before it has a format: headed tables, facts and lists of plain text.
 
-The builders (`verdict_sections`, `run_sections`, `signal_sections`) turn records into these once, figures
-already formatted; the renderers lay them out and escape every text for the place it goes to. Nothing here is
-escaped.
+The other modules of this package turn records into these once, with every figure already formatted; a renderer
+lays them out and escapes every text for the place it goes to. Nothing here is escaped.
 """
 
 from dataclasses import dataclass

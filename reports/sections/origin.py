@@ -16,7 +16,7 @@ COST_WORDS = {
 
 
 def experiment_facts(experiment: Experiment) -> Facts:
-    """What was run."""
+    """What was run: commands, metrics, CPUs, trials."""
     return Facts(
         "Experiment",
         (
@@ -32,7 +32,7 @@ def experiment_facts(experiment: Experiment) -> Facts:
 
 
 def host_facts(host: Host) -> Facts:
-    """Where it was run."""
+    """The host it was run on."""
     return Facts(
         "Host",
         (
@@ -78,7 +78,12 @@ def counters_part(cost: SelfCost | None, uncounted: str | None) -> str:
 
 
 def unavailable_listing(reasons: Mapping[str, str], words: Mapping[str, str]) -> Listing:
-    """The figures there are not, by their word in `words`; those that share a reason together."""
+    """The figures that are not available, each under its name in `words`, grouped by the reason.
+
+    Args:
+        reasons: The reason by the figure's key.
+        words: What people call each key; a key without an entry stands for itself.
+    """
     by_reason: dict[str, list[str]] = {}
     for key, reason in sorted(reasons.items()):
         by_reason.setdefault(reason, []).append(words.get(key, key))

@@ -1,12 +1,15 @@
-"""A recording as sections: who waited, who ran, and who waited for whom."""
+"""A recording as sections: who waited, who ran, who waited for whom, and what lies behind the summary."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 from agent.analysis.attribution import sampled_pct
+from agent.documents.run_details import RunDetails, RunMatrix
 from agent.documents.summary import CgroupSummary, RunSummary
 from reports.figures import count, counted, percent, quantity, seconds, time_ns
 from reports.sections.events import event_listing
+from reports.sections.evidence import bucket
 from reports.sections.model import (
     NAME,
     Column,
@@ -20,7 +23,6 @@ from reports.sections.model import (
     figure_columns,
 )
 from reports.sections.origin import COST_WORDS, counters_part, host_facts, own_cost, unavailable_listing
-from reports.sections.run_detail import detail_sections
 from reports.sections.run_signals import WORDS as SIGNAL_WORDS
 from reports.sections.run_signals import missing_sentences, signal_sections
 
@@ -40,6 +42,10 @@ WORDS = {
     **COST_WORDS,
     **SIGNAL_WORDS,
 }
+OVER_TIME = "Tasks waiting over time"
+BY_LENGTH = "Waits for a CPU, by length"
+MATRIX = "Who waited for whom, at a glance"
+LONGEST = "The cgroups that waited longest."
 
 
 def run_report(summary: RunSummary) -> Report:
@@ -176,4 +182,51 @@ def quality_facts(summary: RunSummary) -> Facts:
                 counters_part(summary.self_cost, summary.unavailable.get("signals.instructions")),
             ),
         ),
+    )
+
+
+def detail_sections(details: RunDetails | None) -> Iterator[Table]:
+    """What lies behind the summary: waits over time, by length, and by whom; no section where no cgroup waited."""
+    if details is None or not details.by_length:
+        return
+    yield _time_table(details)
+    yield _length_table(details)
+    yield _matrix_table(details.matrix)
+
+
+def _time_table(details: RunDetails) -> Table:
+    values = zip(*(cgroup.mean_waiting for cgroup in details.over_time), strict=True)
+    return Table(
+        OVER_TIME,
+        figure_columns("From (s)", "To (s)", *(cgroup.name for cgroup in details.over_time)),
+        tuple(
+            (quantity(moment.begin_s), quantity(moment.end_s), *map(quantity, waiting))
+            for moment, waiting in zip(details.moments, values, strict=True)
+        ),
+        note=f"Mean numbers of tasks that waited for a CPU. {LONGEST}",
+    )
+
+
+def _length_table(details: RunDetails) -> Table:
+    counts = zip(*(cgroup.waits for cgroup in details.by_length), strict=True)
+    borders_ns = pairwise([0.0, *details.edges_ns])
+    return Table(
+        BY_LENGTH,
+        (Column("Length"), *figure_columns(*(cgroup.name for cgroup in details.by_length))),
+        tuple(
+            (bucket(low_ns, high_ns), *map(count, waits))
+            for (low_ns, high_ns), waits in zip(borders_ns, counts, strict=True)
+            if any(waits)
+        ),
+        note=f"Numbers of waits. Lengths that no wait had are left out. {LONGEST}",
+    )
+
+
+def _matrix_table(matrix: RunMatrix) -> Table:
+    return Table(
+        MATRIX,
+        (Column("Waiting", Kind.NAME), *figure_columns(*matrix.waited_for)),
+        tuple((name, *map(time_ns, row)) for name, row in zip(matrix.waiting, matrix.wait_ns, strict=True)),
+        note="Each row waited so long while the cgroup of the column ran on its CPU; in its own column, while its "
+        "own threads did.",
     )

@@ -1,19 +1,10 @@
-"""A verdict as sections: which of them a reader gets, in which order."""
+"""A verdict as sections: what it concludes, and which sections a reader gets, in which order."""
 
 from collections.abc import Iterator
 
-from agent.documents.verdict import Conclusion, Verdict
-from reports.rounding import as_shown
-from reports.sections.conclusion import (
-    cause_table,
-    confirmation_table,
-    effect_facts,
-    metric_table,
-    quality_facts,
-    suspect_table,
-    sweep_table,
-)
-from reports.sections.detail import (
+from agent.documents.verdict import Conclusion, Effect, Verdict
+from reports.figures import UNAVAILABLE, as_shown, count, counted, interval, p_value, percent, quantity
+from reports.sections.evidence import (
     blame_table,
     efficiency_table,
     histogram_table,
@@ -21,12 +12,25 @@ from reports.sections.detail import (
     pair_table,
     trial_table,
 )
-from reports.sections.model import Listing, Prose, Report, Section
+from reports.sections.model import (
+    CGROUP,
+    NAME,
+    Column,
+    Facts,
+    Kind,
+    Listing,
+    Prose,
+    Report,
+    Section,
+    Table,
+    figure_columns,
+)
 from reports.sections.origin import (
     COST_WORDS,
     experiment_facts,
     file_table,
     host_facts,
+    own_cost,
     to_repeat,
     unavailable_listing,
 )
@@ -59,6 +63,7 @@ METHOD = Prose(
     "is divided by how much longer the victim ran, waited, was throttled or was blocked in the one arm than in the "
     "other; what none of these accounts for is called unexplained.",
 )
+INTERVAL = Column("95 % interval", Kind.FIGURE)
 
 
 def verdict_report(verdict: Verdict) -> Report:
@@ -103,7 +108,7 @@ def headline(verdict: Verdict) -> str:
 
 
 def conclusions(verdict: Verdict) -> Iterator[Section]:
-    """By how much, where the time went, and to whom."""
+    """The sections that say how large the effect is, where the time went, and to whom."""
     yield effect_facts(verdict.effect)
     if verdict.causes:
         yield cause_table(verdict)
@@ -118,13 +123,13 @@ def conclusions(verdict: Verdict) -> Iterator[Section]:
 
 
 def advice(verdict: Verdict) -> Iterator[Section]:
-    """What to do about it."""
+    """A list of what to try, where anything is known."""
     if verdict.advice:
         yield Listing("Advice", verdict.advice)
 
 
 def evidence(verdict: Verdict) -> Iterator[Section]:
-    """What the conclusions rest on."""
+    """The sections that the conclusions rest on: pairs, blame, waits."""
     if verdict.pairs:
         yield pair_table(verdict)
     if verdict.efficiency is not None:
@@ -138,13 +143,13 @@ def evidence(verdict: Verdict) -> Iterator[Section]:
 
 
 def appendix(verdict: Verdict) -> Iterator[Section]:
-    """What is long."""
+    """The long section: every trial."""
     if verdict.trials:
         yield trial_table(verdict.trials)
 
 
 def quality(verdict: Verdict) -> Iterator[Section]:
-    """How far to trust it, and what there is not."""
+    """How far the figures can be trusted, the warnings, and which figures are not available."""
     yield quality_facts(verdict)
     if verdict.quality.warnings:
         yield Listing("Warnings", verdict.quality.warnings)
@@ -159,7 +164,7 @@ def method(verdict: Verdict) -> Iterator[Section]:
 
 
 def origin(verdict: Verdict) -> Iterator[Section]:
-    """What was run where, and how to run it again."""
+    """What was run on which host, and how to run it again."""
     if verdict.experiment is not None:
         yield experiment_facts(verdict.experiment)
     if verdict.host is not None:
@@ -168,3 +173,132 @@ def origin(verdict: Verdict) -> Iterator[Section]:
         yield to_repeat(verdict.experiment)
     if verdict.files:
         yield file_table(verdict.files)
+
+
+def effect_facts(effect: Effect | None) -> Facts:
+    """The primary metric's effect with its interval, the noise floor and the threshold."""
+    if effect is None:
+        return Facts("Effect", (("Slowdown", UNAVAILABLE),))
+    return Facts(
+        "Effect",
+        (
+            ("Slowdown", percent(effect.slowdown_pct)),
+            ("95 % interval", interval(effect.ci95_pct)),
+            ("Evidence", f"{counted(effect.pairs, 'pair')}, p = {p_value(effect.p_value)}"),
+            ("Metric", f"{effect.metric}, {effect.better} is better"),
+            ("Without neighbours", quantity(effect.without, effect.unit)),
+            ("With neighbours", quantity(effect.with_, effect.unit)),
+            ("Noise floor", percent(effect.noise_floor_pct)),
+            ("Threshold", percent(effect.threshold_pct)),
+        ),
+    )
+
+
+def cause_table(verdict: Verdict) -> Table:
+    """The causes of the additional time, with their shares and intervals."""
+    return Table(
+        "Where the additional time went",
+        (Column("Cause"), Column("Share", Kind.FIGURE), INTERVAL),
+        tuple(
+            (entry.cause, percent(entry.share_pct), interval(entry.ci95_pct) if entry.ci95_pct else "")
+            for entry in verdict.causes
+        ),
+        bars_pct=tuple(entry.share_pct for entry in verdict.causes),
+    )
+
+
+def suspect_table(verdict: Verdict) -> Table:
+    """The suspects, with the share of the additional time and the cause that each is charged with."""
+    return Table(
+        "Suspects",
+        (Column("Share", Kind.FIGURE), Column("Cause"), NAME, CGROUP),
+        tuple(
+            (percent(entry.share_pct), entry.cause, entry.name, entry.cgroup)
+            for number, entry in enumerate(verdict.aggressors)
+            if entry.share_pct or number == 0
+        ),
+    )
+
+
+def confirmation_table(verdict: Verdict) -> Table:
+    """What stopping each suspect alone gave back."""
+    return Table(
+        "Each suspect stopped alone",
+        (*figure_columns("Effect"), INTERVAL, *figure_columns("Pairs"), NAME, CGROUP),
+        tuple(
+            (
+                percent(entry.slowdown_pct),
+                interval(entry.ci95_pct),
+                count(entry.pairs),
+                entry.name,
+                entry.cgroup,
+            )
+            for entry in verdict.confirmed or ()
+        ),
+    )
+
+
+def metric_table(verdict: Verdict) -> Table:
+    """The effects on the metrics after the first."""
+    return Table(
+        "Further metrics",
+        (Column("Metric"), *figure_columns("Without", "With", "Slowdown"), INTERVAL, *figure_columns("p")),
+        tuple(
+            (
+                f"{entry.name} ({entry.unit}, {entry.better} is better)",
+                quantity(entry.without),
+                quantity(entry.with_),
+                percent(entry.slowdown_pct),
+                interval(entry.ci95_pct),
+                p_value(entry.p_value),
+            )
+            for entry in verdict.metrics or ()
+        ),
+        note="p-values are corrected for the number of metrics.",
+    )
+
+
+def sweep_table(verdict: Verdict) -> Table:
+    """The slowdown at each intensity of the neighbours, and the CPUs they kept busy where that is known."""
+    points = verdict.sweep or ()
+    measured = any(point.used_cpus is not None for point in points)
+    return Table(
+        "Slowdown by intensity of the neighbours",
+        (
+            *figure_columns("Intensity", *(["CPUs used"] if measured else []), "Slowdown"),
+            INTERVAL,
+            *figure_columns("Curve"),
+        ),
+        tuple(
+            (
+                percent(point.level_pct),
+                *([quantity(point.used_cpus)] if measured else []),
+                percent(point.slowdown_pct),
+                interval(point.ci95_pct),
+                percent(point.fitted_pct),
+            )
+            for point in points
+        ),
+        note="The curve is the one nearest to all levels that falls nowhere.",
+    )
+
+
+def quality_facts(verdict: Verdict) -> Facts:
+    """How far the figures can be trusted, and what measuring cost."""
+    quality = verdict.quality
+    return Facts(
+        "Quality",
+        (
+            ("Trust", "good" if quality.ok else "doubtful"),
+            ("Measured by", quality.tier),
+            ("Blame residual", percent(quality.blame_residual_pct)),
+            *_by_sample(quality.blame_sampled_pct),
+            ("Discarded", count(quality.discarded)),
+            ("Hardware counters", quality.pmu),
+            ("Own cost", own_cost(verdict.self_cost)),
+        ),
+    )
+
+
+def _by_sample(pct: float | None) -> tuple[tuple[str, str], ...]:
+    return () if pct is None else (("Blame by sample", percent(pct)),)

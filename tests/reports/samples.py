@@ -1,11 +1,11 @@
 """One verdict of each kind, as full as an experiment makes it, and one whose every name is hostile."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from agent.analysis.advice import Advice
-from agent.analysis.top_rows import DID_NOT_RUN, DID_NOT_WAIT, NOT_PREEMPTED
+from agent.analysis.top import DID_NOT_RUN, DID_NOT_WAIT, NOT_PREEMPTED
 from agent.documents.blame import BlameSummary, Charge, WaitPart
-from agent.documents.capabilities import Counting
+from agent.documents.capabilities import Capability, Counting
 from agent.documents.run_details import RunMatrix, Waiting, Waits
 from agent.documents.signal_summary import CorunWith, WorkloadSummary
 from agent.documents.summary import WaitBy
@@ -395,27 +395,17 @@ TOPS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
-    """What a host says of one thing to measure."""
-
-    name: str
-    state: str
-    reason: str | None = None
-    remedy: str | None = None
-
-
 DOCTORS = {
     "doctor": (
         (
-            Sign("run-queue wait", "available"),
-            Sign(
+            Capability("run-queue wait", "available", ""),
+            Capability(
                 "pressure stall",
                 "degraded",
                 "the kernel was started without psi=1",
                 "add psi=1 to its command line",
             ),
-            Sign(
+            Capability(
                 "hardware counters",
                 "missing",
                 "no hardware PMU",
@@ -427,8 +417,8 @@ DOCTORS = {
         ),
     ),
     "doctor-all": (
-        (Sign("run-queue wait", "available"),),
+        (Capability("run-queue wait", "available", ""),),
         Counting(("cycles", "instructions"), hardware=True, ns_per_change=346.1),
     ),
-    "doctor-none": ((Sign(EVIL, "missing", EVIL, EVIL),), uncounted(EVIL)),
+    "doctor-none": ((Capability(EVIL, "missing", EVIL, EVIL),), uncounted(EVIL)),
 }

@@ -3,7 +3,7 @@
 from math import isnan
 
 from agent.documents.run_details import Moment
-from reports.charts.timeline import steps
+from reports.charts.run import steps
 from reports.charts.waits import occupied
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports import figures
-from reports.rounding import apportioned_pct, as_shown
+from reports.figures import apportioned_pct, as_shown
 from tests.reports.samples import VERDICTS
 
 finite = st.floats(-1e12, 1e12)

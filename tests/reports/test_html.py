@@ -24,13 +24,13 @@ from agent.documents.verdict_parts import (
     WaitMatrix,
 )
 from reports import html, text
-from reports.charts import of_run, of_verdict
-from reports.charts.canvas import LONGEST_NAME
+from reports.charts import run as run_charts
+from reports.charts import verdict as verdict_charts
+from reports.charts.canvas import LONGEST_NAME, PALETTE
 from reports.escape import for_terminal, shortened
 from reports.sections.model import Report, Table
 from reports.sections.run import full_run_report
 from reports.sections.verdict import capacity_report, verdict_report
-from reports.svg import PALETTE
 from tests.agent.analysis.summaries import DETAILS, SUMMARY
 from tests.reports.samples import EVIL, HOSTILE, INTERFERENCE, PARTIAL, RUNS, VERDICTS
 from tests.reports.test_same_figures import numbers_in
@@ -130,7 +130,9 @@ def assert_images_have_names_and_tables(made: str, charts: dict[str, str], repor
 @every_verdict
 def test_every_image_has_a_name_and_a_table(name: str) -> None:
     verdict = VERDICTS[name]
-    assert_images_have_names_and_tables(source(name), of_verdict.charts(verdict), capacity_report(verdict))
+    assert_images_have_names_and_tables(
+        source(name), verdict_charts.charts(verdict), capacity_report(verdict)
+    )
 
 
 def test_there_is_a_chart_of_everything() -> None:
@@ -229,7 +231,7 @@ def test_a_recording_is_a_page_too(name: str) -> None:
     summary = RUNS[name]
     made, report = html.render_run(summary), full_run_report(summary)
     assert numbers_in(text.render(report, width=500)) - numbers_in(Page(made).text) == set()
-    assert_images_have_names_and_tables(made, of_run.charts(summary.details), report)
+    assert_images_have_names_and_tables(made, run_charts.charts(summary.details), report)
     assert len(SVG.findall(made)) == 3
     assert "<script" not in made.lower()
 

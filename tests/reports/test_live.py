@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from agent.analysis.recent import LastMinute
-from agent.analysis.top_view import View, ViewMode
+from agent.analysis.top import LastMinute
 from agent.documents.top import LiveTable, Sort
 from reports import live
 from reports.live import Room, fitting, live_screen, sparkline
+from reports.live_view import View, ViewMode
 from tests.agent.analysis.trials import cgroup, window
 from tests.reports.samples import API, EVIL, TOP, TOPS
 

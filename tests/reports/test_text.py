@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from agent.documents.capabilities import Capability, CapabilityState
 from agent.recording.counting_cost import uncounted
 from reports import json_document, markdown, text
 from reports.sections.blame import blame_report
@@ -16,7 +17,7 @@ from reports.sections.capabilities import CLAUSES, doctor_report
 from reports.sections.run import run_report
 from reports.sections.top import top_report
 from reports.sections.verdict import full_report, verdict_report
-from tests.reports.samples import BLAMES, DOCTORS, EVIL, HOSTILE, RUNS, TOPS, VERDICTS, Sign
+from tests.reports.samples import BLAMES, DOCTORS, EVIL, HOSTILE, RUNS, TOPS, VERDICTS
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -84,7 +85,9 @@ def test_hostile_names_are_plain_text_everywhere() -> None:
 
 
 def test_json_shows_not_even_delete() -> None:
-    assert is_plain(json_document.render_capabilities([Sign("\x7f\x9b", "missing")], uncounted("\x7f")))
+    assert is_plain(
+        json_document.render_capabilities([Capability("\x7f\x9b", "missing", "")], uncounted("\x7f"))
+    )
 
 
 @given(
@@ -111,8 +114,10 @@ def test_bars(pct: float, filled: int) -> None:
         (set(), "Nothing to measure with"),
     ],
 )
-def test_the_doctor_begins_with_the_answer(states: set[str], headline: str) -> None:
-    report = doctor_report([Sign(f"the {state} one", state) for state in sorted(states)], uncounted(""))
+def test_the_doctor_begins_with_the_answer(states: set[CapabilityState], headline: str) -> None:
+    report = doctor_report(
+        [Capability(f"the {state} one", state, "") for state in sorted(states)], uncounted("")
+    )
     assert report.headline == headline
     assert all(f"{CLAUSES[state]} the {state} one" in report.sentence for state in states)
 

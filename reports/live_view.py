@@ -1,4 +1,7 @@
-"""What the person at the keyboard wants to see: order, filter, pause; and how keys change it."""
+"""What the person at the keyboard wants to see (order, filter, pause), and how keys change it.
+
+It does not import rich, so that `jostle top --once` does without.
+"""
 
 import re
 from collections.abc import Iterator

@@ -1,6 +1,8 @@
-"""One window as the rows of `jostle top`, schema `jostle.top/1`: who suffers, how much, and from whom."""
+"""What `jostle top` shows: the rows of one window, and the last minute of each cgroup's waiting."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from agent.analysis import untracked
 from agent.documents.top import LiveRow, LiveTable, Sort, ordered
@@ -12,6 +14,7 @@ from probes.snapshot import Snapshot
 DID_NOT_RUN = "a cgroup that did not run in this window has no wait per second of run"
 DID_NOT_WAIT = "a cgroup of which no wait ended in this window has no such wait"
 NOT_PREEMPTED = "a cgroup that nobody preempted"
+MINUTE_S = 60.0
 
 
 def live_table(  # noqa: D417  the first four are what they are called
@@ -46,8 +49,8 @@ def ipc_of(before: Snapshot, after: Snapshot) -> Mapping[str, float] | Missing:
         for path, counts in counters.grown(before, after).items()
     }
     found = {path: ipc for path, ipc in counted.items() if not isinstance(ipc, Missing)}
-    nobodys = counters.figures(refused).ipc
-    return nobodys if isinstance(nobodys, Missing) and not found else found
+    refusal = counters.figures(refused).ipc
+    return refusal if isinstance(refusal, Missing) and not found else found
 
 
 def _row(
@@ -91,3 +94,49 @@ def _warnings(window: SchedWindow) -> list[str]:
     if window.shed:
         warnings.append(f"left out to keep the overhead budget: {', '.join(window.shed)}")
     return [*warnings, *untracked.warnings([window])]
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    end_s: float
+    duration_s: float
+    waited_s: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class LastMinute:
+    """Windows that ended within the last minute; older ones are forgotten as new ones come."""
+
+    _moments: deque[_Moment] = field(default_factory=deque)
+
+    def add(self, window: SchedWindow) -> None:
+        """Add one window, and forget those that ended more than a minute before it."""
+        end_s = window.end_ns / 1e9
+        waited_s = {path: cgroup.wait_ns / 1e9 for path, cgroup in window.cgroups.items() if cgroup.wait_ns}
+        self._moments.append(_Moment(end_s, window.duration_ns / 1e9, waited_s))
+        while self._moments[0].end_s <= end_s - MINUTE_S:
+            self._moments.popleft()
+
+    def waiting(self, path: str, cells: int) -> list[float | None]:
+        """Mean number of a cgroup's tasks that waited in each of `cells` parts of the minute, the latest last.
+
+        None: nothing was watched then. A window counts where it ended.
+        """
+        if not self._moments:
+            return [None] * cells
+        now_s, width_s = self._moments[-1].end_s, MINUTE_S / cells
+        waited, watched = [0.0] * cells, [0.0] * cells
+        for moment in self._moments:
+            cell = cells - 1 - min(cells - 1, int((now_s - moment.end_s) / width_s))
+            waited[cell] += moment.waited_s.get(path, 0.0)
+            watched[cell] += moment.duration_s
+        means = [w / s if s else None for w, s in zip(waited, watched, strict=True)]
+        return _held(means)
+
+
+def _held(means: list[float | None]) -> list[float | None]:
+    """Between windows that are longer than a cell the last known mean goes on; before the first there is none."""
+    held: list[float | None] = []
+    for mean in means:
+        held.append(held[-1] if mean is None and held else mean)
+    return held

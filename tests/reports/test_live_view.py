@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.analysis.top_view import LONGEST_FILTER, View, ViewMode, keys
 from agent.documents.top import Sort
+from reports.live_view import LONGEST_FILTER, View, ViewMode, keys
 from tests.reports.samples import TOP
 
 PAGE, ROWS = 10, 25

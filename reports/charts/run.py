@@ -1,20 +1,38 @@
-"""How many tasks of each cgroup waited for a CPU over time."""
+"""The charts of a recording."""
 
 from collections.abc import Iterator, Sequence
 from math import nan
 
 from matplotlib.axes import Axes
 
-from agent.documents.run_details import Moment, Waiting
-from reports.charts.canvas import panels
-from reports.svg import WITH
+from agent.documents.run_details import Moment, RunDetails, RunMatrix, Waiting
+from reports.charts.canvas import WITH, panels
+from reports.charts.waits import cgroups_chart, matrix_chart
+from reports.figures import time_ns
+from reports.sections.run import BY_LENGTH, MATRIX, OVER_TIME
 
 TITLE = "Tasks waiting for a CPU, over time"
 LABELS = ("time since the beginning (s)", "tasks waiting")
 
 
+def charts(details: RunDetails | None) -> dict[str, str]:
+    """The charts that there are figures for, by the title of the section that each stands above."""
+    if details is None or not details.by_length:
+        return {}
+    return {
+        OVER_TIME: timeline_chart(details.moments, details.over_time),
+        BY_LENGTH: cgroups_chart(details.edges_ns, details.by_length),
+        MATRIX: _matrix_chart(details.matrix),
+    }
+
+
+def _matrix_chart(matrix: RunMatrix) -> str:
+    described = "Waits in the whole recording."
+    return matrix_chart(matrix.waiting, matrix.waited_for, matrix.wait_ns, time_ns, described)
+
+
 def timeline_chart(moments: Sequence[Moment], cgroups: Sequence[Waiting]) -> str:
-    """The cgroups of a recording; where nothing was recorded, nothing is drawn."""
+    """How many tasks of each cgroup waited over time; where nothing was recorded, nothing is drawn."""
 
     def draw(axes: Axes, number: int) -> None:
         at_s, waiting = zip(*steps(moments, cgroups[number].mean_waiting), strict=True)
