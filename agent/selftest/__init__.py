@@ -5,6 +5,6 @@ run.py         each through the code path of `jostle experiment`, in random orde
 score.py       findings against labels: rates with exact intervals
 workloads/     the built-in victims and neighbours, for the demo as well
 
-Imports `agent.experiment`, whose public way it takes like any user; the document is `agent.documents.selftest`. It must
-not judge: labels follow from how a scenario is built.
+Imports `agent.experiment`, whose public way it takes like any user; the document is `agent.documents.selftest`.
+It must not judge: labels follow from how a scenario is built.
 """
