@@ -30,6 +30,8 @@ mkdir -p "$root${home%/*}"
 "$new/bin/python" -m pip uninstall -q -y pip setuptools
 # Its scripts name the place where they were made.
 grep -rlIF "$new" "$new/bin" "$new/pyvenv.cfg" | xargs sed -i "s|$new|$home|g"
+# What PYTHONPATH and the caller's own packages say is nothing to a command that root runs.
+sed -i '1s|$| -I|' "$new/bin/jostle"
 # Compiled now: the daemon may not write there, and would compile at every start.
 "$new/bin/python" -m compileall -q -s "$new" -p "$home" "$new/lib"
 rm -rf "$root/usr/lib/jostle"

@@ -9,11 +9,11 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 from probes.compiler import COUNTER_MAPS, MAPS, PROGRAMS, CompileRequest
 from probes.errors import HostError, JostleError
+from probes.isolated import python
 from probes.refusal import refusal, refusal_in
 
 _TIMEOUT_S = 120  # 0.7 s on real hardware; an emulated guest takes 7
@@ -56,14 +56,14 @@ def _load(request: CompileRequest) -> dict[str, int]:
     ours, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, childs:
         child = subprocess.Popen(
-            [sys.executable, "-m", "probes.compiler", str(childs.fileno())],
+            python("probes.compiler", str(childs.fileno())),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pass_fds=[childs.fileno()],
             text=True,
             errors="replace",
-            cwd=Path(__file__).parent.parent,
+            cwd="/",
         )
         childs.close()
         try:

@@ -1,14 +1,20 @@
-"""For all tests: what a kernel test needs, and how hypothesis runs."""
+"""For all tests: what some need to run, how long each may take, and how hypothesis runs.
+
+The result is the same however the tests are started. Under nohup or as a shell's background job SIGHUP or SIGINT is
+ignored, which every process started from here would inherit, and jostle respects. A handler is not inherited.
+"""
 
 import functools
 import importlib.util
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from probes import bpf_syscall
+from tests.slowness import SLOWNESS
 
 # A deadline is a hidden assertion about time, and the machine may be busy.
 settings.register_profile("no-deadline", deadline=None)
@@ -17,28 +23,47 @@ settings.load_profile("no-deadline")
 ASKED_FOR = ("slow", "systemd", "icount", "guest")
 REQUIRE = "JOSTLE_REQUIRE_KERNEL"
 REQUIRED = os.environ.get(REQUIRE) == "1"
+# A test that takes longer waits for what will not come. The longest takes a minute, those asked for 15.
+LIMIT_S = 600 * SLOWNESS
+LIMIT_ASKED_FOR_S = 3600 * SLOWNESS
+INHERITED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def pytest_configure() -> None:
+    """What is ignored stays without effect here, and has its default effect in every process started from here."""
+    for number in INHERITED:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INHERITED)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Slow tests, and those that need another machine, run only when a marker expression asks for something."""
-    if config.option.markexpr:
-        return
     slow = [item for item in items if any(map(item.get_closest_marker, ASKED_FOR))]
-    if slow:
+    for item in items:
+        item.add_marker(pytest.mark.timeout(LIMIT_ASKED_FOR_S if item in slow else LIMIT_S))
+    if slow and not config.option.markexpr:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A kernel test that cannot run here skips with the reason, or fails where kernel tests are required."""
-    if item.get_closest_marker("kernel") is None:
-        return
-    reason = missing_for_kernel_tests()
+    """A test that cannot run here skips with the reason, or fails where kernel tests are required."""
+    reason = missing_for(item)
     if reason is None:
         return
     if REQUIRED:
         pytest.fail(f"{reason}, and {REQUIRE}=1 says that kernel tests must run", pytrace=False)
     pytest.skip(reason)
+
+
+def missing_for(item: pytest.Item) -> str | None:
+    """What this machine lacks for a test."""
+    if item.get_closest_marker("kernel") is not None:
+        return missing_for_kernel_tests()
+    if item.get_closest_marker("root") is not None and os.geteuid() != 0:
+        return "to be another user needs root"
+    return None
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import typer
 from agent.cli.output import say
 from agent.daemon import config as configuration
 from agent.daemon.signals import SIGNALS
+from probes.isolated import python
 
 EPILOG = "Example: jostle agent --config /etc/jostle/jostle.toml"
 # Named, not imported: it is another process that needs what it needs.
@@ -46,4 +47,4 @@ def _become_daemon(config: Path | None) -> NoReturn:
         *(word for word in sys.argv[1:] if word == "--debug"),
         *([] if config is None else [str(config)]),
     ]
-    os.execv(sys.executable, [sys.executable, "-P", "-m", PROCESS, *words])  # noqa: S606  no shell is meant
+    os.execv(sys.executable, python(PROCESS, *words))  # noqa: S606  no shell is meant

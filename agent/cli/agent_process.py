@@ -1,6 +1,6 @@
 """The daemon's own process: what it is made of, without the command line's parser.
 
-    python -P -m agent.cli.agent_process [--debug] [FILE]
+    python -m agent.cli.agent_process [--debug] [FILE]
 
 `jostle agent` becomes this process by exec, so its id and its environment are those that systemd knows. Parsing and
 validating words would keep 13 MB of typer and pydantic resident for months.

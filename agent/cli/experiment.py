@@ -3,7 +3,6 @@
 import contextlib
 import os
 import secrets
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -22,14 +21,14 @@ from agent.experiment.victim_metrics import parse_spec
 from agent.sandbox.interrupts import Interrupted, Interrupts
 from agent.store.files import cannot_write, write_whole
 from probes.errors import UsageError
+from probes.isolated import python_shell
 from probes.loader import require_privilege
 
 VERDICT_FILE, REPORT_FILE, PAGE_FILE = "verdict.json", "report.md", "report.html"
 EPILOG = "Example: jostle experiment --victim './bench' --neighbour ./batch"
 EXIT_INTERFERENCE, EXIT_INCONCLUSIVE = 10, 11
-_PYTHON = shlex.quote(sys.executable)
-DEMO_VICTIM = f"{_PYTHON} -m agent.selftest.workloads.victim"
-DEMO_NEIGHBOUR = f"{_PYTHON} -m agent.selftest.workloads.neighbour spin"
+DEMO_VICTIM = python_shell("agent.selftest.workloads.victim")
+DEMO_NEIGHBOUR = python_shell("agent.selftest.workloads.neighbour") + " spin"
 
 
 def register(app: typer.Typer) -> None:

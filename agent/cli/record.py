@@ -14,6 +14,7 @@ import typer
 from agent.recording.budget import DEFAULT_BUDGET_PCT
 from agent.sandbox.interrupts import SIGNALS
 from collectors.sources.tiers import Tier
+from probes.isolated import python
 
 EPILOG = "Example: jostle record -d 60 -o before.run   or   jostle record -- make -j4"
 # Named, not imported: it is another process that needs what it needs.
@@ -86,4 +87,4 @@ def _become_recorder(options: Mapping[str, object], *, debug: bool) -> NoReturn:
     descriptor = os.memfd_create("options", 0)
     os.pwrite(descriptor, json.dumps(options).encode("ascii"), 0)
     words = [str(descriptor), *(["--debug"] if debug else [])]
-    os.execv(sys.executable, [sys.executable, "-P", "-m", PROCESS, *words])  # noqa: S606  no shell is meant
+    os.execv(sys.executable, python(PROCESS, *words))  # noqa: S606  no shell is meant

@@ -1,6 +1,6 @@
 """A process that outlives jostle: when jostle dies, whatever way, it undoes what jostle was in the middle of.
 
-    python -m agent.experiment.janitor DIRECTORY…
+    python -m agent.sandbox.janitor DIRECTORY…
 
 First it writes back what jostle had changed for the time of a trial (a frozen cgroup is thawed, a quota lifted),
 then it kills what runs in jostle's own cgroups and removes them. It waits for the end of its standard input, which
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from agent.sandbox.cgroups import Group
 from probes.errors import JostleError
+from probes.isolated import python
 
 
 class Janitor:
@@ -29,13 +30,13 @@ class Janitor:
 
     def __enter__(self) -> "Janitor":
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "agent.sandbox.janitor", *self._directories],
+            python("agent.sandbox.janitor", *self._directories),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             bufsize=0,
-            cwd=Path(__file__).parent.parent.parent,
+            cwd="/",
         )
         return self
 

@@ -5,15 +5,18 @@ sleeps takes nothing; a quota stops its own cgroup. What depends on hardware tha
 memory bandwidth, SMT siblings) has no label and is not here. docs/accuracy.md says more.
 """
 
+import secrets
 import shlex
-import sys
 from dataclasses import dataclass
 
 from agent.documents.verdict import CauseKind, Conclusion
+from probes.isolated import python_shell
 
-_PYTHON = shlex.quote(sys.executable)
-_LIMITED = f"{_PYTHON} -m agent.selftest.workloads.limited"
-_SERVICE = f"{_PYTHON} -m agent.selftest.workloads.service"
+_VICTIM, _NEIGHBOUR, _LIMITED, _SERVICE = (
+    python_shell(f"agent.selftest.workloads.{name}") for name in ("victim", "neighbour", "limited", "service")
+)
+# Abstract addresses are the whole machine's: each self-test needs its own, and one that nobody can take before it.
+_SERVICE_NAME = secrets.token_hex(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +62,12 @@ def scenarios(place: Place) -> tuple[Scenario, ...]:
 
 def victim(options: str = "--operations 400") -> str:
     """The built-in victim; 400 operations take it 0.3 to 0.4 s on an idle cloud core."""
-    return f"{_PYTHON} -m agent.selftest.workloads.victim {options}"
+    return f"{_VICTIM} {options}"
 
 
 def neighbour(options: str) -> str:
     """A built-in neighbour."""
-    return f"{_PYTHON} -m agent.selftest.workloads.neighbour {options}"
+    return f"{_NEIGHBOUR} {options}"
 
 
 def on(cpus: int | str, command: str) -> str:
@@ -181,9 +184,10 @@ def _several(place: Place) -> tuple[Scenario, ...]:
 
 def _own_doing(place: Place) -> tuple[Scenario, ...]:
     """The neighbour asks the victim's service for work: what slows the victim is its own threads, its own quota."""
-    ask = on(place.there, neighbour("ask --processes 1"))
+    ask = on(place.there, neighbour(f"ask --processes 1 --service {_SERVICE_NAME}"))
     main = on(place.here, victim())
-    apart = f"{on(place.there, _SERVICE)} & {main}"
+    service = f"{_SERVICE} {_SERVICE_NAME}"
+    apart = f"{on(place.there, service)} & {main}"
 
     def own(name: str, truth: str, command: str, cause: CauseKind) -> Scenario:
         return Scenario(name, truth, command, (ask,), Conclusion.SELF_INFLICTED, cause, None)
@@ -192,7 +196,7 @@ def _own_doing(place: Place) -> tuple[Scenario, ...]:
         own(
             "own-service",
             "the victim's service and its main process share a CPU; the client sleeps until it is answered",
-            f"{on(place.here, _SERVICE)} & {main}",
+            f"{on(place.here, service)} & {main}",
             CauseKind.SELF,
         ),
         own(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.slowness import SLOWNESS
 
-JOSTLE = (sys.executable, "-c", "from agent.cli import main; main()")
+JOSTLE = (sys.executable, "-P", "-c", "from agent.cli import main; main()")
 ROOT = Path(__file__).parent.parent.parent
 LONG_S = 180 * SLOWNESS  # to give up after, never to wait for
 

@@ -1,6 +1,6 @@
 """A command whose own cgroup is given a limit first.
 
-    python -m agent.workloads.limited [--quota-pct PCT] [--period-ms MS] [--weight-pct PCT] [--idle] [--parent]
+    python -m agent.selftest.workloads.limited [--quota-pct PCT] [--period-ms MS] [--weight-pct PCT] [--idle] [--parent]
         -- COMMAND [ARGUMENT...]
 
 Only cgroups that jostle made are limited: the limit stays when the command ends, and goes with the cgroup.

@@ -1,6 +1,6 @@
 """A neighbour that takes one kind of resource until it is ended.
 
-    python -m agent.workloads.neighbour spin|switch|cache|idle|bursty|syscall|fork|ask [--processes N]
+    python -m agent.selftest.workloads.neighbour spin|switch|cache|idle|bursty|syscall|fork|ask [--processes N]
         [--buffer-mib MIB] [--period-ms MS] [--duty-pct PCT] [--service NAME]
 
 It prints one line when all its processes run. SIGTERM ends it, and with it the kernel ends its processes.

@@ -1,6 +1,6 @@
 """A service that works on request, and the client that never stops asking.
 
-    python -m agent.workloads.service [NAME]
+    python -m agent.selftest.workloads.service [NAME]
 
 Run beside the victim, in its cgroup, it makes a slowdown the victim's own doing although a neighbour sets it off:
 all the work is done by the victim's own threads and on its own quota; the client, `neighbour ask`, only waits for

@@ -1,6 +1,6 @@
 """A victim whose work is fixed: the same operations whatever the load, so that only their duration varies.
 
-    python -m agent.workloads.victim [--operations N] [--processes N] [--think-ms MS] [--working-set-kib KIB]
+    python -m agent.selftest.workloads.victim [--operations N] [--processes N] [--think-ms MS] [--working-set-kib KIB]
 
 It prints lines of `key=value unit`, which the metric reader `jostle-victim` reads. An operation's latency
 runs from when it was due: after think time, that is when its sleep should have ended, so that waiting for a

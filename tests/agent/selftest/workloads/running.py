@@ -1,18 +1,19 @@
 """Running the workloads as the experiment does: as commands of their own."""
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psutil
 
+from probes.isolated import python
+
 GIVE_UP_S = 60
 
 
 def command(workload: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", f"agent.selftest.workloads.{workload}", *arguments]
+    return python(f"agent.selftest.workloads.{workload}", *arguments)
 
 
 @contextmanager
