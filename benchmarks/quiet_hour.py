@@ -5,7 +5,7 @@
 Records 360 windows of 0.8 s, of some ordinary services in cgroups of their own that share one CPU and wait for each
 other all the time. Shorter windows scatter more than the daemon's of 10 s, so that they are the harder test. The
 services run under SCHED_FIFO: whatever else happens on the host is nothing to them.
-tests/agent/detection/quiet.run.xz is one such recording.
+tests/agent/detection/quiet.run.xz is one such recording; its `sampled_ns` is 0, as it was not counted then.
 """
 
 import contextlib

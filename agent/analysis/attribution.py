@@ -53,9 +53,9 @@ def document_effect(
     return effect, {key: why_no_spread for key, value in nulls.items() if value is None}
 
 
-def sampled_pct(wait_ns: int | None, sampled_ns: int | None) -> float | None:
-    """How much of a wait was shared out by sample; None where that is not known, or there was none."""
-    return 100 * sampled_ns / wait_ns if wait_ns and sampled_ns is not None else None
+def sampled_pct(wait_ns: int | None, sampled_ns: int) -> float | None:
+    """How much of a wait was shared out by sample, in per cent; None where there was no wait."""
+    return 100 * sampled_ns / wait_ns if wait_ns else None
 
 
 _MOST_THRESHOLD_PCT = 1000

@@ -52,9 +52,7 @@ class BlameSummary:
     parts: tuple[WaitPart, ...]
     partial: bool
     warnings: tuple[str, ...]
-    sampled_pct: float | None = (
-        None  # of the wait, shared out by sample; left out: not known of this recording
-    )
+    sampled_pct: float | None = None  # of the wait, shared out by sample; left out: it never waited
 
     def to_document(self) -> dict[str, Any]:
         """The document, ready for `json.dump`."""

@@ -43,11 +43,10 @@ class CgroupSummary:
     throttled_ns: int | None  # waited for its quota, or an ancestor's, to be renewed
     mean_waiting: float | None  # tasks, over time: wait time by wall time (Little's law)
     mean_running: float | None  # tasks, over time: CPUs kept busy
+    sampled_ns: int  # of wait_ns, shared out by sample: the sum is exact, its shares are estimates
     wait_by: tuple[WaitBy, ...]  # the longest first
-    limit_cpus: float | None = (
-        None  # the tightest of its own and its ancestors' quotas; left out: it has none
-    )
-    sampled_ns: int | None = None  # of wait_ns, shared out by sample; left out: not known of this recording
+    # The tightest of its own and its ancestors' quotas; left out: it has none.
+    limit_cpus: float | None = None
     signals: SignalSummary | None = None  # left out: nothing but the scheduler was recorded
     corun_with: tuple[CorunWith, ...] = ()  # sampled, the longest first
     workload: WorkloadSummary | None = None  # left out: it was not looked for

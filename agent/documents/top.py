@@ -43,7 +43,7 @@ class LiveRow:
     mean_waiting: float  # its queue: tasks that waited, over time, those on a quota not counted
     ipc: float | None
     throttled_ns_per_s: float
-    sampled_ns: int | None = None  # of wait_ns, shared out by sample
+    sampled_ns: int  # of wait_ns, shared out by sample
 
 
 @dataclass(frozen=True, slots=True)

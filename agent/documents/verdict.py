@@ -119,9 +119,8 @@ class Quality:
     blame_residual_pct: float | None
     discarded: int
     pmu: str
-    blame_sampled_pct: float | None = (
-        None  # of the victim's waiting, shared out by sample; left out: not known
-    )
+    # Of the victim's waiting, shared out by sample; left out: it never waited.
+    blame_sampled_pct: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +130,8 @@ class SelfCost:
     ns_per_switch: float | None
     switches_per_s: float | None
     cpu_pct: float | None
-    counters_ns_per_switch: float | None = (
-        None  # the part that counting events has in it; left out: none was counted
-    )
+    # The part that counting events has in it; left out: none was counted.
+    counters_ns_per_switch: float | None = None
 
 
 def why_no_cost(tier: str) -> str:

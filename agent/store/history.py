@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from agent.store.files import cannot_write
-from agent.store.schema import migrate, version_of
+from agent.store.schema import create_tables, holds_tables
 from probes.errors import JostleError, UsageError
 
 # 1 MiB each: the write-ahead log, and what SQLite keeps in memory.
@@ -49,7 +49,7 @@ def opened(path: Path) -> sqlite3.Connection:
     """The database in a file that is locked: sound, and of this version.
 
     Raises:
-        UsageError: It is no history, damaged, or of a later version, or read-only.
+        UsageError: It is no history, damaged, of another version, or read-only.
         JostleError: There is no room for it.
     """
     db = sqlite3.connect(path, check_same_thread=False)  # opened by one thread, used by another
@@ -57,10 +57,10 @@ def opened(path: Path) -> sqlite3.Connection:
         if path.stat().st_size == 0:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _require_sound(db)
-        version_of(db)  # before anything is written: what is refused stays as it was
+        holds_tables(db)  # before anything is written: what is refused stays as it was
         for pragma in _PRAGMAS:
             db.execute(pragma)
-        migrate(db)
+        create_tables(db)
     except sqlite3.Error as error:
         db.close()
         raise refusal(path, error) from error

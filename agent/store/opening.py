@@ -3,29 +3,26 @@
 import sqlite3
 from pathlib import Path
 
-from agent.store.schema import VERSION, migrate, version_of
+from agent.store.schema import holds_tables
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Open a file; one of an earlier version is migrated in a temporary copy and stays as it is.
+    """Open a file that holds the tables of `schema`.
 
     Raises:
-        UsageError: See `schema.version_of`.
+        UsageError: See `schema.holds_tables`.
         sqlite3.Error: It is damaged, or no SQLite database.
     """
     db = _open(path)
     try:
-        return db if _version_in(db) == VERSION else _migrated_copy(db)
+        found = holds_tables(db)
     except BaseException:
         db.close()
         raise
-
-
-def _version_in(db: sqlite3.Connection) -> int:
-    found = version_of(db)
-    if found == 0:
+    if not found:
+        db.close()
         raise sqlite3.DatabaseError("it holds nothing")
-    return found
+    return db
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -52,15 +49,3 @@ def _tried(path: Path, how: str) -> sqlite3.Connection:
         db.close()
         raise
     return db
-
-
-def _migrated_copy(db: sqlite3.Connection) -> sqlite3.Connection:
-    copy = sqlite3.connect("")  # a temporary file, gone when it is closed
-    try:
-        db.backup(copy)
-        migrate(copy)
-    except BaseException:
-        copy.close()
-        raise
-    db.close()
-    return copy

@@ -79,7 +79,7 @@ def _cgroups(
     db: sqlite3.Connection, window: int, paths: Mapping[int, str], shown: Container[int]
 ) -> dict[str, CgroupWindow]:
     rows = db.execute(
-        f"SELECT cgroup, histogram, waited_for, sampled_ns, {', '.join(COUNTERS)} FROM sched WHERE window = ?",  # noqa: S608  our names
+        f"SELECT cgroup, histogram, waited_for, {', '.join(COUNTERS)} FROM sched WHERE window = ?",  # noqa: S608  our names
         (window,),
     )
     return {
@@ -91,9 +91,8 @@ def _cgroups(
                 paths[aggressor]: WaitFor(wait_ns, preemptions)
                 for aggressor, wait_ns, preemptions in decode_rows(waits, 3)
             },
-            sampled_ns=None if sampled_ns is None else count(sampled_ns),
         )
-        for cgroup, histogram, waits, sampled_ns, *counters in rows
+        for cgroup, histogram, waits, *counters in rows
         if cgroup in shown
     }
 

@@ -20,7 +20,7 @@ from agent.store.codec import DAMAGE
 from agent.store.files import cannot_write
 from agent.store.opening import open_to_read
 from agent.store.reading import facts, windows
-from agent.store.schema import migrate
+from agent.store.schema import create_tables
 from agent.store.writing import WindowWriter
 from collectors.windows.sched import SchedWindow
 from probes.errors import JostleError, UsageError
@@ -104,7 +104,7 @@ class RunWriter:
             # waiting for its disk in every window would disturb what is being measured.
             self._db.execute("PRAGMA synchronous = OFF")
             with self._transaction() as db:
-                migrate(db)
+                create_tables(db)
                 db.executemany("INSERT INTO facts VALUES (1, ?, ?)", meta.items())
             self._windows = WindowWriter(self._db, recording=1)
         except BaseException:
@@ -160,7 +160,7 @@ def read_run(path: Path) -> Run:
     """Read a run file, complete or partial.
 
     Raises:
-        UsageError: There is no such file, it is no run file, damaged, or of a schema that is not known.
+        UsageError: There is no such file, it is no run file, damaged, or of another version.
     """
     if not path.is_file():
         raise UsageError(f"there is no run file {path}", "give a file that `jostle record -o` wrote")

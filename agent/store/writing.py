@@ -11,7 +11,7 @@ from collectors.windows.sched import SchedWindow
 
 # In how many windows a cgroup's `last_window` is renewed once: to renew it in each would double what is written.
 NOTED_EVERY = 360
-_COLUMNS = ("window", "cgroup", *COUNTERS, "histogram", "waited_for", "sampled_ns")
+_COLUMNS = ("window", "cgroup", *COUNTERS, "histogram", "waited_for")
 _counters_of = attrgetter(*COUNTERS)
 _INSERT_SCHED = f"INSERT INTO sched ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  our names
 
@@ -98,5 +98,4 @@ def _sched_rows(number: int, window: SchedWindow, ids: dict[str, int]) -> Iterat
             *_counters_of(cgroup),
             encode_histogram(cgroup.histogram),
             encode_rows(waits),
-            cgroup.sampled_ns,
         )

@@ -34,8 +34,7 @@ class CgroupWindow:
     (the CPU was idle), `throttled_ns` (an own or an ancestor's quota), `unattributed_ns` and the waits in
     `waited_for`. `preempt_wait_ns` is the part, across all of these, of waits that began with a preemption.
     `stolen_ns` is the part of `run_ns` that interrupts or the hypervisor took. `sampled_ns` is how much of the wait was
-    shared out by sampled moments, so that the sum is exact and the shares are estimates; None: the recording is older
-    than this figure.
+    shared out by sampled moments, so that the sum is exact and the shares are estimates.
     """
 
     path: str
@@ -51,9 +50,9 @@ class CgroupWindow:
     preempted_own: int
     preempted_foreign: int
     preempted_throttled: int
+    sampled_ns: int
     histogram: tuple[int, ...]
     waited_for: Mapping[str, WaitFor]
-    sampled_ns: int | None = None
 
     def is_idle(self, duration_ns: int) -> bool:
         """Whether it ran and waited for so little of the window that nothing can be told of it."""
@@ -88,9 +87,7 @@ class SchedWindow:
 
 _NOTHING = WaitFor(0, 0)
 _NO_FIGURES = SchedFigures._make((*(0,) * len(FIELDS), (0,) * NR_BUCKETS))
-_SUMMED = tuple(
-    f.name for f in fields(CgroupWindow) if f.name not in {"path", "histogram", "waited_for", "sampled_ns"}
-)
+_SUMMED = tuple(f.name for f in fields(CgroupWindow) if f.name not in {"path", "histogram", "waited_for"})
 
 
 def window(before: Snapshot, after: Snapshot) -> SchedWindow:
@@ -158,17 +155,7 @@ def add(path: str, parts: Iterable[CgroupWindow]) -> CgroupWindow:
         **figures,
         histogram=histogram.add(part.histogram for part in parts),
         waited_for=waited_for,
-        sampled_ns=_known_sum(part.sampled_ns for part in parts),
     )
-
-
-def _known_sum(amounts: Iterable[int | None]) -> int | None:
-    total = 0
-    for amount in amounts:
-        if amount is None:
-            return None
-        total += amount
-    return total
 
 
 def _by_path(cgroups: Iterable[CgroupWindow]) -> dict[str, CgroupWindow]:

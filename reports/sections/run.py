@@ -146,21 +146,20 @@ def switch_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
 
 def wait_by_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
     """Whom each cgroup waited for, and how much of all its waiting was shared out by sample."""
-    sampled = any(cgroup.sampled_ns is not None for cgroup in cgroups)
     most = f"Of each, the {MOST_WAITED_FOR} that it waited for longest."
     notes = [
         *([most] if any(len(cgroup.wait_by) > MOST_WAITED_FOR for cgroup in cgroups) else []),
-        *(["By sample is the part of all it waited whose shares are estimates."] if sampled else []),
+        "By sample is the part of all it waited whose shares are estimates.",
     ]
     return Table(
         "Who waited for whom",
-        (NAME, Column("Waited for", Kind.NAME), *figure_columns("Wait", *(["By sample"] if sampled else []))),
+        (NAME, Column("Waited for", Kind.NAME), *figure_columns("Wait", "By sample")),
         tuple(
             (
                 cgroup.name,
                 entry.name,
                 time_ns(entry.wait_ns),
-                *([percent(sampled_pct(cgroup.wait_ns, cgroup.sampled_ns))] if sampled else []),
+                percent(sampled_pct(cgroup.wait_ns, cgroup.sampled_ns)),
             )
             for cgroup in cgroups
             for entry in cgroup.wait_by[:MOST_WAITED_FOR]

@@ -363,14 +363,14 @@ TOP = LiveTable(
     duration_s=1.0012,
     sort=Sort.WAIT,
     cgroups=(
-        LiveRow("/starved", "/starved", None, 1_000_000_000, 0, None, None, 0.0, None, 1.0, None, 0.0),
+        LiveRow("/starved", "/starved", None, 1_000_000_000, 0, None, None, 0.0, None, 1.0, None, 0.0, 0),
         LiveRow(
             API, "prod/api-7f/app", 0.41, 251_000_000, 612_000_000, 12_500.0, 7_900_000.0, 83.5,
-            "batch.service", 0.21, None, 41_000_000.0,
+            "batch.service", 0.21, None, 41_000_000.0, 0,
         ),
         LiveRow(
             BATCH, "batch.service", 0.0004, 500_000, 1_250_000_000, 910.0, 2_050_000.0, 3.2, "kernel",
-            0.0005, None, 0.0,
+            0.0005, None, 0.0, 0,
         ),
     ),
     warnings=("3 cgroups found no slot and are counted together as 'other'",),

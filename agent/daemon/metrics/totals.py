@@ -98,7 +98,7 @@ class CgroupTotals:
         self.wakeup_ns += cgroup.wakeup_ns
         self.throttled_ns += cgroup.throttled_ns
         self.unattributed_ns += cgroup.unattributed_ns
-        self.sampled_ns += cgroup.sampled_ns or 0  # known of each window that was just taken
+        self.sampled_ns += cgroup.sampled_ns
         self.switches += cgroup.switches
         self.preempted_own += cgroup.preempted_own
         self.preempted_foreign += cgroup.preempted_foreign

@@ -89,9 +89,9 @@ SUMMARY = RunSummary(
             throttled_ns=None,
             mean_waiting=0.21,
             mean_running=0.4812,
+            sampled_ns=259_000_000,
             wait_by=(WaitBy("batch.service", 1_900_000_000), WaitBy("kernel", 150_000_000)),
             limit_cpus=0.5,
-            sampled_ns=259_000_000,
             signals=SIGNALS,
             corun_with=(CorunWith("/system.slice/batch.service", 0, 2_310_000_000),),
             workload=WorkloadSummary("unit", unit="web.service"),
@@ -109,6 +109,7 @@ SUMMARY = RunSummary(
             throttled_ns=None,
             mean_waiting=0.064,
             mean_running=1.302,
+            sampled_ns=0,
             wait_by=(),
             signals=replace(
                 SIGNALS, nr_periods=0, nr_throttled=0, throttled_own_ns=0, throttled_ancestors_ns=0

@@ -40,6 +40,7 @@ def cgroup(
         preempted_own=1,
         preempted_foreign=2,
         preempted_throttled=3,
+        sampled_ns=0,
         histogram=(0,) * len(histogram.EDGES_NS),
         waited_for=waits,
     )

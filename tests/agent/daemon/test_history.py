@@ -193,7 +193,7 @@ def a_pipe(path: Path) -> None:
     ("make", "told"),
     [
         (not_sqlite, "is no history, or damaged"),
-        (from_the_future, r"its schema is jostle\.run/99, this jostle reads up to"),
+        (from_the_future, r"its schema is 'jostle\.run/99', this jostle reads"),
         (corrupt, "damaged"),
         (truncated, "damaged"),
         (of_something_else, "its schema is 'None'"),

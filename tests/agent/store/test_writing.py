@@ -16,7 +16,7 @@ from tests.agent.analysis.trials import cgroup, window
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:")) as made:
-        schema.migrate(made)
+        schema.create_tables(made)
         yield made
 
 
@@ -33,7 +33,7 @@ def test_pruning_takes_only_names_that_no_window_needs(
 ) -> None:
     with closing(sqlite3.connect(":memory:")) as db, pytest.MonkeyPatch.context() as patch:
         patch.setattr(writing, "NOTED_EVERY", noted_every)
-        schema.migrate(db)
+        schema.create_tables(db)
         writer = WindowWriter(db, 1)
         recorded = [window(*[cgroup(1.0, path=f"/{name}") for name in each]) for each in present]
         for number, each in enumerate(recorded, 1):
