@@ -12,8 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from probes.errors import HostError, JostleError
-from probes.refusal import SHORTAGES, locked_down, refusal
+from probes.errors import SHORTAGES, HostError, JostleError, locked_down, refusal
 
 PROG_TYPE_RAW_TRACEPOINT, PROG_TYPE_TRACING = 17, 26
 ATTACH_TRACE_RAW_TP, ATTACH_TRACE_ITER = 23, 28

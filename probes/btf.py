@@ -1,12 +1,14 @@
-"""Offsets of kernel structure members, from the running kernel's own type information (BTF).
+"""Offsets of kernel structure members, from the kernel's own type information (BTF).
 
 Through libbpf by ctypes: loading /sys/kernel/btf/vmlinux and looking up all that the probes need takes 20 ms.
 Source: Documentation/bpf/btf.rst, and libbpf's btf.h for the calls.
 """
 
 import ctypes
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from probes.errors import HostError
@@ -44,6 +46,8 @@ def _libbpf() -> ctypes.CDLL:
         except OSError:
             continue
         lib.btf__load_vmlinux_btf.restype = ctypes.c_void_p
+        lib.btf__parse.restype = ctypes.c_void_p
+        lib.btf__parse.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
         lib.btf__free.argtypes = [ctypes.c_void_p]
         lib.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
         lib.btf__type_by_id.restype = ctypes.c_void_p
@@ -63,13 +67,26 @@ class Param:
 
 
 class Btf:
-    """The running kernel's types. A context manager; closing it frees 20 MB."""
+    """A kernel's types. A context manager; closing it frees 20 MB."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | None = None) -> None:
+        """Of the running kernel, or of the one that a file describes, in the format of /sys/kernel/btf/vmlinux.
+
+        Raises:
+            HostError: There is no type information, or the file is not BTF.
+        """
         self._lib = _libbpf()
-        self._btf = self._lib.btf__load_vmlinux_btf()
+        self._btf = (
+            self._lib.btf__load_vmlinux_btf()
+            if path is None
+            else self._lib.btf__parse(os.fsencode(path), None)
+        )
         if not self._btf or self._btf > 2**64 - 4096:  # libbpf 0.x returns an error as a pointer
             self._btf = None
+            if path is not None:
+                raise HostError(
+                    f"{path} is not a kernel's type information (BTF)", "copy /sys/kernel/btf/vmlinux"
+                )
             raise HostError(
                 "the kernel has no type information (/sys/kernel/btf/vmlinux)",
                 "run a kernel built with CONFIG_DEBUG_INFO_BTF=y",

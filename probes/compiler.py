@@ -34,23 +34,23 @@ SOURCES = (
     "counters.h",
     "switch.c",
     "migrate.c",
-    "sweep.c",
+    "wait_scan.c",
     "pairs.c",
     "lifecycle.c",
     "canary.c",
 )
 MAPS = (
     "slot_stats",
-    "rows",
+    "cpu_states",
     "slices",
     "pair_buckets",
     "claimed_pairs",
-    "taken_buckets",
+    "drained_buckets",
     "row_words",
     "growths",
     "grown_pairs",
-    "doomed_slots",
-    "departures",
+    "pending_free_slots",
+    "task_records",
     "slot_buckets",
     "slot_names",
     "lifecycle",
@@ -91,6 +91,14 @@ def joined_source() -> str:
     return "".join(f'#line 1 "{name}"\n{(BPF_DIR / name).read_text()}' for name in SOURCES)
 
 
+def compiler_flags(request: CompileRequest) -> list[str]:
+    """The definitions as the compiler takes them; one beyond an int is unsigned and long."""
+    return [
+        f"-D{name}={value}ULL" if value > 0x7FFFFFFF else f"-D{name}={value}"
+        for name, value in request.defines.items()
+    ]
+
+
 def program(name: str, code: bytes, request: CompileRequest) -> Program:
     """How a compiled program is loaded: typed where the request says so, iterators always."""
     if name in ITERATORS:
@@ -109,12 +117,8 @@ def compile_and_load(request: CompileRequest) -> dict[str, int]:
     """Descriptors by the names of MAPS and PROGRAMS. The maps stay open as long as this process lives."""
     bcc = _import_bcc()
     os.environ["BCC_KERNEL_SOURCE"] = str(BPF_DIR)
-    flags = [
-        f"-D{name}={value}ULL" if value > 0x7FFFFFFF else f"-D{name}={value}"
-        for name, value in request.defines.items()
-    ]
     try:
-        module = bcc.BPF(text=joined_source(), cflags=flags)
+        module = bcc.BPF(text=joined_source(), cflags=compiler_flags(request))
     except Exception as error:  # bcc raises bare Exception; its compiler has told why on standard error
         # What is short here is short in every process of this user: the compiler's words come after these.
         remedy = "what the compiler said follows; is the limit on open files low (ulimit -n)?"

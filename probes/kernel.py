@@ -71,6 +71,17 @@ SCHED_DELAYED = Member("task_struct_sched_delayed", (("task_struct", "se.sched_d
 STOLEN_ACCOUNTING = (("rq", "prev_irq_time"), ("rq", "prev_steal_time_rq"))
 CLOCK_TASK = Member("rq_clock_task", (("rq", "clock_task"),))
 
+# What the kernel's type information calls that which each program is attached to.
+ATTACHED_TO = {
+    "on_switch": "btf_trace_sched_switch",
+    "on_migrate": "btf_trace_sched_migrate_task",
+    "on_cgroup_mkdir": "btf_trace_cgroup_mkdir",
+    "on_cgroup_rmdir": "btf_trace_cgroup_rmdir",
+    "on_cgroup_attach": "btf_trace_cgroup_attach_task",
+    "on_task": "bpf_iter_task",
+    "on_claimed": "bpf_iter_bpf_map_elem",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
@@ -102,13 +113,17 @@ class Kernel:
         }
 
 
-def describe(*, typed: bool = True) -> Kernel:
-    """Read the running kernel's BTF. `typed=False` asks for the slower programs that need no typed pointers.
+def describe(btf_path: Path | None = None, *, typed: bool = True) -> Kernel:
+    """Read a kernel's BTF.
+
+    Args:
+        btf_path: A copy of another kernel's /sys/kernel/btf/vmlinux; by default the running kernel's own.
+        typed: False for the slower programs that need no typed pointers.
 
     Raises:
         HostError: There is no BTF, or a member without which no wait can be measured.
     """
-    with Btf() as btf:
+    with Btf(btf_path) as btf:
         offsets = {member.name: _required(btf, member) for member in REQUIRED}
         offsets["css_set_cpu_css"] = offsets.pop("css_set_subsys") + 8 * _cpu_subsystem(btf)
         throttling = _add_optional(btf, offsets, THROTTLE_COUNT, THROTTLED_TIME)
@@ -152,13 +167,8 @@ def switch_arguments(params: list[Param]) -> dict[str, int]:
 
 def _attach_ids(btf: Btf) -> dict[str, int]:
     ids = {
-        "on_switch": btf.type_id("btf_trace_sched_switch", KIND_TYPEDEF),
-        "on_migrate": btf.type_id("btf_trace_sched_migrate_task", KIND_TYPEDEF),
-        "on_cgroup_mkdir": btf.type_id("btf_trace_cgroup_mkdir", KIND_TYPEDEF),
-        "on_cgroup_rmdir": btf.type_id("btf_trace_cgroup_rmdir", KIND_TYPEDEF),
-        "on_cgroup_attach": btf.type_id("btf_trace_cgroup_attach_task", KIND_TYPEDEF),
-        "on_task": btf.type_id("bpf_iter_task", KIND_FUNC),
-        "on_claimed": btf.type_id("bpf_iter_bpf_map_elem", KIND_FUNC),
+        name: btf.type_id(target, KIND_TYPEDEF if target.startswith("btf_trace_") else KIND_FUNC)
+        for name, target in ATTACHED_TO.items()
     }
     missing = [name for name, type_id in ids.items() if type_id is None]
     if missing:

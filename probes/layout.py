@@ -17,31 +17,33 @@ NEAR_SLICES = 256
 # The most slices that a wait is laid over one by one, and that are drawn from those before them; see bpf/blame.h.
 NR_EXACT, NR_SAMPLES = 64, 32
 PAIR_WAYS = SLOT_WAYS = 4
-NR_DEPARTURES = 65536
+NR_TASK_RECORDS = 65536
 PATH_BYTES = 240
 
 KEY_V1 = 1 << 63
 
 # The figures of struct slot_stats, in order, with kernel bookkeeping after the counts; then comes the histogram.
-_FREQUENT_TIMES = ("run_ns", "wait_ns", "self_ns", "idle_ns", "preempt_wait_ns", "stolen_ns")
+_FREQUENT_TIMES = ("run_ns", "wait_ns", "self_ns", "wakeup_ns", "preempt_wait_ns", "stolen_ns")
 COUNT_FIELDS = ("switches_in", "preempted_own", "preempted_foreign", "preempted_throttled")
-_RARE_TIMES = ("throttled_ns", "migrated_ns", "overrun_ns", "rest_ns", "sampled_ns")
+_RARE_TIMES = ("throttled_ns", "unattributed_ns", "rest_ns", "sampled_ns")
 FIELDS = (*_FREQUENT_TIMES, *COUNT_FIELDS, *_RARE_TIMES)
 
 STATS = struct.Struct(f"<{len(_FREQUENT_TIMES)}Q{len(COUNT_FIELDS)}I32x{len(_RARE_TIMES)}Q")
 HISTOGRAM = struct.Struct(f"<{NR_BUCKETS}I")
 CACHE_LINE = 64
-SIZE_SLOT_STATS = -(-(STATS.size + HISTOGRAM.size) // CACHE_LINE) * CACHE_LINE
+# An odd number of lines, for which the C side has a word of padding.
+SIZE_SLOT_STATS = -(-(STATS.size + HISTOGRAM.size + 8) // CACHE_LINE) * CACHE_LINE
 
-# attached, since, clock, stolen, slot, head, shed, runner, switches, unreported, swept_wait; scratch: a css_set, a walk
-ROW_HEAD = struct.Struct("<4Q4I3Q56x")
-ROW_SHED_OFFSET = 40
-SIZE_ROW = ROW_HEAD.size
+# attached, since, clock, stolen, slot, head, shed, runner, switches, unreported, scanned_wait; the rest is scratch
+CPU_STATE = struct.Struct("<4Q4I3Q56x")
+CPU_STATE_SHED_OFFSET = 40
+SIZE_CPU_STATE = CPU_STATE.size
+SLICE = struct.Struct("<QQ")  # start, slot
 PAIR = struct.Struct("<IIQ")
 SIZE_PAIR_BUCKET = PAIR.size * PAIR_WAYS
 GROWTH = struct.Struct("<IIQ")
 
-SIZE_DEPARTURE = 64
+SIZE_TASK_RECORD = 64
 SLOT_ENTRY = struct.Struct("<QQ")
 SIZE_SLOT_BUCKET = SLOT_ENTRY.size * SLOT_WAYS
 NAME_HEAD = struct.Struct("<QQ")
@@ -85,11 +87,11 @@ class Dimensions:
             "NR_SAMPLES": NR_SAMPLES,
             "NR_PAIR_BUCKETS": self.pair_buckets,
             "PAIR_BUCKET_SHIFT": 32 - (self.pair_buckets.bit_length() - 1),
-            "NR_DEPARTURES": NR_DEPARTURES,
+            "NR_TASK_RECORDS": NR_TASK_RECORDS,
             "SIZE_SLOT_STATS": SIZE_SLOT_STATS,
-            "SIZE_ROW": SIZE_ROW,
+            "SIZE_CPU_STATE": SIZE_CPU_STATE,
             "SIZE_GROWTH": GROWTH.size,
-            "SIZE_DEPARTURE": SIZE_DEPARTURE,
+            "SIZE_TASK_RECORD": SIZE_TASK_RECORD,
             "SIZE_SLOT_BUCKET": SIZE_SLOT_BUCKET,
             "SIZE_SLOT_NAME": SIZE_SLOT_NAME,
             "SIZE_LIFECYCLE": LIFECYCLE.size,

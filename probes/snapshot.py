@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from probes.perf_event import Reading, Refusal
-from probes.rings import Ring
 
 # Keys that stand for no cgroup; a cgroup's key is its kernfs id, with layout.KEY_V1 added for v1.
 KEY_IDLE, KEY_KERNEL, KEY_OTHER = -3, -1, -2
@@ -25,7 +24,7 @@ class SchedFigures(NamedTuple):
     run_ns: int
     wait_ns: int
     self_ns: int
-    idle_ns: int
+    wakeup_ns: int
     preempt_wait_ns: int
     stolen_ns: int
     switches_in: int
@@ -33,8 +32,7 @@ class SchedFigures(NamedTuple):
     preempted_foreign: int
     preempted_throttled: int
     throttled_ns: int
-    migrated_ns: int
-    overrun_ns: int
+    unattributed_ns: int
     rest_ns: int
     sampled_ns: int
     histogram: tuple[int, ...]
@@ -45,6 +43,13 @@ Wait = tuple[int, int, int]
 
 In this order the heaviest sorts last. A plain tuple: where 200 cgroups wait for one another there are 10,000 a second.
 """
+
+
+class Ring(NamedTuple):
+    """One CPU: (start in ns, cgroup's key) of slices in order, each until the next one, the last until `until_ns`."""
+
+    until_ns: int
+    slices: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class Snapshot:
         paths: Path of each key within its hierarchy.
         untracked: Cgroups that got no slot, so that their figures are in KEY_OTHER.
         waits_since_ns: The `monotonic_ns` of the reading before.
-        shed: What the probe was told to leave out, of `sched.SHEDDING_ORDER`.
+        shed: What the probe was told to leave out, of `sched_probe.SHEDDING_ORDER`.
         counters: By key and event name, for the events that are counted.
         rings: Who ran on each CPU lately.
         removed: Keys of those of `cgroups` that had been removed when they were read.

@@ -11,7 +11,7 @@ from agent.recording.self_cost import CostMeter, self_cost
 from collectors.sources.tiers import Source
 from collectors.windows.sched import SchedWindow
 from probes.errors import UsageError
-from probes.sched import SHEDDING_ORDER
+from probes.sched_probe import SHEDDING_ORDER
 
 DEFAULT_BUDGET_PCT = 1.0
 CHECK_EVERY = 10

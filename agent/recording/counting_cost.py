@@ -7,7 +7,7 @@ from agent.documents.capabilities import Counting
 from collectors.sources.counting import refusal_of_ipc
 from collectors.windows.counters import WANTED
 from probes.perf_event import CONTEXT_SWITCHES, CPU_CLOCK, PAGE_FAULTS, TASK_CLOCK, PerfEvent
-from probes.sched import SchedProbe
+from probes.sched_probe import SchedProbe
 
 # The kernel's own events go the same way as a PMU's, and are the cheapest to read.
 STAND_INS = (CPU_CLOCK, TASK_CLOCK, PAGE_FAULTS, CONTEXT_SWITCHES)

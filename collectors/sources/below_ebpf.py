@@ -20,7 +20,7 @@ def new_keys() -> Keys:
 
 def figures(run_ns: int, wait_ns: int, **counted: int) -> SchedFigures:
     """All of the wait is charged to nobody, and shown so; what is not `counted` is 0."""
-    known = {"run_ns": run_ns, "wait_ns": wait_ns, "overrun_ns": wait_ns, **counted}
+    known = {"run_ns": run_ns, "wait_ns": wait_ns, "unattributed_ns": wait_ns, **counted}
     return SchedFigures(**{**dict.fromkeys(FIELDS, 0), **known}, histogram=(0,) * NR_BUCKETS)
 
 

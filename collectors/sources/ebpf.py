@@ -7,11 +7,11 @@ from collectors.host.hierarchy import CgroupLayout, walk
 from probes.errors import HostError
 from probes.layout import KEY_V1
 from probes.perf_event import PerfEvent
-from probes.sched import Identity, SchedProbe
+from probes.sched_probe import Identity, SchedProbe
 
 
 def identity_of(layout: CgroupLayout) -> Identity:
-    """What tells cgroups apart on this host: see `probes.sched.Identity`.
+    """What tells cgroups apart on this host: see `probes.sched_probe.Identity`.
 
     Raises:
         HostError: Neither a v2 hierarchy nor a v1 one with the cpu controller is mounted.

@@ -44,7 +44,7 @@ class Source(Protocol):
         """What counting events costs the switch hook; None where nothing is counted."""
 
     def shed(self, level: int) -> None:
-        """Leave out the first `level` steps of `probes.sched.SHEDDING_ORDER`."""
+        """Leave out the first `level` steps of `probes.sched_probe.SHEDDING_ORDER`."""
 
 
 def open_source(layout: CgroupLayout, tier: Tier, events: Sequence[PerfEvent] = ()) -> Source:

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from collectors.host.readings import Missing
 from collectors.host.topology import CpuGroups, Topology
-from probes.rings import Ring
-from probes.snapshot import KEY_IDLE
+from probes.snapshot import KEY_IDLE, Ring
 
 MOST_PARTNERS = 20
 

@@ -47,17 +47,17 @@ static __always_inline struct slice *slice_of(u32 row_index, u32 place)
 	return slices.lookup(&index);
 }
 
-/* The slice is written before `head` says so: the sweep reads the rings of other CPUs. */
-static __always_inline void push_slice(struct row *row, u32 cpu, u64 start, u32 slot)
+/* The slice is written before `head` says so: the wait scan reads the rings of other CPUs. */
+static __always_inline void push_slice(struct cpu_state *state, u32 cpu, u64 start, u32 slot)
 {
-	struct slice *slice = slice_of(cpu, row->head + 1);
+	struct slice *slice = slice_of(cpu, state->head + 1);
 	if (slice) {
 		slice->start = start;
 		slice->slot = slot;
 	}
 	barrier();
-	row->head++;
-	row->slot = slot;
+	state->head++;
+	state->slot = slot;
 }
 
 static __always_inline void charge(u32 row_index, struct slot_stats *victim, u32 victim_slot, u32 slot, u64 ns)
@@ -65,7 +65,7 @@ static __always_inline void charge(u32 row_index, struct slot_stats *victim, u32
 	if (slot == victim_slot) {
 		victim->self_ns += ns;
 	} else if (slot == SLOT_IDLE) {
-		victim->idle_ns += ns;
+		victim->wakeup_ns += ns;
 	} else {
 		struct pair *pair = pair_of(row_index, victim_slot, slot);
 		if (pair)
@@ -76,14 +76,14 @@ static __always_inline void charge(u32 row_index, struct slot_stats *victim, u32
 }
 
 /* Clocks of two CPUs may differ by a little: never below 0. */
-static __always_inline u64 less(u64 a, u64 b) { return a > b ? a - b : 0; }
+static __always_inline u64 saturating_sub(u64 a, u64 b) { return a > b ? a - b : 0; }
 
 /* Length of the part of [from, to) inside [low, high). */
 static __always_inline u64 overlap(u64 from, u64 to, u64 low, u64 high)
 {
 	u64 start = from > low ? from : low;
 	u64 end = to < high ? to : high;
-	return less(end, start);
+	return saturating_sub(end, start);
 }
 
 /*
@@ -124,15 +124,15 @@ static __always_inline u32 slices_to_draw(u64 wait_ns) { return at_most(1 + (wai
 static __always_inline void charge_sampled(u32 cpu, u32 head, volatile struct walk *walk, u32 row_index,
 					   struct slot_stats *victim, u32 victim_slot)
 {
-	u64 from = walk->from, end = walk->end, quiet_from = walk->quiet_from, quiet_to = walk->quiet_to;
-	if (quiet_from < from)
-		quiet_from = from;
-	walk->quiet_from = quiet_from;
-	u64 quiet_ns = less(quiet_to < end ? quiet_to : end, quiet_from), left_ns = less(end, from + quiet_ns);
+	u64 from = walk->from, end = walk->end, span_from = walk->span_from, span_to = walk->span_to;
+	if (span_from < from)
+		span_from = from;
+	walk->span_from = span_from;
+	u64 span_ns = saturating_sub(span_to < end ? span_to : end, span_from), left_ns = saturating_sub(end, from + span_ns);
 	u32 samples = slices_to_draw(left_ns);
 	u64 part_ns = left_ns / samples, seed = end + victim->sampled_ns; /* a clock's last bits are as good as random */
 	victim->sampled_ns += left_ns;
-	walk->quiet_to = quiet_ns;
+	walk->span_to = span_ns;
 	walk->end = part_ns;
 	walk->from = from + (part_ns * (seed * 0x9E3779B97F4A7C15ULL >> 48) >> 16);
 	u64 ns = left_ns - part_ns * (samples - 1);
@@ -145,33 +145,33 @@ static __always_inline void charge_sampled(u32 cpu, u32 head, volatile struct wa
 	for (u32 i = 0; i < NR_SAMPLES && i < walk->most; i++) {
 		u64 moment = walk->from;
 		walk->from = moment + walk->end;
-		if (moment >= walk->quiet_from)
-			moment += walk->quiet_to;
+		if (moment >= walk->span_from)
+			moment += walk->span_to;
 		struct slice *slice = slice_at(cpu, head, moment, is_far);
 		if (slice)
 			charge(row_index, victim, victim_slot, slice->slot, ns);
 		else
-			victim->overrun_ns += ns;
+			victim->unattributed_ns += ns;
 		ns = walk->end;
 	}
 }
 
 /*
- * Charges [from, to), less the victim's throttled episode [quiet_from, quiet_to), by the slices of `cpu`, newest
- * (`head`) first, into `row` (that CPU's own, but for the sweep): one by one as many as the wait is worth, what is
+ * Charges [from, to), less the victim's throttled episode [span_from, span_to), by the slices of `cpu`, newest
+ * (`head`) first, into row `row_index` (that CPU's own, but for the wait scan): one by one as many as the wait is worth, what is
  * before them by a sample. Walking a run queue of 200 cgroups that run 12 us each would add 3,600 ns to each switch.
  *
- * The bounds live in the row, not in registers: reloaded in each round they are unknown numbers again, so the
+ * The bounds live in `state`, not in registers: reloaded in each round they are unknown numbers again, so the
  * verifier's states meet at the head of the loop.
  */
-static __always_inline void charge_slices(u32 cpu, u32 head, struct row *row, u32 row_index, struct slot_stats *victim,
-					  u32 victim_slot, u64 from, u64 to, u64 quiet_from, u64 quiet_to)
+static __always_inline void charge_slices(u32 cpu, u32 head, struct cpu_state *state, u32 row_index, struct slot_stats *victim,
+					  u32 victim_slot, u64 from, u64 to, u64 span_from, u64 span_to)
 {
-	volatile struct walk *walk = &row->walk;
+	volatile struct walk *walk = &state->walk;
 	walk->from = from;
 	walk->end = to;
-	walk->quiet_from = quiet_from;
-	walk->quiet_to = quiet_to;
+	walk->span_from = span_from;
+	walk->span_to = span_to;
 	u32 all = slices_if_all(to - from);
 	struct slice *oldest = slice_of(cpu, head - (all - 1));
 	if (!oldest)
@@ -187,11 +187,11 @@ static __always_inline void charge_slices(u32 cpu, u32 head, struct row *row, u3
 		if (!last)
 			low = start;
 		if (low < end) {
-			u64 ns = end - low - overlap(low, end, walk->quiet_from, walk->quiet_to);
+			u64 ns = end - low - overlap(low, end, walk->span_from, walk->span_to);
 			if (start)
 				charge(row_index, victim, victim_slot, slice->slot, ns);
 			else
-				victim->overrun_ns += ns;
+				victim->unattributed_ns += ns;
 			walk->end = low;
 		}
 		if (last)

@@ -60,7 +60,7 @@ static __always_inline void add_time(struct cpu_counters *here, u64 clock_from, 
 	if (ns > LONGEST_READING_NS)
 		return;
 	here->timed++;
-	here->timed_ns += less(ns, clock_ns);
+	here->timed_ns += saturating_sub(ns, clock_ns);
 }
 
 /* Everything counted on this CPU since the last call is `slot`'s; what follows is `next_slot`'s. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the hooks write and user space reads through mmap. One row per possible CPU, written by that CPU alone
- * (so no atomics anywhere), and one more, SWEEP_ROW, written by the sweep. `probes/layout.py` is the same in
+ * What the hooks write and user space reads through mmap. Each array has a row per possible CPU, written by that CPU
+ * alone (so no atomics anywhere), and one more, SCAN_ROW, written by the wait scan. `probes/layout.py` is the same in
  * Python and passes the sizes, which are asserted here.
  */
 
@@ -11,9 +11,9 @@
 #define SLOT_OTHER 2
 #define FIRST_SLOT 3
 
-#define SWEEP_ROW NR_CPUS
+#define SCAN_ROW NR_CPUS
 
-/* What a row may still be told to leave out (see shed.py), in this order. */
+/* What the hook may be told to leave out (see shed.py), in this order. */
 #define SHED_BLAME 1
 #define SHED_HISTOGRAM 2
 
@@ -24,9 +24,9 @@
  */
 struct slot_stats {
 	u64 run_ns;
-	u64 wait_ns;         /* all of it: self, idle, throttled, migrated, overrun and rest_ns are parts of it, the others are in the pairs */
+	u64 wait_ns;         /* all of it: self, wakeup, throttled, unattributed and rest_ns are parts of it, the others are in the pairs */
 	u64 self_ns;         /* behind threads of the same cgroup */
-	u64 idle_ns;         /* the CPU was idle: wake-up latency */
+	u64 wakeup_ns;       /* the CPU was idle: wake-up latency */
 	u64 preempt_wait_ns; /* across the others: waits that began with an involuntary switch */
 	u64 stolen_ns;       /* part of run_ns that interrupts or the hypervisor took */
 	u32 switches_in;
@@ -39,11 +39,11 @@ struct slot_stats {
 	u64 throttle_start;
 	u64 throttle_end; /* 0 while it lasts */
 	u64 throttled_ns; /* on an own or an ancestor's quota */
-	u64 migrated_ns;  /* on a CPU it was moved away from: unattributed */
-	u64 overrun_ns;   /* older than the ring reaches: unattributed */
+	u64 unattributed_ns; /* older than the ring reaches, or on a CPU it was moved away from unseen */
 	u64 rest_ns;      /* behind cgroups for which there was no room in the pairs */
 	u64 sampled_ns;   /* across the others: how much of the wait was charged to those who ran at sampled moments */
 	u32 histogram[NR_BUCKETS];
+	u64 padding; /* to an odd number of lines */
 } __attribute__((aligned(64)));
 
 /* Who waited for whom: victim << 16 | aggressor, 0 when free. */
@@ -58,19 +58,19 @@ struct pair_bucket {
 	struct pair way[PAIR_WAYS];
 };
 
-/* What was read of a pair; beside the pairs, so that a bucket of those stays one cache line. */
-struct taken {
+/* What was drained of a pair; beside the pairs, so that a bucket of those stays one cache line. */
+struct drained {
 	u64 wait_ns;
 	u64 preemptions;
 };
-struct taken_bucket {
-	struct taken way[PAIR_WAYS];
+struct drained_bucket {
+	struct drained way[PAIR_WAYS];
 };
 
-/* One run of on_claimed(): user space says of which row, and whether there are any doomed_slots. */
+/* One run of on_claimed(): user space says of which row, and whether there are any pending_free_slots. */
 struct growth {
 	u32 row;
-	u32 dooms;
+	u32 any_pending_free;
 	u64 records; /* how many of grown_pairs were written */
 };
 
@@ -84,15 +84,16 @@ struct slice {
 struct walk {
 	u64 from;
 	u64 end;
-	u64 quiet_from;
-	u64 quiet_to;
+	u64 span_from;
+	u64 span_to;
 	u64 most;
 };
 
-struct row {
+/* The head of a row: who runs on that CPU, since when. */
+struct cpu_state {
 	u64 attached; /* clock of the first switch seen */
 	u64 since;    /* clock of the last switch */
-	u64 clock;    /* newest clock seen, by the sweep as well */
+	u64 clock;    /* newest clock seen, by the wait scan as well */
 	u64 stolen_seen_ns;
 	u32 slot; /* who runs now */
 	u32 head; /* of the ring */
@@ -100,7 +101,7 @@ struct row {
 	u32 runner; /* pid + 1 of who runs now; 0: not known yet */
 	u64 switches;
 	u64 unreported;    /* switches that the kernel made without calling the hook; see resume() */
-	u64 swept_wait_ns; /* waiting on this CPU, less throttled, that the sweep counted in its own row */
+	u64 scanned_wait_ns; /* waiting on this CPU, less throttled, that the wait scan counted in its own row */
 	u64 css_set; /* scratch of slot_of_next() */
 	struct walk walk;
 } __attribute__((aligned(64))); /* no cache line belongs to two CPUs */
@@ -109,16 +110,16 @@ struct row {
 #define CLAIMED_WORDS (NR_PAIR_BUCKETS * PAIR_WAYS / 64)
 
 /* A task as it last came to a CPU and left it: direct-mapped by pid, so two tasks may push each other out; `pid` tells. */
-struct departure {
+struct task_record {
 	u32 pid;
 	u32 involuntary;
 	u64 run_delay_ns; /* when it came; it grows again with its next wait */
-	u64 settled_ns;   /* of the wait since then, what the sweep or a move has already counted */
-	u64 settled;      /* and up to which clock */
+	u64 accounted_ns;    /* of the wait since then, what the wait scan or a move has already counted */
+	u64 accounted_until; /* and up to which clock */
 	u64 css_set_slot; /* css_set << 16 | slot; see slot_of_next(). In one word, as two tasks may write at once. */
 	u64 generation;   /* of css_set_slot */
 	u64 throttle_queue; /* its cfs_rq, when it left without wanting to; else 0 */
-	u64 throttled_ns;   /* for how long that had been throttled by then, or by `settled` */
+	u64 throttled_ns;   /* for how long that had been throttled by then, or by `accounted_until` */
 } __attribute__((aligned(64)));
 
 /* cgroup key to slot. */
@@ -148,8 +149,8 @@ struct lifecycle {
 };
 
 _Static_assert(sizeof(struct slot_stats) == SIZE_SLOT_STATS, "probes/layout.py disagrees on slot_stats");
-_Static_assert(sizeof(struct row) == SIZE_ROW, "probes/layout.py disagrees on row");
-_Static_assert(sizeof(struct departure) == SIZE_DEPARTURE, "probes/layout.py disagrees on departure");
+_Static_assert(sizeof(struct cpu_state) == SIZE_CPU_STATE, "probes/layout.py disagrees on cpu_state");
+_Static_assert(sizeof(struct task_record) == SIZE_TASK_RECORD, "probes/layout.py disagrees on task_record");
 _Static_assert(sizeof(struct slot_bucket) == SIZE_SLOT_BUCKET, "probes/layout.py disagrees on slot_bucket");
 _Static_assert(sizeof(struct slot_name) == SIZE_SLOT_NAME, "probes/layout.py disagrees on slot_name");
 _Static_assert(sizeof(struct growth) == SIZE_GROWTH, "probes/layout.py disagrees on growth");
@@ -158,16 +159,16 @@ _Static_assert(sizeof(struct lifecycle) == SIZE_LIFECYCLE, "probes/layout.py dis
 /* Values stay small: bcc's compile time grows with them (a row with its ring and pairs inside: 1.1 s). */
 #define BPF_F_MMAPABLE 0x400
 BPF_F_TABLE("array", u32, struct slot_stats, slot_stats, (NR_CPUS + 1) * NR_SLOTS, BPF_F_MMAPABLE);
-BPF_F_TABLE("array", u32, struct row, rows, NR_CPUS + 1, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct cpu_state, cpu_states, NR_CPUS + 1, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct slice, slices, (NR_CPUS + 1) * NR_SLICES, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct pair_bucket, pair_buckets, (NR_CPUS + 1) * NR_PAIR_BUCKETS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, u64, claimed_pairs, (NR_CPUS + 1) * CLAIMED_WORDS, BPF_F_MMAPABLE);
-BPF_F_TABLE("array", u32, struct taken_bucket, taken_buckets, (NR_CPUS + 1) * NR_PAIR_BUCKETS, 0);
+BPF_F_TABLE("array", u32, struct drained_bucket, drained_buckets, (NR_CPUS + 1) * NR_PAIR_BUCKETS, 0);
 BPF_F_TABLE("array", u32, u64, row_words, CLAIMED_WORDS, 0); /* there only to be iterated over: holds nothing */
 BPF_F_TABLE("array", u32, struct growth, growths, 1, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct pair, grown_pairs, NR_PAIR_BUCKETS * PAIR_WAYS, BPF_F_MMAPABLE); /* room for a row's */
-BPF_F_TABLE("array", u32, u64, doomed_slots, NR_SLOTS / 64, BPF_F_MMAPABLE); /* a bit for each */
-BPF_F_TABLE("array", u32, struct departure, departures, NR_DEPARTURES, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, u64, pending_free_slots, NR_SLOTS / 64, BPF_F_MMAPABLE); /* a bit for each */
+BPF_F_TABLE("array", u32, struct task_record, task_records, NR_TASK_RECORDS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct slot_bucket, slot_buckets, NR_SLOT_BUCKETS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct slot_name, slot_names, NR_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct lifecycle, lifecycle, 1, BPF_F_MMAPABLE);

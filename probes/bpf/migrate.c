@@ -14,21 +14,21 @@ int on_migrate(u64 *ctx)
 		return 0;
 	u64 cfs_rq = load64(task, OFF_task_struct_cfs_rq), rq = load64(cfs_rq, OFF_cfs_rq_rq);
 	u64 now = load64(rq, OFF_rq_clock);
-	u32 cpu = load32(rq, OFF_rq_cpu), pid = load32(task, OFF_task_struct_pid), index = pid & (NR_DEPARTURES - 1);
-	struct row *row = rows.lookup(&cpu);
-	struct departure *left = departures.lookup(&index);
-	if (!row || !left || cpu >= NR_CPUS || row->attached == 0)
+	u32 cpu = load32(rq, OFF_rq_cpu), pid = load32(task, OFF_task_struct_pid), index = pid & (NR_TASK_RECORDS - 1);
+	struct cpu_state *state = cpu_states.lookup(&cpu);
+	struct task_record *record = task_records.lookup(&index);
+	if (!state || !record || cpu >= NR_CPUS || state->attached == 0)
 		return 0;
 	u64 run_delay_ns = load64(task, OFF_task_struct_run_delay);
-	if (!is_of(left, pid, run_delay_ns)) {
+	if (!matches(record, pid, run_delay_ns)) {
 		if (load64(task, OFF_task_struct_pcount)) /* it left before the probe came: since when is not known */
 			return 0;
-		left->pid = pid;
-		left->involuntary = 0;
-		left->run_delay_ns = left->settled_ns = left->settled = 0;
+		record->pid = pid;
+		record->involuntary = 0;
+		record->run_delay_ns = record->accounted_ns = record->accounted_until = 0;
 	}
-	u64 total_ns = run_delay_ns - left->run_delay_ns;
-	u64 new_ns = less(total_ns, left->settled_ns), seen_ns = less(now, row->attached);
+	u64 total_ns = run_delay_ns - record->run_delay_ns;
+	u64 new_ns = saturating_sub(total_ns, record->accounted_ns), seen_ns = saturating_sub(now, state->attached);
 	if (new_ns > seen_ns)
 		new_ns = seen_ns;
 	u32 slot = slot_of_task(task, pid);
@@ -36,18 +36,18 @@ int on_migrate(u64 *ctx)
 	if (!stats || new_ns == 0)
 		return 0;
 	stats->wait_ns += new_ns;
-	if (left->involuntary)
+	if (record->involuntary)
 		stats->preempt_wait_ns += new_ns;
 	u64 from = now - new_ns;
 	/* A quota held it here, and when that ended another CPU was free sooner: one period in thirty beside others. */
-	struct quiet quiet = throttled_in(stats, left, pid, cfs_rq, from, from);
-	u64 throttled_ns = overlap(from, now, quiet.from, quiet.to);
+	struct throttled_span span = throttled_in(stats, record, pid, cfs_rq, from, from);
+	u64 throttled_ns = overlap(from, now, span.from, span.to);
 	stats->throttled_ns += throttled_ns;
-	if (row->shed & SHED_BLAME)
-		stats->overrun_ns += new_ns - throttled_ns;
+	if (state->shed & SHED_BLAME)
+		stats->unattributed_ns += new_ns - throttled_ns;
 	else
-		charge_slices(cpu, row->head, row, cpu, stats, slot, from, now, quiet.from, quiet.to);
-	left->settled_ns = total_ns;
-	left->settled = now;
+		charge_slices(cpu, state->head, state, cpu, stats, slot, from, now, span.from, span.to);
+	record->accounted_ns = total_ns;
+	record->accounted_until = now;
 	return 0;
 }

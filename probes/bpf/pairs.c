@@ -7,35 +7,35 @@
  * It runs beside the switch hook, which only ever adds: what it misses of a pair is in the next run.
  */
 
-static __always_inline bool is_doomed(u32 slot)
+static __always_inline bool is_pending_free(u32 slot)
 {
 	u32 word = slot / 64;
-	u64 *doomed = doomed_slots.lookup(&word);
-	return doomed && *doomed >> (slot & 63) & 1;
+	u64 *pending_free = pending_free_slots.lookup(&word);
+	return pending_free && *pending_free >> (slot & 63) & 1;
 }
 
-static __always_inline void take_growth(struct growth *growth, struct pair *pair, struct taken *taken, u32 key)
+static __always_inline void drain_growth(struct growth *growth, struct pair *pair, struct drained *drained, u32 key)
 {
 	u64 wait_ns = *(volatile u64 *)&pair->wait_ns;
 	u32 preemptions = *(volatile u32 *)&pair->preemptions, place = growth->records;
-	if (wait_ns == taken->wait_ns && preemptions == taken->preemptions)
+	if (wait_ns == drained->wait_ns && preemptions == drained->preemptions)
 		return;
 	struct pair *record = grown_pairs.lookup(&place);
 	if (!record)
 		return;
 	record->key = key;
-	record->preemptions = preemptions - taken->preemptions;
-	record->wait_ns = wait_ns - taken->wait_ns;
-	taken->preemptions = preemptions;
-	taken->wait_ns = wait_ns;
+	record->preemptions = preemptions - drained->preemptions;
+	record->wait_ns = wait_ns - drained->wait_ns;
+	drained->preemptions = preemptions;
+	drained->wait_ns = wait_ns;
 	growth->records = place + 1;
 }
 
 /* The key goes last: by it the switch hook sees that the place is free. */
-static __always_inline void free_pair(struct pair *pair, struct taken *taken)
+static __always_inline void free_pair(struct pair *pair, struct drained *drained)
 {
-	taken->wait_ns = pair->wait_ns = 0;
-	taken->preemptions = pair->preemptions = 0;
+	drained->wait_ns = pair->wait_ns = 0;
+	drained->preemptions = pair->preemptions = 0;
 	barrier();
 	pair->key = 0;
 }
@@ -58,13 +58,13 @@ int on_claimed(u64 *ctx)
 		if (!(places >> i & 1))
 			continue;
 		struct pair_bucket *bucket = pair_buckets.lookup(&index);
-		struct taken_bucket *taken = taken_buckets.lookup(&index);
+		struct drained_bucket *drained = drained_buckets.lookup(&index);
 		u32 key = bucket ? *(volatile u32 *)&bucket->way[way].key : 0;
-		if (!taken || key == 0)
+		if (!drained || key == 0)
 			continue;
-		take_growth(growth, &bucket->way[way], &taken->way[way], key);
-		if (growth->dooms && (is_doomed(key >> 16) || is_doomed(key & 0xFFFF)))
-			free_pair(&bucket->way[way], &taken->way[way]);
+		drain_growth(growth, &bucket->way[way], &drained->way[way], key);
+		if (growth->any_pending_free && (is_pending_free(key >> 16) || is_pending_free(key & 0xFFFF)))
+			free_pair(&bucket->way[way], &drained->way[way]);
 	}
 	return 0;
 }

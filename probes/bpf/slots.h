@@ -30,19 +30,19 @@ static __always_inline u32 slot_of_task(u64 task, u32 pid)
  * lives, and a task that has not died keeps its own alive; the address is used again only after tasks were moved or
  * cgroups made or removed, which `generation` counts.
  */
-static __always_inline u32 slot_of_next(struct row *row, u64 task, u32 pid)
+static __always_inline u32 slot_of_next(struct cpu_state *state, u64 task, u32 pid)
 {
 	if (pid == 0)
 		return SLOT_IDLE;
 	if (load32(task, OFF_task_struct_flags) & PF_KTHREAD)
 		return SLOT_KERNEL;
-	u32 zero = 0, index = pid & (NR_DEPARTURES - 1);
+	u32 zero = 0, index = pid & (NR_TASK_RECORDS - 1);
 	volatile struct lifecycle *cycle = lifecycle.lookup(&zero);
-	volatile struct departure *known = departures.lookup(&index);
+	volatile struct task_record *known = task_records.lookup(&index);
 	if (!cycle || !known)
 		return SLOT_OTHER;
-	*(volatile u64 *)&row->css_set = load64(task, OFF_task_struct_cgroups); /* read back it is a number, no typed pointer */
-	u64 css_set = *(volatile u64 *)&row->css_set << 16, generation = cycle->changes + cycle->assigned;
+	*(volatile u64 *)&state->css_set = load64(task, OFF_task_struct_cgroups); /* read back it is a number, no typed pointer */
+	u64 css_set = *(volatile u64 *)&state->css_set << 16, generation = cycle->changes + cycle->assigned;
 	if (known->generation == generation) {
 		u64 css_set_slot = known->css_set_slot;
 		if ((css_set_slot ^ css_set) <= 0xFFFF)

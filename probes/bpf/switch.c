@@ -9,23 +9,23 @@
 static __always_inline void leave(struct slot_stats *stats, u32 cpu, u64 prev, u32 prev_pid, u32 slot, u32 next_slot,
 				  u64 now, bool involuntary, bool dead)
 {
-	u32 index = prev_pid & (NR_DEPARTURES - 1);
-	struct departure *left = departures.lookup(&index);
-	if (left) {
-		if (left->pid != prev_pid) /* its arrival was before the probe's, or another task took its place since */
-			remember(left, prev_pid, load64(prev, OFF_task_struct_run_delay));
-		left->involuntary = involuntary;
-		left->throttle_queue = 0;
+	u32 index = prev_pid & (NR_TASK_RECORDS - 1);
+	struct task_record *record = task_records.lookup(&index);
+	if (record) {
+		if (record->pid != prev_pid) /* its arrival was before the probe's, or another task took its place since */
+			remember(record, prev_pid, load64(prev, OFF_task_struct_run_delay));
+		record->involuntary = involuntary;
+		record->throttle_queue = 0;
 		if (dead)
-			left->pid = left->css_set_slot = 0;
+			record->pid = record->css_set_slot = 0;
 	}
 	if (!involuntary)
 		return;
 #if HAVE_THROTTLING
 	u64 cfs_rq = load64(prev, OFF_task_struct_cfs_rq);
-	if (left) {
-		left->throttle_queue = cfs_rq;
-		left->throttled_ns = load64(cfs_rq, OFF_cfs_rq_throttled_time);
+	if (record) {
+		record->throttle_queue = cfs_rq;
+		record->throttled_ns = load64(cfs_rq, OFF_cfs_rq_throttled_time);
 	}
 	if (is_throttled(prev, cfs_rq)) {
 		stats->preempted_throttled++;
@@ -43,14 +43,14 @@ static __always_inline void leave(struct slot_stats *stats, u32 cpu, u64 prev, u
 		pair->preemptions++;
 }
 
-/* Counts a wait that has ended; returns how much of it is new, the sweep not having counted it before. */
-static __always_inline u64 count_wait(struct slot_stats *stats, struct row *row, struct wait *wait)
+/* Counts a wait that has ended; returns how much of it is new, the wait scan not having counted it before. */
+static __always_inline u64 count_wait(struct slot_stats *stats, struct cpu_state *state, struct wait *wait)
 {
-	u64 new_ns = less(wait->total_ns, wait->settled_ns);
+	u64 new_ns = saturating_sub(wait->total_ns, wait->accounted_ns);
 	stats->wait_ns += new_ns;
 	if (wait->preempted)
 		stats->preempt_wait_ns += new_ns;
-	if (!(row->shed & SHED_HISTOGRAM)) {
+	if (!(state->shed & SHED_HISTOGRAM)) {
 		u64 bucket = bucket_of(wait->total_ns);
 		asm volatile("" : "+r"(bucket)); /* the verifier must see the check below, so the compiler may not know better */
 		if (bucket < NR_BUCKETS)
@@ -59,31 +59,31 @@ static __always_inline u64 count_wait(struct slot_stats *stats, struct row *row,
 	return new_ns;
 }
 
-static __always_inline void arrive(struct slot_stats *stats, struct row *row, struct slice *slice, u32 cpu, u64 next,
+static __always_inline void arrive(struct slot_stats *stats, struct cpu_state *state, struct slice *slice, u32 cpu, u64 next,
 				   u32 next_pid, u32 slot, u64 cfs_rq, u64 now)
 {
 	stats->switches_in++;
 	u64 queued = load64(next, OFF_task_struct_last_queued);
 	if (queued == 0 || queued > now) /* never left the queue: woken before it had gone to sleep */
 		return;
-	u32 index = next_pid & (NR_DEPARTURES - 1);
-	struct departure *left = departures.lookup(&index);
-	if (!left)
+	u32 index = next_pid & (NR_TASK_RECORDS - 1);
+	struct task_record *record = task_records.lookup(&index);
+	if (!record)
 		return;
-	struct wait wait = wait_of(next, left, next_pid, queued, now, row->attached);
-	remember(left, next_pid, load64(next, OFF_task_struct_run_delay) + (now - queued));
-	u64 here_ns = less(now, wait.from), new_ns = count_wait(stats, row, &wait);
+	struct wait wait = wait_of(next, record, next_pid, queued, now, state->attached);
+	remember(record, next_pid, load64(next, OFF_task_struct_run_delay) + (now - queued));
+	u64 here_ns = saturating_sub(now, wait.from), new_ns = count_wait(stats, state, &wait);
 	if (new_ns > here_ns)
-		stats->migrated_ns += new_ns - here_ns;
-	struct quiet quiet = throttled_in(stats, left, next_pid, cfs_rq, queued, wait.from);
-	u64 throttled_ns = overlap(wait.from, now, quiet.from, quiet.to);
+		stats->unattributed_ns += new_ns - here_ns;
+	struct throttled_span span = throttled_in(stats, record, next_pid, cfs_rq, queued, wait.from);
+	u64 throttled_ns = overlap(wait.from, now, span.from, span.to);
 	stats->throttled_ns += throttled_ns;
-	if (row->shed & SHED_BLAME)
-		stats->overrun_ns += here_ns - throttled_ns;
-	else if (slice->start <= wait.from && quiet.to == 0)
-		charge(cpu, stats, slot, row->slot, here_ns); /* nearly always: the last slice covers it */
+	if (state->shed & SHED_BLAME)
+		stats->unattributed_ns += here_ns - throttled_ns;
+	else if (slice->start <= wait.from && span.to == 0)
+		charge(cpu, stats, slot, state->slot, here_ns); /* nearly always: the last slice covers it */
 	else
-		charge_slices(cpu, row->head, row, cpu, stats, slot, wait.from, now, quiet.from, quiet.to);
+		charge_slices(cpu, state->head, state, cpu, stats, slot, wait.from, now, span.from, span.to);
 }
 
 /*
@@ -92,71 +92,71 @@ static __always_inline void arrive(struct slot_stats *stats, struct row *row, st
  * Then the task that leaves came when its last_arrival says, and its whole wait is what run_delay grew by. On a busy
  * host the first turn of a throttled task after its quota came back was among them once in a hundred periods.
  */
-static __always_inline void resume(struct row *row, u32 cpu, u64 prev, u32 prev_pid, u64 now, u64 stolen_total_ns)
+static __always_inline void resume(struct cpu_state *state, u32 cpu, u64 prev, u32 prev_pid, u64 now, u64 stolen_total_ns)
 {
 	u32 slot = slot_of_task(prev, prev_pid);
-	if (row->attached == 0) {
-		row->attached = row->since = now;
-		row->stolen_seen_ns = stolen_total_ns;
-		push_slice(row, cpu, now, slot);
+	if (state->attached == 0) {
+		state->attached = state->since = now;
+		state->stolen_seen_ns = stolen_total_ns;
+		push_slice(state, cpu, now, slot);
 		count(cpu, slot, slot);
 		return;
 	}
-	row->unreported++;
-	u64 since = row->since, came = load64(prev, OFF_task_struct_last_arrival);
+	state->unreported++;
+	u64 since = state->since, came = load64(prev, OFF_task_struct_last_arrival);
 	if (prev_pid == 0 || came < since || came > now)
 		came = since;
-	u32 index = (row->runner - 1) & (NR_DEPARTURES - 1), last_slot = row->slot;
-	struct departure *left = departures.lookup(&index);
-	if (left && left->pid == row->runner - 1)
-		left->involuntary = 0; /* it left unseen: why is not known */
+	u32 index = (state->runner - 1) & (NR_TASK_RECORDS - 1), last_slot = state->slot;
+	struct task_record *record = task_records.lookup(&index);
+	if (record && record->pid == state->runner - 1)
+		record->involuntary = 0; /* it left unseen: why is not known */
 	struct slot_stats *stats = stats_of(cpu, last_slot);
 	if (stats && last_slot != SLOT_IDLE)
 		stats->run_ns += came - since;
-	row->since = came;
+	state->since = came;
 	count(cpu, last_slot, slot);
-	push_slice(row, cpu, came, slot);
+	push_slice(state, cpu, came, slot);
 
-	index = prev_pid & (NR_DEPARTURES - 1);
-	left = departures.lookup(&index);
+	index = prev_pid & (NR_TASK_RECORDS - 1);
+	record = task_records.lookup(&index);
 	stats = stats_of(cpu, slot);
-	if (!left || !stats || prev_pid == 0)
+	if (!record || !stats || prev_pid == 0)
 		return;
 	stats->switches_in++;
 	u64 run_delay_ns = load64(prev, OFF_task_struct_run_delay);
-	if (!is_of(left, prev_pid, run_delay_ns))
+	if (!matches(record, prev_pid, run_delay_ns))
 		return;
 	struct wait wait = {
-		.total_ns = run_delay_ns - left->run_delay_ns,
-		.settled_ns = left->settled_ns,
-		.preempted = left->involuntary,
+		.total_ns = run_delay_ns - record->run_delay_ns,
+		.accounted_ns = record->accounted_ns,
+		.preempted = record->involuntary,
 	};
 	if (wait.total_ns == 0)
 		return;
-	remember(left, prev_pid, run_delay_ns);
-	u64 new_ns = count_wait(stats, row, &wait), from = less(came, new_ns), cfs_rq = load64(prev, OFF_task_struct_cfs_rq);
-	struct quiet quiet = throttled_in(stats, left, prev_pid, cfs_rq, from, from);
-	u64 throttled_ns = overlap(from, came, quiet.from, quiet.to), others_ns = new_ns - throttled_ns;
+	remember(record, prev_pid, run_delay_ns);
+	u64 new_ns = count_wait(stats, state, &wait), from = saturating_sub(came, new_ns), cfs_rq = load64(prev, OFF_task_struct_cfs_rq);
+	struct throttled_span span = throttled_in(stats, record, prev_pid, cfs_rq, from, from);
+	u64 throttled_ns = overlap(from, came, span.from, span.to), others_ns = new_ns - throttled_ns;
 	u64 behind_last_ns = came - since;
 	if (behind_last_ns > others_ns)
 		behind_last_ns = others_ns;
 	charge(cpu, stats, slot, last_slot, behind_last_ns);
 	stats->throttled_ns += throttled_ns;
-	stats->overrun_ns += others_ns - behind_last_ns;
+	stats->unattributed_ns += others_ns - behind_last_ns;
 }
 
 int on_switch(u64 *ctx)
 {
 	u64 prev = ctx[ARG_PREV], next = ctx[ARG_NEXT];
 	u32 cpu = bpf_get_smp_processor_id();
-	struct row *row = rows.lookup(&cpu);
-	if (!row || cpu >= NR_CPUS)
+	struct cpu_state *state = cpu_states.lookup(&cpu);
+	if (!state || cpu >= NR_CPUS)
 		return 0;
 	u64 cfs_rq = load64(next, OFF_task_struct_cfs_rq);
 	u64 rq = load64(cfs_rq, OFF_cfs_rq_rq);
 	u64 now = load64(rq, OFF_rq_clock);
 	u32 prev_pid = load32(prev, OFF_task_struct_pid), next_pid = load32(next, OFF_task_struct_pid);
-	u32 next_slot = slot_of_next(row, next, next_pid);
+	u32 next_slot = slot_of_next(state, next, next_pid);
 #ifdef ARG_PREV_STATE
 	u32 prev_state = ctx[ARG_PREV_STATE];
 #else
@@ -166,31 +166,31 @@ int on_switch(u64 *ctx)
 #ifdef OFF_rq_clock_task
 	stolen_total_ns = now - load64(rq, OFF_rq_clock_task);
 #endif
-	if (row->runner != prev_pid + 1)
-		resume(row, cpu, prev, prev_pid, now, stolen_total_ns);
-	row->runner = next_pid + 1;
-	row->switches++;
-	struct slice *slice = slice_of(cpu, row->head); /* of the task that leaves */
+	if (state->runner != prev_pid + 1)
+		resume(state, cpu, prev, prev_pid, now, stolen_total_ns);
+	state->runner = next_pid + 1;
+	state->switches++;
+	struct slice *slice = slice_of(cpu, state->head); /* of the task that leaves */
 	if (!slice)
 		return 0;
 
-	u32 slot = row->slot;
+	u32 slot = state->slot;
 	struct slot_stats *stats;
 	if (prev_pid && (stats = stats_of(cpu, slot))) {
-		stats->run_ns += now - row->since;
-		stats->stolen_ns += stolen_total_ns - row->stolen_seen_ns;
+		stats->run_ns += now - state->since;
+		stats->stolen_ns += stolen_total_ns - state->stolen_seen_ns;
 		leave(stats, cpu, prev, prev_pid, slot, next_slot, now, (bool)ctx[ARG_PREEMPT] || prev_state == 0,
 		      prev_state & TASK_DEAD);
 	}
 	if (next_pid && (stats = stats_of(cpu, next_slot)))
-		arrive(stats, row, slice, cpu, next, next_pid, next_slot, cfs_rq, now);
+		arrive(stats, state, slice, cpu, next, next_pid, next_slot, cfs_rq, now);
 
 	if (next_slot != slot) {
 		count(cpu, slot, next_slot);
-		push_slice(row, cpu, now, next_slot);
+		push_slice(state, cpu, now, next_slot);
 	}
-	row->stolen_seen_ns = stolen_total_ns;
-	row->since = now;
-	row->clock = now;
+	state->stolen_seen_ns = stolen_total_ns;
+	state->since = now;
+	state->clock = now;
 	return 0;
 }

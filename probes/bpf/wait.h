@@ -4,39 +4,39 @@
 /* How long the task has waited since it left a CPU, or 0 with nothing counted yet if that was not seen. */
 struct wait {
 	u64 total_ns;   /* including waits on CPUs it was moved away from */
-	u64 settled_ns; /* what the sweep counted before */
+	u64 accounted_ns; /* what the wait scan counted before */
 	u64 from;       /* start of the part on this CPU that is not counted yet */
 	u32 preempted;
 };
 
 /*
- * Whether a departure is this task's, which has waited for `run_delay_ns` in all. A pid is given again, to a task whose
+ * Whether a record is of this task's, which has waited for `run_delay_ns` in all. A pid is given again, to a task whose
  * run_delay begins anew: in a minute of fork storm on 32,768 pids that made a wait of -8 s, which is 2^64 ns.
  */
-static __always_inline bool is_of(struct departure *left, u32 pid, u64 run_delay_ns)
+static __always_inline bool matches(struct task_record *record, u32 pid, u64 run_delay_ns)
 {
-	return left->pid == pid && (s64)(run_delay_ns - left->run_delay_ns) >= 0;
+	return record->pid == pid && (s64)(run_delay_ns - record->run_delay_ns) >= 0;
 }
 
 /*
  * run_delay grows on arrival, and when a waiting task is moved to another CPU (sched_info_dequeue(),
  * kernel/sched/stats.h); its growth since the departure is therefore the wait spent on other CPUs.
  */
-static __always_inline struct wait wait_of(u64 task, struct departure *left, u32 pid, u64 queued, u64 now, u64 attached)
+static __always_inline struct wait wait_of(u64 task, struct task_record *record, u32 pid, u64 queued, u64 now, u64 attached)
 {
 	struct wait wait = {.total_ns = now - queued, .from = queued};
 	u64 run_delay_ns = load64(task, OFF_task_struct_run_delay);
-	if (is_of(left, pid, run_delay_ns + wait.total_ns)) {
-		wait.total_ns += run_delay_ns - left->run_delay_ns;
-		wait.settled_ns = left->settled_ns;
-		wait.preempted = left->involuntary;
-		if (left->settled > wait.from)
-			wait.from = left->settled;
+	if (matches(record, pid, run_delay_ns + wait.total_ns)) {
+		wait.total_ns += run_delay_ns - record->run_delay_ns;
+		wait.accounted_ns = record->accounted_ns;
+		wait.preempted = record->involuntary;
+		if (record->accounted_until > wait.from)
+			wait.from = record->accounted_until;
 	} else if (load64(task, OFF_task_struct_pcount) == 0) {
 		wait.total_ns += run_delay_ns; /* a new task: all its waiting is this wait */
 	}
 	if (attached > queued) { /* it waited before the probe was there: that part is not ours to count */
-		wait.total_ns = less(wait.total_ns, attached - queued);
+		wait.total_ns = saturating_sub(wait.total_ns, attached - queued);
 		if (attached > wait.from)
 			wait.from = attached;
 	}
@@ -95,36 +95,36 @@ static __always_inline u64 throttle_end(struct slot_stats *stats, u64 cfs_rq)
  * 30 ms per 100 ms lost 30 % of their throttled time on a 5.10 guest. How long they were in all, the kernel's account
  * tells, and where the earlier ones lay does not matter to the sum: returns where one of that length would have begun.
  */
-static __always_inline u64 throttled_from(struct departure *left, u32 pid, u64 cfs_rq, u64 throttled_ns, u64 from, u64 to)
+static __always_inline u64 throttled_from(struct task_record *record, u32 pid, u64 cfs_rq, u64 throttled_ns, u64 from, u64 to)
 {
-	if (left->pid != pid || left->throttle_queue != cfs_rq || to == 0)
+	if (record->pid != pid || record->throttle_queue != cfs_rq || to == 0)
 		return from;
-	u64 all_ns = less(throttled_ns, left->throttled_ns);
-	return all_ns > to - from ? less(to, all_ns) : from;
+	u64 all_ns = saturating_sub(throttled_ns, record->throttled_ns);
+	return all_ns > to - from ? saturating_sub(to, all_ns) : from;
 }
 
 /* The throttled time in a wait that ended on this CPU and began at `from`: [from, to), both 0 where there was none. */
-struct quiet {
+struct throttled_span {
 	u64 from, to;
 };
 
 #if HAVE_THROTTLING
-static __always_inline struct quiet throttled_in(struct slot_stats *stats, struct departure *left, u32 pid, u64 cfs_rq,
+static __always_inline struct throttled_span throttled_in(struct slot_stats *stats, struct task_record *record, u32 pid, u64 cfs_rq,
 						 u64 queued, u64 from)
 {
-	struct quiet quiet = {0, 0};
+	struct throttled_span span = {0, 0};
 	update_throttle(stats, cfs_rq, queued);
 	if (stats->throttle_end > from) {
-		quiet.to = stats->throttle_end;
-		quiet.from = throttled_from(left, pid, cfs_rq, stats->throttle_seen_ns, stats->throttle_start, quiet.to);
+		span.to = stats->throttle_end;
+		span.from = throttled_from(record, pid, cfs_rq, stats->throttle_seen_ns, stats->throttle_start, span.to);
 	}
-	return quiet;
+	return span;
 }
 #else
-static __always_inline struct quiet throttled_in(struct slot_stats *stats, struct departure *left, u32 pid, u64 cfs_rq,
+static __always_inline struct throttled_span throttled_in(struct slot_stats *stats, struct task_record *record, u32 pid, u64 cfs_rq,
 						 u64 queued, u64 from)
 {
-	return (struct quiet){0, 0};
+	return (struct throttled_span){0, 0};
 }
 #endif
 
@@ -132,14 +132,14 @@ static __always_inline struct quiet throttled_in(struct slot_stats *stats, struc
  * A task has come: run_delay is this until it waits again. Kept now and not when it leaves, so that a wait between two
  * switches that the kernel made without calling the hook is not lost but in the task's next one.
  */
-static __always_inline void remember(struct departure *left, u32 pid, u64 run_delay_ns)
+static __always_inline void remember(struct task_record *record, u32 pid, u64 run_delay_ns)
 {
-	if (left->pid != pid)
-		left->throttle_queue = 0;
-	left->pid = pid;
-	left->run_delay_ns = run_delay_ns;
-	left->settled_ns = 0;
-	left->settled = 0;
+	if (record->pid != pid)
+		record->throttle_queue = 0;
+	record->pid = pid;
+	record->run_delay_ns = run_delay_ns;
+	record->accounted_ns = 0;
+	record->accounted_until = 0;
 }
 
 /* log2 with four linear steps per octave, from 256 ns; the last bucket is open (from 7.5 s). */

@@ -11,7 +11,7 @@ import pytest
 from collectors.windows import sched
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import CgroupWindow, SchedWindow
-from probes.sched import SchedProbe
+from probes.sched_probe import SchedProbe
 from probes.snapshot import Snapshot
 from tests.kernel.situations import Group, Process, Schedstat, Situation, Switches
 

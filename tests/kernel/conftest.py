@@ -6,7 +6,7 @@ import pytest
 
 from collectors.host.hierarchy import detect_layout
 from collectors.sources import ebpf
-from probes.sched import SchedProbe
+from probes.sched_probe import SchedProbe
 from tests.kernel.situations import Situation
 
 # So that a failure in a shared assertion shows its values. Before anything imports it.

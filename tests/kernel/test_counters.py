@@ -17,7 +17,7 @@ from probes import kernel, layout, perf_event
 from probes.counters import put_event
 from probes.errors import HostError
 from probes.perf_event import CPU_CLOCK, CYCLES, PAGE_FAULTS
-from probes.sched import SchedProbe
+from probes.sched_probe import SchedProbe
 from probes.snapshot import SchedFigures, Snapshot
 from tests.conftest import REQUIRED
 
@@ -189,7 +189,7 @@ def undisturbed(
 def unreported_switches(probe: SchedProbe) -> list[int]:
     """By CPU: switches that the kernel made without calling the hook."""
     heads = (
-        layout.ROW_HEAD.unpack_from(probe._rows, cpu * layout.SIZE_ROW)
+        layout.CPU_STATE.unpack_from(probe._states, cpu * layout.SIZE_CPU_STATE)
         for cpu in range(probe._dimensions.cpus)
     )
     return [head[UNREPORTED] for head in heads]

@@ -16,7 +16,7 @@ from collectors.sources import ebpf
 from collectors.windows import sched
 from probes import kernel
 from probes.layout import Dimensions
-from probes.sched import SchedProbe
+from probes.sched_probe import SchedProbe
 from probes.snapshot import KEY_OTHER, Snapshot
 from tests.kernel.answers import SLACK_NS, assert_adds_up, assert_agrees, measure
 from tests.kernel.situations import Group, Situation, a_cpu, eventually, fork_storm, run_as, spin
@@ -130,7 +130,7 @@ def test_a_pid_given_again_inherits_no_wait(probe: SchedProbe, situation: Situat
     assert first.schedstat.wait_ns > 0
     os.kill(first.pid, signal.SIGKILL)
     eventually(lambda: first.state == "Z", "it is dead")
-    before = probe.read()  # sweeps over all tasks, the dead as well
+    before = probe.read()  # scans all tasks, the dead as well
     end_all(situation)
 
     run_as(first.pid, again, partial(time.sleep, 0.01))

@@ -10,7 +10,7 @@ import pytest
 
 from collectors.host.hierarchy import detect_layout
 from collectors.sources import ebpf
-from probes import bpf_syscall, kernel, layout, refusal
+from probes import bpf_syscall, errors, kernel, layout
 from probes.bpf_syscall import PROG_TYPE_RAW_TRACEPOINT, Program
 from probes.errors import HostError, JostleError
 from probes.kernel import Member
@@ -23,8 +23,8 @@ OPEN = """
 import os
 import sys
 from pathlib import Path
-from collectors import sched
-from collectors.hierarchy import detect_layout
+from collectors.sources import ebpf
+from collectors.host.hierarchy import detect_layout
 from probes.errors import JostleError
 {before}
 try:
@@ -140,7 +140,9 @@ def test_out_of_memory_in_the_compiler_is_told() -> None:
 def test_a_map_that_the_kernel_has_no_memory_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     # Larger than all memory there is, so that the kernel does not even try.
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    monkeypatch.setattr(layout, "NR_DEPARTURES", 1 << (memory_bytes // layout.SIZE_DEPARTURE).bit_length())
+    monkeypatch.setattr(
+        layout, "NR_TASK_RECORDS", 1 << (memory_bytes // layout.SIZE_TASK_RECORD).bit_length()
+    )
     before = open_descriptors()
     with pytest.raises(JostleError, match=r"Cannot allocate memory.*free memory") as failed:
         ebpf.open_probe(detect_layout())
@@ -153,8 +155,8 @@ def test_a_helper_that_lockdown_takes_away_is_named_with_what_helps(
     lockdown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As where bpf_probe_read_kernel is locked down: a helper that this type of program does not get.
-    monkeypatch.setattr(refusal, "LOCKDOWN", tmp_path / "lockdown")
-    refusal.LOCKDOWN.write_text(f"{lockdown}\n")
+    monkeypatch.setattr(errors, "LOCKDOWN", tmp_path / "lockdown")
+    errors.LOCKDOWN.write_text(f"{lockdown}\n")
     skb_load_bytes = bytes.fromhex("850000001a000000")
     with pytest.raises(bpf_syscall.VerifierError, match=r"skb_load_bytes.*boot it without") as refused:
         bpf_syscall.load(
@@ -191,11 +193,3 @@ def test_offsets_that_do_not_fit_the_kernel_are_refused(monkeypatch: pytest.Monk
     with pytest.raises(HostError, match=r"task_struct\.pid.*nothing was attached"):
         ebpf.open_probe(detect_layout())
     assert open_descriptors() == before
-
-
-def test_a_member_that_no_kernel_has_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        kernel, "REQUIRED", (*kernel.REQUIRED, Member("x", (("rq", "no_such_member"),), "CONFIG_X=y"))
-    )
-    with pytest.raises(HostError, match=r"rq\.no_such_member: CONFIG_X=y"):
-        kernel.describe()

@@ -16,7 +16,7 @@ from collectors.sources.ebpf import identity_of
 from probes import bpf_syscall, compiler, kernel, layout, loader
 from probes.bpf_syscall import ArrayMap
 from probes.layout import PAIR, Dimensions
-from probes.pair_reader import PairReader
+from probes.readout import PairReader
 
 pytestmark = pytest.mark.kernel
 SIZES = Dimensions(cpus=2, slots=256, slot_buckets=512, pair_buckets=1024)
@@ -62,9 +62,9 @@ class Pairs:
 
     def clear(self) -> None:
         """As loaded, for hypothesis's next example."""
-        self.reader.doom(range(SIZES.slots))
+        self.reader.free_next(range(SIZES.slots))
         for row in range(ROWS):
-            self.reader.take(row)
+            self.reader.drain(row)
         self.cells.clear()
 
 
@@ -87,7 +87,7 @@ def pairs() -> Iterator[Pairs]:
             name: stack.enter_context(bpf_syscall.map_memory(descriptors[name], *size))
             for name, size in {
                 "growths": (1, layout.GROWTH.size),
-                "doomed_slots": (SIZES.slots // 64, 8),
+                "pending_free_slots": (SIZES.slots // 64, 8),
                 "claimed_pairs": (ROWS * SIZES.pairs // 64, 8),
             }.items()
         }
@@ -108,19 +108,19 @@ def summed(records: Iterable[tuple[int, int, int]]) -> Growth:
 
 @settings(deadline=None, max_examples=50)
 @given(READINGS)
-def test_each_row_gives_what_its_pairs_grew_by_and_frees_those_of_the_doomed(
+def test_each_row_gives_what_its_pairs_grew_by_and_frees_those_of_the_removed(
     pairs: Pairs, readings: list[tuple[list[tuple[int, int, int, int, int, int]], set[int]]]
 ) -> None:
     pairs.clear()
-    for charges, doomed in readings:
+    for charges, removed in readings:
         grown: list[list[tuple[int, int, int]]] = [[] for _ in range(ROWS)]
         for row, place, victim, aggressor, preemptions, wait_ns in charges:
             had = pairs.charge(row, place, victim << 16 | aggressor, preemptions, wait_ns)
             grown[row].append((had, preemptions, wait_ns))
-        pairs.reader.doom(doomed)
+        pairs.reader.free_next(removed)
         for row in range(ROWS):
-            assert summed(PAIR.iter_unpack(pairs.reader.take(row))) == summed(grown[row])
-        freed = [at for at, (key, _, _) in pairs.cells.items() if {key >> 16, key & 0xFFFF} & doomed]
+            assert summed(PAIR.iter_unpack(pairs.reader.drain(row))) == summed(grown[row])
+        freed = [at for at, (key, _, _) in pairs.cells.items() if {key >> 16, key & 0xFFFF} & removed]
         assert [pairs.in_memory(*at) for at in freed] == [(0, 0, 0)] * len(freed)
         for at in freed:
             del pairs.cells[at]

@@ -9,7 +9,7 @@ import pytest
 
 from collectors.windows import sched
 from collectors.windows.sched import KERNEL, SchedWindow
-from probes.sched import SchedProbe
+from probes.sched_probe import SchedProbe
 from tests.kernel.answers import SLACK_NS, assert_adds_up, assert_agrees, measure
 from tests.kernel.situations import Schedstat, Situation, a_cpu, spin
 

@@ -9,7 +9,7 @@ from typing import cast
 from probes import layout
 from probes.bpf_syscall import ArrayMap
 from probes.layout import Dimensions
-from probes.pair_reader import PairReader
+from probes.readout import PairReader
 
 SMALL = Dimensions(cpus=2, slots=128, slot_buckets=8, pair_buckets=16)
 _U32 = 0xFFFFFFFF
@@ -68,18 +68,20 @@ class Grown:
     def __init__(self) -> None:
         self.next = b""
         self.walked: tuple[int, set[int]] | None = None
-        self._maps = {"growths": zeroed(layout.GROWTH.size), "doomed_slots": zeroed(SMALL.slots // 8)}
+        self._maps = {"growths": zeroed(layout.GROWTH.size), "pending_free_slots": zeroed(SMALL.slots // 8)}
         self._records = zeroed(SMALL.pairs * layout.PAIR.size)
         self.reader = PairReader(self._walk, self._maps, array_map(self._records, layout.PAIR.size))
 
     def _walk(self) -> None:
-        row, dooms, _ = layout.GROWTH.unpack_from(self._maps["growths"])
-        bits = int.from_bytes(self._maps["doomed_slots"][:], "little")
-        doomed = {slot for slot in range(SMALL.slots) if bits >> slot & 1}
-        assert dooms == bool(doomed)
-        self.walked = row, doomed
+        row, any_pending_free, _ = layout.GROWTH.unpack_from(self._maps["growths"])
+        bits = int.from_bytes(self._maps["pending_free_slots"][:], "little")
+        pending_free = {slot for slot in range(SMALL.slots) if bits >> slot & 1}
+        assert any_pending_free == bool(pending_free)
+        self.walked = row, pending_free
         self._records[: len(self.next)] = self.next
-        layout.GROWTH.pack_into(self._maps["growths"], 0, row, dooms, len(self.next) // layout.PAIR.size)
+        layout.GROWTH.pack_into(
+            self._maps["growths"], 0, row, any_pending_free, len(self.next) // layout.PAIR.size
+        )
 
 
 class Kernel:

@@ -1,11 +1,15 @@
+"""What is made of a kernel's types; `btf/6.18` is what tests/probes/btf_files.py cut out of such a kernel's."""
+
 from pathlib import Path
 
 import pytest
 
 from probes.btf import KIND_INT, KIND_PTR, Param
 from probes.errors import HostError
-from probes.kernel import possible_cpus, switch_arguments
+from probes.kernel import ATTACHED_TO, Member, describe, possible_cpus, switch_arguments
+from tests.probes.btf_files import Writer
 
+STORED = Path(__file__).parent / "btf" / "6.18"
 FLAG, STATE, TASK = Param(KIND_INT, None), Param(KIND_INT, None), Param(KIND_PTR, "task_struct")
 
 
@@ -44,3 +48,35 @@ def test_an_unknown_order_is_refused(params: list[Param]) -> None:
 def test_the_highest_possible_cpu(tmp_path: Path, text: str, expected: int) -> None:
     (tmp_path / "possible").write_text(text)
     assert possible_cpus(tmp_path / "possible") == expected
+
+
+def test_a_kernel_is_described_by_its_types_alone() -> None:
+    # As `pahole` says of that kernel (6.18.44).
+    found = describe(STORED)
+    assert found.offsets["task_struct_pid"] == 1264
+    assert found.offsets["task_struct_state"] == 24
+    assert found.offsets["css_set_cpu_css"] == 8  # the second subsystem's
+    assert found.switch_args == {"preempt": 0, "prev": 1, "next": 2, "prev_state": 3}
+    assert found.throttling
+    assert found.stolen
+    assert found.attach_ids.keys() == ATTACHED_TO.keys()
+    assert len(set(found.attach_ids.values())) == len(ATTACHED_TO)
+    assert not describe(STORED, typed=False).typed
+
+
+def test_a_member_that_no_kernel_has_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = Member("x", (("rq", "no_such_member"),), "CONFIG_X=y")
+    monkeypatch.setattr("probes.kernel.REQUIRED", (missing,))
+    with pytest.raises(HostError, match=r"rq\.no_such_member: CONFIG_X=y"):
+        describe(STORED)
+
+
+def test_a_kernel_without_what_is_attached_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("probes.kernel.ATTACHED_TO", {"on_other": "btf_trace_no_such"})
+    with pytest.raises(HostError, match="on_other"):
+        describe(STORED)
+    (tmp_path / "empty").write_bytes(Writer().file())
+    with pytest.raises(HostError, match="the kernel has no"):
+        describe(tmp_path / "empty")

@@ -71,6 +71,10 @@ def test_dimensions_fit_the_memory_and_the_indices(cpus: int, cgroups: int) -> N
     assert found.pairs % 64 == 0
 
 
+def test_the_first_lines_of_cells_lie_in_all_sets_of_the_cache() -> None:
+    assert layout.SIZE_SLOT_STATS // layout.CACHE_LINE % 2 == 1
+
+
 def test_a_small_host_has_twice_the_slots_it_needs() -> None:
     assert dimensions_for(2, 3000).slots == 8192
     assert dimensions_for(2, 0).slots == 4096

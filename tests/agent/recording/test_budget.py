@@ -8,7 +8,7 @@ from agent.recording.budget import Governor, next_level, require_budget
 from agent.recording.self_cost import CostMeter
 from collectors.windows.sched import CpuWindow, SchedWindow
 from probes.errors import UsageError
-from probes.sched import SHEDDING_ORDER
+from probes.sched_probe import SHEDDING_ORDER
 
 WINDOW = SchedWindow(end_ns=0, duration_ns=10**9, cgroups={}, cpus=(CpuWindow(1, 1, 100_000),), untracked=0)
 

@@ -14,8 +14,7 @@ from collectors.windows.corun import Corun
 from collectors.windows.sched import SchedWindow
 from collectors.windows.signals import Absence, CgroupSignals, SignalWindow
 from probes.perf_event import NO_PMU, Reading
-from probes.rings import Ring
-from probes.snapshot import Snapshot
+from probes.snapshot import Ring, Snapshot
 from tests.agent.analysis.trials import NS, cgroup, window
 from tests.collectors.tree import BURSTABLE, SYSTEMD, recorded
 

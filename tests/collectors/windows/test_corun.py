@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from collectors.host.readings import Missing
 from collectors.host.topology import CpuGroups, Topology
 from collectors.windows.corun import MOST_PARTNERS, Corun, coruns, overlaps
-from probes.rings import Ring
-from probes.snapshot import KEY_IDLE
+from probes.snapshot import KEY_IDLE, Ring
 
 NONE = Missing("not told")
 

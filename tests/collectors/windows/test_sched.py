@@ -70,9 +70,9 @@ def test_a_window_from_the_beginning_holds_all_there_is(after: Snapshot) -> None
     window = sched.window(empty(), after)
     busy = [f for f in after.cgroups.values() if f.run_ns or f.wait_ns or f.switches_in]
     assert sum(c.run_ns for c in window.cgroups.values()) == sum(f.run_ns for f in busy)
-    assert sum(c.wakeup_ns for c in window.cgroups.values()) == sum(f.idle_ns for f in busy)
+    assert sum(c.wakeup_ns for c in window.cgroups.values()) == sum(f.wakeup_ns for f in busy)
     assert sum(c.sampled_ns for c in window.cgroups.values()) == sum(f.sampled_ns for f in busy)
-    unattributed_ns = sum(f.migrated_ns + f.overrun_ns for f in busy)
+    unattributed_ns = sum(f.unattributed_ns for f in busy)
     assert sum(c.unattributed_ns for c in window.cgroups.values()) == unattributed_ns
     assert set(window.cgroups) == {PATHS[key] for key, f in after.cgroups.items() if f in busy}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from probes import refusal
-from probes.refusal import locked_down, refusal_in
+from probes import errors
+from probes.errors import locked_down, refusal_in
 
 LOCKED = "none integrity [confidentiality]\n"
 
@@ -26,8 +26,8 @@ LOCKED = "none integrity [confidentiality]\n"
 def test_each_refusal_has_its_exit_code_and_what_helps(
     number: int, exit_code: int, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusal, "LOCKDOWN", tmp_path / "none")
-    found = refusal.refusal("attaching", OSError(number, os.strerror(number)))
+    monkeypatch.setattr(errors, "LOCKDOWN", tmp_path / "none")
+    found = errors.refusal("attaching", OSError(number, os.strerror(number)))
     assert found.exit_code == exit_code
     assert str(found).startswith("attaching ")
     assert os.strerror(number) in found.message
@@ -36,9 +36,9 @@ def test_each_refusal_has_its_exit_code_and_what_helps(
 
 def test_what_lockdown_forbids_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # What bpf(2) returns under lockdown, with the file in which the kernel says so.
-    monkeypatch.setattr(refusal, "LOCKDOWN", tmp_path / "lockdown")
-    refusal.LOCKDOWN.write_text(LOCKED)
-    found = refusal.refusal("attaching", OSError(errno.EPERM, os.strerror(errno.EPERM)))
+    monkeypatch.setattr(errors, "LOCKDOWN", tmp_path / "lockdown")
+    errors.LOCKDOWN.write_text(LOCKED)
+    found = errors.refusal("attaching", OSError(errno.EPERM, os.strerror(errno.EPERM)))
     assert found.exit_code == 3
     assert "locked down (confidentiality)" in str(found)
 

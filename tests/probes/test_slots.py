@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.layout import FIRST_SLOT
-from probes.slot_directory import SlotDirectory
+from probes.slots import SlotDirectory
 from tests.probes.memory import SMALL, Kernel, hash_bucket
 
 HELD_BACK = 64
@@ -95,7 +95,7 @@ def test_no_two_live_cgroups_ever_share_a_slot(steps: list[tuple[bool, int]]) ->
     directory = directory_on(kernel, (1000, "/first"))
     alive = {1000}
     untracked = set()
-    doomed: list[int] = []
+    pending_free: list[int] = []
     for birth, key in steps:
         if birth and key not in alive:
             alive.add(key)
@@ -106,8 +106,8 @@ def test_no_two_live_cgroups_ever_share_a_slot(steps: list[tuple[bool, int]]) ->
             untracked.discard(key)
             kernel.rmdir(key)
         died = directory.update()
-        directory.free(doomed)
-        doomed = died
+        directory.free(pending_free)
+        pending_free = died
         placed = {key: kernel.slot_of(key) for key in alive - untracked}
         assert None not in placed.values()
         assert len(set(placed.values())) == len(placed)

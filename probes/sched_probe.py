@@ -1,7 +1,7 @@
 """The scheduler probe: attached while it is open, read by `read`.
 
-One hook on sched_switch (bpf/switch.c), two on cgroups coming and going (bpf/lifecycle.c), and a sweep over all
-tasks at each reading (bpf/sweep.c), so that waits in progress are in every snapshot.
+One hook on sched_switch (bpf/switch.c), two on cgroups coming and going (bpf/lifecycle.c), and a scan of all
+tasks at each reading (bpf/wait_scan.c), so that waits in progress are in every snapshot.
 """
 
 import contextlib
@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 
-from probes import bpf_syscall, canary, compiler, kernel, layout, loader, rings, rows
+from probes import bpf_syscall, compiler, kernel, layout, loader, readout
 from probes.bpf_syscall import ArrayMap
 from probes.counters import CountingCost, OpenEvents, SlotCounters
-from probes.figures_reader import SlotReader
-from probes.pair_reader import PairReader
+from probes.errors import refusal
 from probes.perf_event import PerfEvent
-from probes.refusal import refusal
-from probes.row_copier import Copy, RowCopier
-from probes.slot_directory import SlotDirectory
+from probes.readout import Copy, CpuState, PairReader, RowCopier, SlotReader
+from probes.slots import SlotDirectory
 from probes.snapshot import KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, SchedFigures, Snapshot
 
 _RESERVED = {layout.SLOT_IDLE: KEY_IDLE, layout.SLOT_KERNEL: KEY_KERNEL, layout.SLOT_OTHER: KEY_OTHER}
@@ -51,7 +49,7 @@ class Identity:
 
 
 # What the hook can leave out to save time, the first first. Without blame a wait's part behind others counts as
-# overrun, so it is unattributed; without the histogram there are no percentiles.
+# unattributed; without the histogram there are no percentiles.
 SHEDDING_ORDER = ("blame", "histogram")
 _ATTACHED = ("on_switch", "on_migrate", "on_task", "on_cgroup_mkdir", "on_cgroup_rmdir", "on_cgroup_attach")
 _SHED_FLAGS = (layout.SHED_BLAME, layout.SHED_HISTOGRAM)
@@ -117,23 +115,23 @@ class SchedProbe:
         for descriptor in self._descriptors.values():
             self._resources.callback(os.close, descriptor)
         maps, arrays = self._map_memory(), self._array_maps()
-        canary.check(self._descriptors["on_canary"], maps["canaries"], identity.v2_root_id is not None)
-        self._rows, self._slices = maps["rows"], maps["slices"]
+        loader.check(self._descriptors["on_canary"], maps["canaries"], identity.v2_root_id is not None)
+        self._states, self._slices = maps["cpu_states"], maps["slices"]
         self._slots = SlotReader(arrays["slot_stats"], self._dimensions)
         walk_link = self._attach_iterator("on_claimed", "row_words")
         self._pairs = PairReader(partial(bpf_syscall.run_iterator, walk_link), maps, arrays["grown_pairs"])
-        self._copier = RowCopier(self._rows, self._slots, self._pairs, self._dimensions.cpus)
+        self._copier = RowCopier(self._states, self._slots, self._pairs, self._dimensions.cpus)
         self._directory = SlotDirectory(maps, arrays, self._dimensions)
         self._directory.assign_existing(list_cgroups())  # loading took a while
         self._attach("on_cgroup_mkdir", "cgroup_mkdir")
         self._attach("on_cgroup_rmdir", "cgroup_rmdir")
         self._attach("on_cgroup_attach", "cgroup_attach_task")
         self._directory.assign_missed(list_cgroups)
-        self._sweep_link = self._attach_iterator("on_task")
+        self._scan_link = self._attach_iterator("on_task")
         self._counters = SlotCounters(self._events, self._descriptors, self._dimensions)
         self._resources.callback(self._counters.close)
         self._read_ns = time.monotonic_ns()
-        self._doomed: list[int] = []
+        self._pending_free: list[int] = []
         self._shed: tuple[str, ...] = ()
         self._attach("on_migrate", "sched_migrate_task")
         self._attach("on_switch", "sched_switch")
@@ -151,11 +149,11 @@ class SchedProbe:
         self._resources.close()
 
     def read(self) -> Snapshot:
-        """Sweep, then read everything. Costs some 30 µs per cgroup that ran."""
+        """Scan all waits, then read everything. Costs some 30 µs per cgroup that ran."""
         died = self._directory.update()
         slots = [*_RESERVED, *self._directory.live]
-        self._pairs.doom(self._doomed)
-        bpf_syscall.run_iterator(self._sweep_link)
+        self._pairs.free_next(self._pending_free)
+        bpf_syscall.run_iterator(self._scan_link)
         copies = self._copier.copy(slots)
         for row, copy in copies.items():
             self._slots.take_in(row, slots, copy.cells)
@@ -166,28 +164,28 @@ class SchedProbe:
         died += self._directory.update()  # who was born meanwhile may have been waited for
         keys = _Keys(_RESERVED | {slot: key for slot, (key, _) in self._directory.live.items()})
         pairs = b"".join(copy.pairs for copy in copies.values())
-        heads = [rows.running(self._rows, cpu) for cpu in range(self._dimensions.cpus)]
+        states = [readout.cpu_state(self._states, cpu) for cpu in range(self._dimensions.cpus)]
         snapshot = Snapshot(
             monotonic_ns=time.monotonic_ns(),
             cgroups={keys[slot]: cgroup for slot, cgroup in figures.items() if slot != layout.SLOT_IDLE},
             waits=self._pairs.waits(pairs, figures, keys),
-            cpus=self._cpu_figures(heads, copies),
+            cpus=self._cpu_figures(states, copies),
             paths=_RESERVED_PATHS | dict(self._directory.live.values()),
             untracked=self._directory.untracked,
             waits_since_ns=self._read_ns,
             shed=self._shed,
             counters={keys[slot]: counted for slot, counted in self._counters.read(slots).items()},
-            rings=rings.newest(self._slices, heads, keys.__getitem__),
-            removed=frozenset(keys[slot] for slot in (*self._doomed, *died)),
+            rings=readout.rings(self._slices, states, keys.__getitem__),
+            removed=frozenset(keys[slot] for slot in (*self._pending_free, *died)),
             uncounted={event.name: refusal for event, refusal in self._events.refused.items()},
         )
-        self._free(self._doomed)
-        self._doomed, self._read_ns = died, snapshot.monotonic_ns
+        self._free(self._pending_free)
+        self._pending_free, self._read_ns = died, snapshot.monotonic_ns
         return snapshot
 
     def shed(self, level: int) -> None:
         """Leave out the first `level` steps of SHEDDING_ORDER from now on; 0 does all the work."""
-        rows.set_shed(self._rows, self._dimensions.cpus, sum(_SHED_FLAGS[:level]))
+        readout.set_shed(self._states, self._dimensions.cpus, sum(_SHED_FLAGS[:level]))
         self._shed = SHEDDING_ORDER[:level]
 
     def run_stats(self) -> list[bpf_syscall.RunStats]:
@@ -202,14 +200,14 @@ class SchedProbe:
         """What is read or written all the time: some 200 kB."""
         nr_rows, slots = self._dimensions.cpus + 1, self._dimensions.slots
         sizes = {
-            "rows": (nr_rows, layout.SIZE_ROW),
-            "slices": (nr_rows * layout.NR_SLICES, rings.SLICE.size),
+            "cpu_states": (nr_rows, layout.SIZE_CPU_STATE),
+            "slices": (nr_rows * layout.NR_SLICES, layout.SLICE.size),
             "growths": (1, layout.GROWTH.size),
-            "doomed_slots": (slots // 64, 8),
+            "pending_free_slots": (slots // 64, 8),
             "lifecycle": (1, layout.LIFECYCLE.size),
             "free_slots": (slots, 8),
             "died_slots": (slots, 8),
-            "canaries": (1, canary.CANARY.size),
+            "canaries": (1, loader.CANARY.size),
         }
         maps = {name: bpf_syscall.map_memory(self._descriptors[name], *size) for name, size in sizes.items()}
         for memory in maps.values():
@@ -246,14 +244,14 @@ class SchedProbe:
             self._counters.clear(slot)
         self._directory.free(slots)
 
-    def _cpu_figures(self, heads: list[rows.Running], copies: Mapping[int, Copy]) -> tuple[CpuFigures, ...]:
+    def _cpu_figures(self, states: list[CpuState], copies: Mapping[int, Copy]) -> tuple[CpuFigures, ...]:
         return tuple(
             CpuFigures(
                 run_ns=self._slots.cpu_run_ns[cpu] + (copies[cpu].run_ns if cpu in copies else 0),
-                wait_ns=self._slots.cpu_wait_ns[cpu] + head.swept_wait_ns,
-                switches=head.switches,
+                wait_ns=self._slots.cpu_wait_ns[cpu] + state.scanned_wait_ns,
+                switches=state.switches,
             )
-            for cpu, head in enumerate(heads)
+            for cpu, state in enumerate(states)
         )
 
 

@@ -1,0 +1,239 @@
+"""The readers of shared memory, over memory that a test writes (tests/kernel/test_pairs.py runs the walk itself)."""
+
+import mmap
+from collections.abc import Container, Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes import layout
+from probes.layout import FIELDS, NR_BUCKETS
+from probes.readout import Copy, CpuState, PairReader, RowCopier, SlotReader, rings
+from probes.snapshot import KEY_OTHER, SchedFigures
+from tests.probes.memory import SMALL, Cells, Grown, zeroed
+
+GROWTHS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, (1 << 32) - 1)), min_size=1, max_size=12)
+
+
+def read(reader: SlotReader, slots: list[int]) -> dict[int, SchedFigures]:
+    for row in range(SMALL.cpus + 1):
+        reader.take_in(row, slots, reader.copy(row, slots))
+    return reader.figures(slots)
+
+
+@given(GROWTHS)
+def test_totals_survive_the_wrap_of_the_kernels_counters(growths: list[tuple[int, int]]) -> None:
+    cells, truth = Cells(), [0, 0]
+    reader = SlotReader(cells.array, SMALL)
+    for row, growth in growths:
+        truth[row] += growth
+        cells.write(
+            row,
+            5,
+            histogram=(truth[row],),
+            run_ns=truth[row],
+            switches_in=truth[row],
+            preempted_throttled=truth[row],
+        )
+        figures = read(reader, [5])[5]
+        assert figures.switches_in == figures.preempted_throttled == figures.run_ns == sum(truth)
+        assert figures.histogram == (sum(truth), *[0] * (NR_BUCKETS - 1))
+    assert reader.cpu_run_ns[:2] == truth
+
+
+def test_figures_are_in_the_order_of_the_kernels_side() -> None:
+    assert SchedFigures._fields == (*FIELDS, "histogram")
+
+
+def test_throttled_waiting_is_not_the_cpus() -> None:
+    cells = Cells()
+    reader = SlotReader(cells.array, SMALL)
+    cells.write(1, 7, wait_ns=1000, throttled_ns=300)
+    read(reader, [7])[7]
+    assert reader.cpu_wait_ns == [0, 700, 0]
+
+
+def test_what_did_not_change_is_the_same_object() -> None:
+    cells = Cells()
+    reader = SlotReader(cells.array, SMALL)
+    cells.write(0, 4, run_ns=1)
+    assert read(reader, [4])[4] is read(reader, [4])[4]
+    assert read(reader, [9])[9].run_ns == 0
+
+
+def test_a_cleared_slot_begins_anew_and_the_cpus_totals_stay() -> None:
+    cells = Cells()
+    reader = SlotReader(cells.array, SMALL)
+    cells.write(0, 4, run_ns=100, switches_in=3)
+    cells.write(0, 5, run_ns=7)
+    read(reader, [4])[4]
+    read(reader, [5])
+    reader.clear([4])
+    assert read(reader, [4])[4].run_ns == read(reader, [4])[4].switches_in == 0
+    cells.write(0, 4, run_ns=20)
+    assert read(reader, [4])[4].run_ns == 20
+    assert read(reader, [5])[5].run_ns == 7
+    assert reader.cpu_run_ns[0] == 127
+
+
+SLOTS = st.integers(0, 20)
+RECORDS = st.lists(st.tuples(SLOTS, SLOTS, st.integers(0, 1 << 32 - 1), st.integers(0, 1 << 60)), max_size=30)
+KEYS = {slot: -slot - 1000 for slot in range(21)}
+Pairings = dict[tuple[int, int], tuple[int, int]]
+
+
+def packed(records: list[tuple[int, int, int, int]]) -> bytes:
+    """From (victim, aggressor, preemptions, wait_ns)."""
+    return b"".join(
+        layout.PAIR.pack(victim << 16 | aggressor, *growth) for victim, aggressor, *growth in records
+    )
+
+
+def summed(records: list[tuple[int, int, int, int]]) -> Pairings:
+    found: Pairings = {}
+    for victim, aggressor, preemptions, wait_ns in records:
+        old_ns, old_preemptions = found.get((victim, aggressor), (0, 0))
+        found[victim, aggressor] = old_ns + wait_ns, old_preemptions + preemptions
+    return found
+
+
+def waits(
+    reader: PairReader, records: bytes, unread: Container[int] = (), gone: Container[int] = ()
+) -> Pairings:
+    """(wait_ns, preemptions) by the slots of victim and aggressor."""
+    keys = {slot: key for slot, key in KEYS.items() if slot not in gone}
+    victims = [slot for slot in keys if slot not in unread]
+    slots = {key: slot for slot, key in KEYS.items()}
+    return {
+        (slots[victim], slots.get(aggressor, aggressor)): (wait_ns, preemptions)
+        for victim, found in reader.waits(records, victims, keys).items()
+        for wait_ns, preemptions, aggressor in found
+    }
+
+
+@given(RECORDS)
+def test_waits_are_summed_over_the_rows(records: list[tuple[int, int, int, int]]) -> None:
+    reader = Grown().reader
+    assert waits(reader, packed(records)) == summed(records)
+    assert waits(reader, b"") == {}
+
+
+@given(RECORDS, RECORDS, st.sets(SLOTS))
+def test_what_a_victim_waited_before_it_is_read_is_kept_for_the_next_time(
+    first: list[tuple[int, int, int, int]], then: list[tuple[int, int, int, int]], young: set[int]
+) -> None:
+    reader = Grown().reader
+    early = [record for record in first if record[0] in young]
+    assert waits(reader, packed(first), unread=young) == summed([r for r in first if r not in early])
+    assert waits(reader, packed(then)) == summed(early + then)
+
+
+def test_what_is_of_no_slot_in_use_is_not_kept_for_who_has_it_next() -> None:
+    reader = Grown().reader
+    assert waits(reader, packed([(5, 6, 1, 10)]), gone={5}) == {}
+    assert waits(reader, packed([(7, 6, 1, 10)]), gone={6}) == {(7, KEY_OTHER): (10, 1)}
+    assert waits(reader, b"") == {}
+
+
+@given(st.lists(st.tuples(st.integers(0, SMALL.cpus), RECORDS, st.sets(SLOTS)), max_size=5))
+def test_each_row_is_walked_with_the_slots_to_be_freed(
+    readings: list[tuple[int, list[tuple[int, int, int, int]], set[int]]],
+) -> None:
+    grown = Grown()
+    for row, records, pending_free in readings:
+        grown.next = packed(records)
+        grown.reader.free_next(pending_free)
+        assert grown.reader.drain(row) == packed(records)
+        assert grown.walked == (row, pending_free)
+
+
+SLOT, CLOCK, SINCE = 7, 900, 400
+
+
+class Switching:
+    """A host whose CPU 0 switches so many times within each copy, CPU 1 never; it plays both readers."""
+
+    def __init__(self, *switches: int) -> None:
+        self._switches = iter(switches)
+        self._states = zeroed((SMALL.cpus + 1) * layout.SIZE_CPU_STATE)
+        self._count = 0
+        self._switch(1)
+
+    def copies(self) -> dict[int, Copy]:
+        return RowCopier(self._states, self, self, SMALL.cpus).copy([SLOT])  # type: ignore[arg-type]  # as far as asked
+
+    def copy(self, row: int, slots: Sequence[int]) -> list[bytes]:
+        assert slots == [SLOT]
+        return [b"%d: %d" % (row, self._count)]
+
+    def drain(self, row: int) -> bytes:
+        if row == 0:
+            self._switch(next(self._switches))
+        return b"%d, " % self._count
+
+    def _switch(self, times: int) -> None:
+        self._count += times
+        state = (0, SINCE, CLOCK, 0, SLOT, self._count, 0, 0, self._count, 0, 0)
+        layout.CPU_STATE.pack_into(self._states, 0, *state)
+
+
+def test_a_copy_that_a_switch_came_into_is_made_again_and_no_growth_is_lost() -> None:
+    found = Switching(1, 3, 0).copies()[0]
+    assert found == Copy([b"0: 5"], b"2, 5, 5, ", SLOT, CLOCK - SINCE)
+
+
+def test_where_switches_leave_no_time_for_a_copy_the_first_has_to_do() -> None:
+    found = Switching(1000, 0).copies()[0]
+    assert found == Copy([b"0: 1"], b"1001, ", SLOT, 0)
+
+
+def test_copying_ends_where_every_copy_is_disturbed() -> None:
+    assert Switching(*[1] * 1000).copies()[0].run_ns == 0
+
+
+def test_of_the_cpus_only_those_that_have_switched_are_copied() -> None:
+    assert Switching(0).copies().keys() == {0, SMALL.cpus}
+
+
+def ring_memory(*cpus: list[tuple[int, int]]) -> mmap.mmap:
+    """Slices as pushed one after the other on each CPU, from place 1 on, as the hook does."""
+    made = mmap.mmap(-1, (len(cpus) + 1) * layout.NR_SLICES * layout.SLICE.size)
+    for cpu, pushed in enumerate(cpus):
+        for place, (start, slot) in enumerate(pushed, 1):
+            layout.SLICE.pack_into(
+                made, (cpu * layout.NR_SLICES + place % layout.NR_SLICES) * layout.SLICE.size, start, slot
+            )
+    return made
+
+
+def state(place: int, clock: int) -> CpuState:
+    return CpuState(since=0, clock=clock, slot=0, head=place, switches=place, scanned_wait_ns=0)
+
+
+def test_slices_come_in_order_with_keys_for_slots() -> None:
+    with ring_memory([(10, 5), (20, 6)], [(15, 7)]) as slices:
+        found = rings(slices, [state(2, 30), state(1, 40)], lambda slot: slot * 100)
+    assert [(ring.until_ns, ring.slices) for ring in found] == [
+        (30, ((10, 500), (20, 600))),
+        (40, ((15, 700),)),
+    ]
+
+
+def test_of_a_full_ring_the_newest_are_taken() -> None:
+    pushed = [(start, start % 7) for start in range(1, 3 * layout.NR_SLICES)]
+    with ring_memory(pushed) as slices:
+        (ring,) = rings(slices, [state(len(pushed), len(pushed))], lambda slot: slot)
+    assert ring.slices == tuple(pushed[-len(ring.slices) :])
+    assert len(ring.slices) == layout.NR_SLICES // 2
+
+
+def test_a_cpu_that_never_switched_has_none() -> None:
+    with ring_memory([]) as slices:
+        assert rings(slices, [state(0, 0)], lambda slot: slot)[0].slices == ()
+
+
+def test_many_cpus_share_the_work() -> None:
+    pushed = [(start, 3) for start in range(1, 100)]
+    with ring_memory(*[pushed] * 16) as slices:
+        found = rings(slices, [state(len(pushed), 1000)] * 16, lambda slot: slot)
+    assert {len(ring.slices) for ring in found} == {16}
