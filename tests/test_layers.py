@@ -34,7 +34,7 @@ ALLOWED = {
         *(*_COLLECTORS, "agent.documents", "agent.statistics", "agent.recording", "agent.sandbox"),
         "agent.experiment",
     ),
-    "reports": ("agent.documents", "agent.analysis"),
+    "reports": ("agent.documents", "agent.analysis", "collectors.windows"),
 }
 """Every room, and the rooms it may import from besides itself. The composition root may import from all."""
 COMPOSITION_ROOT = "agent.cli"

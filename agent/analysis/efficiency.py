@@ -10,7 +10,7 @@ from agent.documents.verdict_parts import Efficiency
 from collectors.host.readings import Missing
 from collectors.sources import counting
 from collectors.windows import counters
-from collectors.windows.counters import CounterFigures
+from collectors.windows.figures import CounterFigures, add_counts
 
 Number = TypeVar("Number", int, float)
 Blocks = Sequence[tuple[TrialResult, TrialResult]]
@@ -43,7 +43,7 @@ def cpu_s(trials: Sequence[TrialResult]) -> float:
 
 def counted(trials: Iterable[TrialResult]) -> CounterFigures:
     """What the victim's counters amount to over these trials."""
-    return counters.figures(counters.add(trial.counted for trial in trials))
+    return counters.figures(add_counts(trial.counted for trial in trials))
 
 
 def cpi_growth(without: TrialResult, with_: TrialResult) -> float | None:

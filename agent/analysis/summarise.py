@@ -1,27 +1,39 @@
-"""From a recording's windows to its summary."""
+"""From a recording's windows to its summary: what each cgroup and the host add up to, and what lies behind it."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import isinf
+from math import ceil, isinf
 
 from agent.analysis import untracked
-from agent.analysis.run_details import distinct, run_details
-from agent.analysis.signal_summary import (
-    corun_partners,
-    host_summary,
-    reasons,
-    signal_summaries,
-    workload_summary,
+from agent.documents.summary import (
+    SIGNALS,
+    CacheSummary,
+    CgroupSummary,
+    CorunWith,
+    CpuSummary,
+    HostSummary,
+    Moment,
+    RunDetails,
+    RunMatrix,
+    RunSummary,
+    Signals,
+    WaitBy,
+    Waiting,
+    Waits,
+    WorkloadSummary,
+    signal_nulls,
 )
-from agent.documents.summary import CgroupSummary, RunSummary, WaitBy, signal_nulls
 from agent.documents.verdict import SelfCost, why_no_cost
 from agent.documents.verdict_parts import Host
 from agent.store.run_file import Run
 from collectors.host.hierarchy import leaf
+from collectors.host.readings import Missing
 from collectors.host.workloads import Workload
-from collectors.windows import histogram
-from collectors.windows.sched import CgroupWindow, totals
-from collectors.windows.signal_sums import absences, limits_cpus, workloads
+from collectors.windows import counters, histogram
+from collectors.windows.corun import Corun
+from collectors.windows.sched import REST, CgroupWindow, SchedWindow, totals
+from collectors.windows.signals import Absence, HostSignals, SignalWindow, add_signals
 
 _NEVER_WAITED = "a cgroup that never waited has no such wait"
 _LOWER_TIERS = {
@@ -33,44 +45,32 @@ _LOWER_TIERS = {
 _UNTOLD_BY_PSI = ("switches", "involuntary_foreign", "involuntary_own", "throttled_ns")
 _NO_SWITCHES = "pressure (PSI) tells no switches and no quotas"
 _NO_HISTOGRAM = "this tier tells sums, no histograms"
+_NOT_READ = "no figure was read in any window"
+_NOTHING = SignalWindow({}, HostSignals({}, {}))
+
+MOST_CGROUPS = 6  # in a chart; the summary has them all
+MOST_POINTS = 60  # of a time line: more than this, and neighbouring windows become one point
+EVERYONE_ELSE = "everyone else"
+NS_PER_S = 1e9
 
 
 def summarise(run: Run) -> RunSummary:
     """A recording's summary, the cgroup that waited longest first."""
-    seconds = sum(window.duration_ns for window in run.windows) / 1e9
-    read = [window.signals for window in run.windows if window.signals is not None]
-    signals, limits, named = signal_summaries(read), limits_cpus(read), workloads(read)
-    partners = corun_partners(read)
     whole = totals(run.windows)
-    cgroups = [
-        replace(
-            _cgroup(cgroup, seconds, named.get(path)),
-            limit_cpus=_finite(limits.get(path)),
-            signals=signals.get(path),
-            corun_with=partners.get(path, ()),
-        )
-        for path, cgroup in whole.items()
-    ]
-    cgroups.sort(key=lambda cgroup: -(cgroup.wait_ns or 0))
+    read = [window.signals for window in run.windows if window.signals is not None]
+    signals = add_signals(read) if read else _NOTHING
+    seconds = sum(window.duration_ns for window in run.windows) / NS_PER_S
+    cgroups = sorted(
+        (_cgroup(cgroup, seconds, signals) for cgroup in whole.values()),
+        key=lambda cgroup: -(cgroup.wait_ns or 0),
+    )
     if run.meta.get("tier") == "psi":
         cgroups = [
             replace(cgroup, switches=None, involuntary_foreign=None, involuntary_own=None, throttled_ns=None)
             for cgroup in cgroups
         ]
+    host = _host(signals.host) if read else None
     cost = self_cost_of(run)
-    unavailable: dict[str, str] = {}
-    if any(cgroup.wait_p99_ns is None for cgroup in cgroups):
-        why = _NO_HISTOGRAM if run.meta.get("tier") in _LOWER_TIERS else _NEVER_WAITED
-        unavailable |= {"wait_p50_ns": why, "wait_p99_ns": why}
-    if run.meta.get("tier") == "psi":
-        unavailable |= dict.fromkeys(_UNTOLD_BY_PSI, _NO_SWITCHES)
-    if cost.ns_per_switch is None:
-        keys = ("self_cost.ns_per_switch", "self_cost.switches_per_s", "self_cost.cpu_pct")
-        unavailable |= dict.fromkeys(keys, why_no_cost(str(run.meta.get("tier", "ebpf"))))
-    host = host_summary(read) if read else None
-    unavailable |= reasons(read, signal_nulls(signals.values(), host))
-    if None in limits.values():
-        unavailable |= reasons(read, ["limit_cpus"])
     return RunSummary(
         duration_s=seconds,
         host=run.record("host", Host),
@@ -80,9 +80,11 @@ def summarise(run: Run) -> RunSummary:
         lost_windows=int(run.meta.get("lost_windows", 0)),
         partial=run.partial,
         warnings=tuple(_warnings(run)),
-        unavailable=unavailable,
+        unavailable=dict(
+            (*_untold(run.meta.get("tier", "ebpf"), cgroups, cost), *_reasons(signals, cgroups, host))
+        ),
         host_signals=host,
-        missing=absences(read),
+        missing=signals.missing,
         events=run.events,
         details=run_details(run.windows, whole, distinct({each.path: each.name for each in cgroups})),
     )
@@ -103,8 +105,40 @@ def _warnings(run: Run) -> Iterator[str]:
         yield f"nothing was recorded: no cgroup that ran matches {globs}" if globs else "nothing was recorded"
 
 
-def _finite(limit_cpus: float | None) -> float | None:
-    return None if limit_cpus is None or isinf(limit_cpus) else limit_cpus
+def _untold(tier: str, cgroups: Iterable[CgroupSummary], cost: SelfCost) -> Iterator[tuple[str, str]]:
+    """Why figures of the scheduler and of the own cost are null."""
+    if any(cgroup.wait_p99_ns is None for cgroup in cgroups):
+        why = _NO_HISTOGRAM if tier in _LOWER_TIERS else _NEVER_WAITED
+        yield from (("wait_p50_ns", why), ("wait_p99_ns", why))
+    if tier == "psi":
+        yield from ((name, _NO_SWITCHES) for name in _UNTOLD_BY_PSI)
+    if cost.ns_per_switch is None:
+        for name in ("ns_per_switch", "switches_per_s", "cpu_pct"):
+            yield f"self_cost.{name}", why_no_cost(tier)
+
+
+def _reasons(
+    signals: SignalWindow, cgroups: Iterable[CgroupSummary], host: HostSummary | None
+) -> Iterator[tuple[str, str]]:
+    """Why signals are null: `signals.…` of a cgroup, `host.…`, `cpu.…`, `cache.…`, and `limit_cpus`."""
+    known = {name: absence.reason for name, absence in signals.missing.items()}
+    derived = counters.figures(_refused(signals.missing))._asdict()
+    known |= {name: figure.reason for name, figure in derived.items() if isinstance(figure, Missing)}
+    if "cpu.frequency_khz" in known:
+        known["cpu.frequency_mhz"] = known["cpu.frequency_khz"]
+    nulls = signal_nulls((each.signals for each in cgroups if each.signals), host)
+    if any(row.limit_cpus is None for row in signals.cgroups.values()):
+        nulls.add("limit_cpus")
+    yield from ((name, known.get(name.removeprefix("signals."), _NOT_READ)) for name in sorted(nulls))
+
+
+def _refused(missing: Mapping[str, Absence]) -> dict[str, Missing]:
+    """The events that were not counted, by name, and why."""
+    return {
+        name.removeprefix("counters."): Missing(absence.reason, absence.remedy)
+        for name, absence in missing.items()
+        if name.startswith("counters.")
+    }
 
 
 def _name(path: str, workload: Workload | None) -> str:
@@ -112,11 +146,14 @@ def _name(path: str, workload: Workload | None) -> str:
     return leaf(path) if workload is None or workload.kind in ("cgroup", "root") else workload.name
 
 
-def _cgroup(cgroup: CgroupWindow, seconds: float, workload: Workload | None) -> CgroupSummary:
+def _cgroup(cgroup: CgroupWindow, seconds: float, signals: SignalWindow) -> CgroupSummary:
+    path = cgroup.path
+    workload, row = signals.names.get(path), signals.cgroups.get(path)
+    limit_cpus = None if row is None or row.limit_cpus is None or isinf(row.limit_cpus) else row.limit_cpus
     waited_for = sorted(cgroup.waited_for.items(), key=lambda item: -item[1].wait_ns)
     return CgroupSummary(
-        path=cgroup.path,
-        name=_name(cgroup.path, workload),
+        path=path,
+        name=_name(path, workload),
         run_ns=cgroup.run_ns,
         wait_ns=cgroup.wait_ns,
         wait_p50_ns=histogram.percentile_ns(cgroup.histogram, 50),
@@ -125,9 +162,127 @@ def _cgroup(cgroup: CgroupWindow, seconds: float, workload: Workload | None) -> 
         involuntary_foreign=cgroup.preempted_foreign,
         involuntary_own=cgroup.preempted_own,
         throttled_ns=cgroup.throttled_ns,
-        mean_waiting=(cgroup.wait_ns - cgroup.throttled_ns) / 1e9 / seconds,
-        mean_running=cgroup.run_ns / 1e9 / seconds,
+        mean_waiting=(cgroup.wait_ns - cgroup.throttled_ns) / NS_PER_S / seconds,
+        mean_running=cgroup.run_ns / NS_PER_S / seconds,
         sampled_ns=cgroup.sampled_ns,
         wait_by=tuple(WaitBy(name, wait.wait_ns) for name, wait in waited_for if wait.wait_ns),
-        workload=None if workload is None else workload_summary(workload),
+        limit_cpus=limit_cpus,
+        signals=None if row is None else _signals(path, signals),
+        corun_with=_partners(signals.coruns.get(path, {})),
+        workload=None if workload is None else _workload(workload),
     )
+
+
+def _signals(path: str, signals: SignalWindow) -> Signals:
+    derived = counters.figures({**_refused(signals.missing), **signals.counters.get(path, {})})._asdict()
+    figures = {**signals.cgroups[path]._asdict(), **derived}
+    return {
+        spec.name: None if isinstance(figures[spec.name], Missing) else figures[spec.name] for spec in SIGNALS
+    }
+
+
+def _partners(coruns: Mapping[str, Corun]) -> tuple[CorunWith, ...]:
+    """Who ran at the same time, the longest first."""
+    return tuple(
+        CorunWith(name, *corun) for name, corun in sorted(coruns.items(), key=lambda item: -sum(item[1]))
+    )
+
+
+def _workload(workload: Workload) -> WorkloadSummary:
+    return WorkloadSummary(
+        kind=workload.kind,
+        unit=workload.systemd_unit,
+        runtime=workload.runtime,
+        container_id=workload.container_id,
+        container=workload.container_name,
+        pod=workload.pod_name,
+        pod_uid=workload.pod_uid,
+        namespace=workload.namespace,
+        qos_class=workload.qos_class,
+    )
+
+
+def _host(host: HostSignals) -> HostSummary:
+    return HostSummary(
+        cpus=tuple(
+            CpuSummary(cpu, *row[:-1], None if row.frequency_khz is None else row.frequency_khz / 1000)
+            for cpu, row in sorted(host.cpus.items())
+        ),
+        pressure=host.pressure,
+        caches=tuple(
+            CacheSummary(group, domain, *row)
+            for (group, domain), row in sorted(
+                ((group, domain), row) for group, rows in host.caches.items() for domain, row in rows.items()
+            )
+        ),
+    )
+
+
+def run_details(
+    run: Sequence[SchedWindow], whole: Mapping[str, CgroupWindow], names: Mapping[str, str]
+) -> RunDetails:
+    """The details of a recording.
+
+    Args:
+        run: Its windows, in order.
+        whole: Each cgroup over all of them.
+        names: Each cgroup's display name, in the order of the summary.
+    """
+    shown = [path for path in names if whole[path].wait_ns][:MOST_CGROUPS]
+    points = list(_points(run))
+    return RunDetails(
+        edges_ns=(*map(float, histogram.OCTAVES_NS[1:]), None),
+        by_length=tuple(Waits(names[path], histogram.octaves(whole[path].histogram)) for path in shown),
+        moments=tuple(_moments(points)),
+        over_time=tuple(Waiting(names[path], tuple(_mean_waiting(points, path))) for path in shown),
+        matrix=_matrix(whole, names, shown),
+    )
+
+
+def distinct(names: Mapping[str, str]) -> dict[str, str]:
+    """Display name by path; the path itself where others have the same name."""
+    uses = Counter(names.values())
+    return {path: name if uses[name] == 1 else path for path, name in names.items()}
+
+
+def _points(run: Sequence[SchedWindow]) -> Iterator[Sequence[SchedWindow]]:
+    size = max(1, ceil(len(run) / MOST_POINTS))
+    for start in range(0, len(run), size):
+        yield run[start : start + size]
+
+
+def _moments(points: Sequence[Sequence[SchedWindow]]) -> Iterator[Moment]:
+    begins_ns = [point[0].end_ns - point[0].duration_ns for point in points]
+    for begin_ns, point in zip(begins_ns, points, strict=True):
+        yield Moment((begin_ns - begins_ns[0]) / NS_PER_S, (point[-1].end_ns - begins_ns[0]) / NS_PER_S)
+
+
+def _mean_waiting(points: Sequence[Sequence[SchedWindow]], path: str) -> Iterator[float]:
+    for point in points:
+        waits = [window.cgroups[path] for window in point if path in window.cgroups]
+        waited_ns = sum(cgroup.wait_ns - cgroup.throttled_ns for cgroup in waits)
+        yield waited_ns / sum(window.duration_ns for window in point)
+
+
+def _matrix(whole: Mapping[str, CgroupWindow], names: Mapping[str, str], rows: Sequence[str]) -> RunMatrix:
+    waits = {row: Counter({row: whole[row].self_ns} | _waited_for(whole[row])) for row in rows}
+    by_column: Counter[str] = sum(waits.values(), Counter())
+    columns = [path for path, _ in by_column.most_common() if path != REST][:MOST_CGROUPS]
+    cells = {row: (*(waits[row][column] for column in columns), _rest(waits[row], columns)) for row in rows}
+    else_used = any(row[-1] for row in cells.values())
+    return RunMatrix(
+        waiting=tuple(names[row] for row in rows),
+        waited_for=(
+            *(names.get(column, column) for column in columns),
+            *([EVERYONE_ELSE] if else_used else []),
+        ),
+        wait_ns=tuple(row if else_used else row[:-1] for row in cells.values()),
+    )
+
+
+def _waited_for(cgroup: CgroupWindow) -> dict[str, int]:
+    return {name: wait.wait_ns for name, wait in cgroup.waited_for.items()}
+
+
+def _rest(waits: Mapping[str, int], columns: Sequence[str]) -> int:
+    return sum(wait_ns for name, wait_ns in waits.items() if name not in columns)

@@ -134,7 +134,9 @@ def _record(kind: type, value: object, at: str) -> object:
 def _value(hint: Any, value: object, at: str) -> object:  # noqa: ANN401  a type hint has no narrower type
     origin, parameters = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return None if value is None else _value(parameters[0], value, at)
+        # Of numbers, a whole one where the document has one.
+        hint = next((each for each in parameters if each is type(value)), parameters[0])
+        return None if value is None else _value(hint, value, at)
     if origin is tuple:
         return _tuple(parameters, value, at)
     if origin is Mapping:

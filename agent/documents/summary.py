@@ -10,13 +10,17 @@ from typing import Any
 
 from agent.documents.codec import decode, encode, null_keys
 from agent.documents.event import Episode
-from agent.documents.run_details import RunDetails
-from agent.documents.signal_summary import CorunWith, HostSummary, SignalSummary, WorkloadSummary
 from agent.documents.verdict import SelfCost
 from agent.documents.verdict_parts import Host
+from collectors.windows.figures import CGROUP_FIGURES, CounterFigures, specs
 from collectors.windows.signals import Absence
 
 SCHEMA = "jostle.summary/1"
+SIGNALS = (*(spec for spec in CGROUP_FIGURES if spec.name != "limit_cpus"), *specs(CounterFigures))
+"""The figures in a cgroup's `signals`; its limit stands beside them, as no limit is left out."""
+
+Signals = Mapping[str, int | float | None]
+"""Figures of one cgroup by the names in SIGNALS: each the sum over those windows that have it, None where none has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,61 @@ class WaitBy:
 
     name: str
     wait_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorunWith:
+    """How long a cgroup ran while this one did, on a sibling thread or on a CPU of the same last-level cache."""
+
+    name: str
+    smt_ns: int
+    llc_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSummary:
+    """Who runs in a cgroup, as far as its path and the runtimes' files tell. Every name is hostile text."""
+
+    kind: str
+    unit: str | None = None
+    runtime: str | None = None
+    container_id: str | None = None
+    container: str | None = None
+    pod: str | None = None
+    pod_uid: str | None = None
+    namespace: str | None = None
+    qos_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CpuSummary:
+    """One CPU; `frequency_mhz` is the mean over the windows."""
+
+    cpu: int
+    steal_ns: int | None
+    irq_ns: int | None
+    softirq_ns: int | None
+    frequency_mhz: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSummary:
+    """One resctrl group in one cache domain; `occupancy_bytes` is the mean over the windows."""
+
+    group: str
+    domain: int
+    occupancy_bytes: float | None
+    total_bytes: int | None
+    local_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostSummary:
+    """The host; `pressure` by name, as in a cgroup (`io_some_ns`)."""
+
+    cpus: tuple[CpuSummary, ...]
+    pressure: Mapping[str, int | None]
+    caches: tuple[CacheSummary, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +106,56 @@ class CgroupSummary:
     wait_by: tuple[WaitBy, ...]  # the longest first
     # The tightest of its own and its ancestors' quotas; left out: it has none.
     limit_cpus: float | None = None
-    signals: SignalSummary | None = None  # left out: nothing but the scheduler was recorded
+    signals: Signals | None = None  # left out: nothing but the scheduler was recorded
     corun_with: tuple[CorunWith, ...] = ()  # sampled, the longest first
     workload: WorkloadSummary | None = None  # left out: it was not looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How many waits of one cgroup fell into each bucket of `RunDetails.edges_ns`."""
+
+    name: str
+    waits: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many tasks of one cgroup waited for a CPU at each point in time, on average."""
+
+    name: str
+    mean_waiting: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One point of a time line: one window or several, in seconds from the recording's beginning."""
+
+    begin_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunMatrix:
+    """Who waited for whom in the whole recording; for its own threads where its row meets its column."""
+
+    waiting: tuple[str, ...]
+    waited_for: tuple[str, ...]
+    wait_ns: tuple[tuple[int, ...], ...]  # a row for each that waited
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetails:
+    """All of them, the cgroup that waited longest first.
+
+    `edges_ns` are upper edges, ascending; null marks the open last bucket.
+    """
+
+    edges_ns: tuple[float | None, ...]
+    by_length: tuple[Waits, ...]
+    moments: tuple[Moment, ...]
+    over_time: tuple[Waiting, ...]
+    matrix: RunMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +205,9 @@ def _nulls(summary: RunSummary) -> set[str]:
     )
 
 
-def signal_nulls(signals: Iterable[SignalSummary], host: HostSummary | None) -> set[str]:
+def signal_nulls(signals: Iterable[Signals], host: HostSummary | None) -> set[str]:
     """The names, as in `unavailable`, of what is null in the signals of cgroups and host."""
-    nulls = {f"signals.{key}" for each in signals for key in null_keys(each)}
+    nulls = {f"signals.{name}" for each in signals for name, figure in each.items() if figure is None}
     if host is None:
         return nulls
     nulls |= {f"host.{name}" for name, figure in host.pressure.items() if figure is None}

@@ -21,6 +21,7 @@ from agent.sandbox.interrupts import Interrupts
 from collectors.sources.signal_reader import SignalReader, signals_within
 from collectors.sources.tiers import Source
 from collectors.windows import counters, sched
+from collectors.windows.figures import add_counts
 from collectors.windows.sched import CgroupWindow, SchedWindow
 from collectors.windows.signals import SignalWindow
 from probes.errors import JostleError
@@ -144,7 +145,7 @@ class TrialRunner:
     def _counted(self, before: Snapshot, after: Snapshot) -> dict[str, Reading]:
         """Of the victim with everything below it."""
         grown = counters.grown(before, after)
-        return counters.add(each for path, each in grown.items() if sched.is_within(path, self._victim.path))
+        return add_counts(each for path, each in grown.items() if sched.is_within(path, self._victim.path))
 
     def _paths(self) -> list[str]:
         return [self._victim.path, *self._neighbours.names()]

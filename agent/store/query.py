@@ -18,7 +18,7 @@ from agent.store.reading import count_windows, ends_utc_ns, events, facts, span_
 from agent.store.run_file import Notes, Run, pack
 from collectors.windows.sched import CpuWindow, SchedWindow, totals
 from collectors.windows.selection import matches
-from collectors.windows.signal_sums import add_signals
+from collectors.windows.signals import add_signals
 from probes.errors import UsageError
 
 DEFAULT_HISTORY = Path("/var/lib/jostle/history.db")

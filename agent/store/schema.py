@@ -6,6 +6,7 @@ first migration is written after the first release.
 
 import sqlite3
 
+from collectors.windows.figures import HOST_PRESSURE, CacheSignals, CgroupFigures, CpuSignals, Unit, specs
 from probes.errors import UsageError
 
 SCHEMA = "jostle.run/1"
@@ -26,7 +27,6 @@ COUNTERS = (
     "sampled_ns",
 )
 
-HOST_PRESSURE = ("cpu_some_ns", "cpu_full_ns", "memory_some_ns", "memory_full_ns", "io_some_ns", "io_full_ns")
 WORKLOAD = (
     *("kind", "name", "inner", "systemd_unit", "container_id", "runtime"),
     *("pod_uid", "pod_name", "namespace", "container_name", "qos_class"),
@@ -38,13 +38,14 @@ PER_WINDOW = (
 )
 """The tables whose rows belong to one window, by a column `window`: they go when their window does."""
 
-_FIGURES = (
-    *("nr_periods", "nr_throttled", "throttled_own_ns", "throttled_ancestors_ns", "throttled_any_ns"),
-    *HOST_PRESSURE,
-    *("file_refaults", "anon_refaults", "scanned_pages", "reclaimed_pages", "major_faults"),
-    *("memory_high_events", "memory_max_events", "oom_kills"),
-    *("read_bytes", "written_bytes", "reads", "writes"),
-)
+
+def _columns(record: type) -> str:
+    """A column for each figure; a limit of CPUs is a fraction, all else is counted in whole numbers."""
+    return ", ".join(
+        f"{spec.name} {'REAL' if spec.unit is Unit.CPUS else 'INTEGER'}" for spec in specs(record)
+    )
+
+
 _WINDOW = "window INTEGER NOT NULL REFERENCES windows"
 
 # A history holds many recordings, one for each start of the agent, each with facts of its own; a run file has
@@ -81,19 +82,18 @@ CREATE INDEX events_by_window ON events (window);
 # figure, and `missing` says why.
 _SIGNALS = f"""
 CREATE TABLE signals (
-    {_WINDOW}, cgroup INTEGER NOT NULL REFERENCES cgroups, limit_cpus REAL,
-    {", ".join(f"{name} INTEGER" for name in _FIGURES)}, PRIMARY KEY (window, cgroup)
+    {_WINDOW}, cgroup INTEGER NOT NULL REFERENCES cgroups,
+    {_columns(CgroupFigures)}, PRIMARY KEY (window, cgroup)
 ) WITHOUT ROWID;
 CREATE TABLE cpu_signals (
-    {_WINDOW}, cpu INTEGER NOT NULL, steal_ns INTEGER, irq_ns INTEGER, softirq_ns INTEGER, frequency_khz INTEGER,
-    PRIMARY KEY (window, cpu)
+    {_WINDOW}, cpu INTEGER NOT NULL, {_columns(CpuSignals)}, PRIMARY KEY (window, cpu)
 ) WITHOUT ROWID;
 CREATE TABLE host_signals (
     window INTEGER PRIMARY KEY REFERENCES windows, {", ".join(f"{name} INTEGER" for name in HOST_PRESSURE)}
 );
 CREATE TABLE cache_signals (
     {_WINDOW}, resctrl_group TEXT NOT NULL, domain INTEGER NOT NULL,
-    occupancy_bytes INTEGER, total_bytes INTEGER, local_bytes INTEGER, PRIMARY KEY (window, resctrl_group, domain)
+    {_columns(CacheSignals)}, PRIMARY KEY (window, resctrl_group, domain)
 ) WITHOUT ROWID;
 CREATE TABLE counters (
     {_WINDOW}, cgroup INTEGER NOT NULL REFERENCES cgroups, event TEXT NOT NULL,

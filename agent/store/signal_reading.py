@@ -5,17 +5,11 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from agent.store.codec import count
-from agent.store.schema import HOST_PRESSURE, WORKLOAD
+from agent.store.schema import WORKLOAD
 from collectors.host.workloads import Workload
 from collectors.windows.corun import Corun
-from collectors.windows.signals import (
-    Absence,
-    CacheSignals,
-    CgroupSignals,
-    CpuSignals,
-    HostSignals,
-    SignalWindow,
-)
+from collectors.windows.figures import HOST_PRESSURE, CacheSignals, CgroupSignals, CpuSignals
+from collectors.windows.signals import Absence, HostSignals, SignalWindow
 from probes.perf_event import Reading
 
 Row = tuple[Any, ...]

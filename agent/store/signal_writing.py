@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple
 
-from agent.store.schema import HOST_PRESSURE, WORKLOAD
+from agent.store.schema import WORKLOAD
 from collectors.host.workloads import Workload
+from collectors.windows.figures import HOST_PRESSURE
 from collectors.windows.signals import Absence, HostSignals, SignalWindow
 
 Row = tuple[object, ...]

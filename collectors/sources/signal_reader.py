@@ -23,14 +23,8 @@ from collectors.sources.frequency import CpuClock, FrequencyReader, frequency_kh
 from collectors.sources.kernel_files import Figure
 from collectors.sources.resctrl import ResctrlGroups, bandwidth_within, read_resctrl
 from collectors.sources.unchanged import Total
-from collectors.windows.signals import (
-    Absence,
-    CacheSignals,
-    CgroupSignals,
-    CpuSignals,
-    HostSignals,
-    SignalWindow,
-)
+from collectors.windows.figures import CacheSignals, CgroupSignals, CpuSignals
+from collectors.windows.signals import Absence, HostSignals, SignalWindow
 
 NEVER_READ = Missing("was not read at the beginning of the window")
 # Files that stay open between two readings, of two or three per cgroup: half of what a process may usually have open.

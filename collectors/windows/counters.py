@@ -5,11 +5,11 @@ it was wanted over the time it ran (perf_event_open(2)). Below MIN_RUNNING_RATIO
 figure is derived from it.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import islice
 
 from collectors.host.readings import Missing
+from collectors.windows.figures import CounterFigures, add_counts
 from collectors.windows.sched import OTHER
 from probes.perf_event import (
     BRANCH_MISSES,
@@ -36,25 +36,6 @@ NOT_ASKED_FOR = Missing("not counted in this recording")
 DID_NOT_RUN = Missing("the cgroup did not run in this window")
 
 
-@dataclass(frozen=True, slots=True)
-class CounterFigures:
-    """One cgroup over some time, all its CPUs together, kernel and user.
-
-    Counts are scaled to the whole time. Misses are per 1,000 instructions: of loads in the last-level cache and
-    the TLBs, and of predicted branches. `running_ratio` is of the event that was counted least of the time: at 1
-    nothing had to be scaled.
-    """
-
-    instructions: int | Missing
-    cycles: int | Missing
-    ipc: float | Missing
-    llc_misses: float | Missing
-    dtlb_misses: float | Missing
-    itlb_misses: float | Missing
-    branch_misses: float | Missing
-    running_ratio: float | Missing
-
-
 def grown(before: Snapshot, after: Snapshot) -> dict[str, dict[str, Reading]]:
     """What each event counted between two snapshots, by path and name, of the cgroups that ran.
 
@@ -65,7 +46,7 @@ def grown(before: Snapshot, after: Snapshot) -> dict[str, dict[str, Reading]]:
         growth = _growth(before.counters.get(key, {}), counters)
         if any(reading.enabled_ns for reading in growth.values()):
             path = after.paths.get(key, OTHER)
-            found[path] = add((found[path], growth)) if path in found else growth
+            found[path] = add_counts((found[path], growth)) if path in found else growth
     return found
 
 
@@ -89,16 +70,6 @@ def figures(counts: Mapping[str, Reading | Missing]) -> CounterFigures:
         branch_misses=_quotient(found[BRANCH_MISSES], instructions, PER_INSTRUCTIONS),
         running_ratio=min(ratios) if ratios else scaled(instructions),
     )
-
-
-def add(counts: Iterable[Mapping[str, Reading]]) -> dict[str, Reading]:
-    """The sum of counts, by event name."""
-    total: dict[str, Reading] = {}
-    for each in counts:
-        for name, b in each.items():
-            a = total.get(name, _NOTHING)
-            total[name] = Reading(a.value + b.value, a.enabled_ns + b.enabled_ns, a.running_ns + b.running_ns)
-    return total
 
 
 def running_ratio(reading: Reading) -> float:

@@ -1,68 +1,20 @@
-"""What else, beside the scheduler, may have slowed each cgroup in a window: the records.
+"""What else, beside the scheduler, may have slowed each cgroup in a window, or in windows that follow one another.
 
 A figure is None where there is none in that window, and `missing` says why: a file was unreadable, had vanished or
 held nonsense, or its counter went back. None is never 0, and no figure is negative.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from collectors.host.workloads import Workload
 from collectors.windows.corun import Corun
+from collectors.windows.figures import CacheSignals, CgroupSignals, CpuSignals, add, add_counts, total
 from probes.perf_event import Reading
 
-
-class CgroupSignals(NamedTuple):
-    """One cgroup in one window: how much each of `CgroupFigures` grew; the limit as it was at the end.
-
-    `limit_cpus` is `inf` where there is no limit. Times are in ns, `throttled_*` summed over CPUs.
-    """
-
-    limit_cpus: float | None
-    nr_periods: int | None
-    nr_throttled: int | None
-    throttled_own_ns: int | None
-    throttled_ancestors_ns: int | None
-    throttled_any_ns: int | None
-    cpu_some_ns: int | None
-    cpu_full_ns: int | None
-    memory_some_ns: int | None
-    memory_full_ns: int | None
-    io_some_ns: int | None
-    io_full_ns: int | None
-    file_refaults: int | None
-    anon_refaults: int | None
-    scanned_pages: int | None
-    reclaimed_pages: int | None
-    major_faults: int | None
-    memory_high_events: int | None
-    memory_max_events: int | None
-    oom_kills: int | None
-    read_bytes: int | None
-    written_bytes: int | None
-    reads: int | None
-    writes: int | None
-
-
-class CpuSignals(NamedTuple):
-    """One CPU in one window: what the hypervisor and interrupts took, and its mean frequency while not idle.
-
-    Where APERF and MPERF cannot be counted, `frequency_khz` is what cpufreq said at the end of the window.
-    """
-
-    steal_ns: int | None
-    irq_ns: int | None
-    softirq_ns: int | None
-    frequency_khz: int | None
-
-
-class CacheSignals(NamedTuple):
-    """One resctrl group in one cache domain: bytes held at the end, and moved to and from memory in the window."""
-
-    occupancy_bytes: int | None
-    total_bytes: int | None
-    local_bytes: int | None
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +22,7 @@ class HostSignals:
     """The host in one window: each CPU by number, stalled time of all tasks, and each resctrl group's domains."""
 
     cpus: Mapping[int, CpuSignals]
-    pressure: Mapping[str, int | None]  # by name, as in `CgroupSignals`: cpu_some_ns … io_full_ns
+    pressure: Mapping[str, int | None]  # by name: see `HOST_PRESSURE`
     caches: Mapping[str, Mapping[int, CacheSignals]] = field(default_factory=dict)
 
 
@@ -103,3 +55,54 @@ class SignalWindow:
     counters: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
     missing: Mapping[str, Absence] = field(default_factory=dict)
     coruns: Mapping[str, Mapping[str, Corun]] = field(default_factory=dict)
+
+
+def add_signals(parts: Sequence[SignalWindow]) -> SignalWindow:
+    """Windows that follow one another as one: see `figures.add`. What each counts of the same thing adds up."""
+    return SignalWindow(
+        cgroups={path: add(rows) for path, rows in _grouped(part.cgroups for part in parts).items()},
+        host=_add_hosts([part.host for part in parts]),
+        names={path: workload for part in parts for path, workload in part.names.items()},
+        counters={
+            path: add_counts(counts) for path, counts in _grouped(part.counters for part in parts).items()
+        },
+        missing=_add_absences(parts),
+        coruns={
+            path: {
+                name: Corun(*map(sum, zip(*times, strict=True))) for name, times in _grouped(partners).items()
+            }
+            for path, partners in _grouped(part.coruns for part in parts).items()
+        },
+    )
+
+
+def _add_hosts(parts: Sequence[HostSignals]) -> HostSignals:
+    return HostSignals(
+        cpus={cpu: add(rows) for cpu, rows in _grouped(part.cpus for part in parts).items()},
+        pressure={
+            name: total(stalled) for name, stalled in _grouped(part.pressure for part in parts).items()
+        },
+        caches={
+            group: {domain: add(rows) for domain, rows in _grouped(domains).items()}
+            for group, domains in _grouped(part.caches for part in parts).items()
+        },
+    )
+
+
+def _add_absences(parts: Sequence[SignalWindow]) -> dict[str, Absence]:
+    """The first reason of each name, and how many figures over all windows."""
+    found: dict[str, Absence] = {}
+    for part in parts:
+        for name, absence in part.missing.items():
+            first = found.get(name)
+            found[name] = replace(first, figures=first.figures + absence.figures) if first else absence
+    return found
+
+
+def _grouped(maps: Iterable[Mapping[Key, Value]]) -> dict[Key, list[Value]]:
+    """The values of each key in all of them."""
+    found: dict[Key, list[Value]] = {}
+    for each in maps:
+        for key, value in each.items():
+            found.setdefault(key, []).append(value)
+    return found

@@ -5,7 +5,7 @@ from math import nan
 
 from matplotlib.axes import Axes
 
-from agent.documents.run_details import Moment, RunDetails, RunMatrix, Waiting
+from agent.documents.summary import Moment, RunDetails, RunMatrix, Waiting
 from reports.charts.canvas import WITH, panels
 from reports.charts.waits import cgroups_chart, matrix_chart
 from reports.figures import time_ns

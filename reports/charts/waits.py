@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from agent.documents.run_details import Waits
+from agent.documents.summary import Waits
 from agent.documents.verdict_parts import WaitHistograms
 from reports.charts.canvas import RULE, WIDTH_PT, WITH, WITHOUT, chart, legend, panels
 from reports.escape import shortened

@@ -5,8 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from agent.analysis.attribution import sampled_pct
-from agent.documents.run_details import RunDetails, RunMatrix
-from agent.documents.summary import CgroupSummary, RunSummary
+from agent.documents.summary import CgroupSummary, RunDetails, RunMatrix, RunSummary
 from reports.figures import count, counted, percent, quantity, seconds, time_ns
 from reports.sections.events import event_listing
 from reports.sections.evidence import bucket

@@ -1,93 +1,51 @@
 """What else may have slowed the cgroups of a recording, as sections: limits, stalls, memory, I/O, counters, CPUs."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
-from agent.documents.signal_summary import HostSummary, SignalSummary, WorkloadSummary
-from agent.documents.summary import CgroupSummary, RunSummary
+from agent.documents.summary import SIGNALS, CgroupSummary, HostSummary, RunSummary, WorkloadSummary
+from collectors.windows.figures import (
+    CGROUP_FIGURES,
+    CacheSignals,
+    CounterFigures,
+    CpuSignals,
+    Topic,
+    Unit,
+    specs,
+)
 from reports.figures import UNAVAILABLE, bytes_of, count, counted, quantity, time_ns
 from reports.sections.model import NAME, Column, Kind, Section, Table, figure_columns
 
 WORDS = {
-    "limit_cpus": "CPU limit",
-    "signals.nr_periods": "enforcement periods",
-    "signals.nr_throttled": "throttled periods",
-    "signals.throttled_own_ns": "time throttled by its own limit",
-    "signals.throttled_ancestors_ns": "time throttled by its ancestors' limits",
-    "signals.throttled_any_ns": "time kept from running by any limit",
-    "signals.cpu_some_ns": "stalled for a CPU",
-    "signals.cpu_full_ns": "all stalled for a CPU",
-    "signals.memory_some_ns": "stalled for memory",
-    "signals.memory_full_ns": "all stalled for memory",
-    "signals.io_some_ns": "stalled for I/O",
-    "signals.io_full_ns": "all stalled for I/O",
-    "signals.file_refaults": "refaults of files",
-    "signals.anon_refaults": "refaults from swap",
-    "signals.scanned_pages": "pages scanned",
-    "signals.reclaimed_pages": "pages reclaimed",
-    "signals.major_faults": "major faults",
-    "signals.memory_high_events": "hits of memory.high",
-    "signals.memory_max_events": "hits of the memory limit",
-    "signals.oom_kills": "out-of-memory kills",
-    "signals.read_bytes": "bytes read",
-    "signals.written_bytes": "bytes written",
-    "signals.reads": "reads",
-    "signals.writes": "writes",
-    "signals.instructions": "instructions",
-    "signals.cycles": "cycles",
-    "signals.ipc": "instructions per cycle",
-    "signals.llc_misses": "last-level cache misses",
-    "signals.dtlb_misses": "data TLB misses",
-    "signals.itlb_misses": "instruction TLB misses",
-    "signals.branch_misses": "branch misses",
-    "signals.running_ratio": "share of the time counted",
-    "cpu.steal_ns": "steal time",
-    "cpu.irq_ns": "interrupt time",
-    "cpu.softirq_ns": "soft interrupt time",
+    **{spec.name: spec.label for spec in CGROUP_FIGURES},
+    **{f"signals.{spec.name}": spec.label for spec in SIGNALS},
+    **{f"cpu.{spec.name}": spec.label for spec in specs(CpuSignals)},
     "cpu.frequency_mhz": "frequency",
-    "cache.occupancy_bytes": "cache occupancy",
-    "cache.total_bytes": "memory traffic",
-    "cache.local_bytes": "local memory traffic",
+    **{f"cache.{spec.name}": spec.label for spec in specs(CacheSignals)},
 }
+"""What figures are called, by their names in `RunSummary.unavailable`."""
 
-Cell = Callable[[SignalSummary], str]
-Columns = Sequence[tuple[str, Cell]]
-
-_STALLS: Columns = (
-    ("CPU", lambda s: time_ns(s.cpu_some_ns)),
-    ("Memory", lambda s: time_ns(s.memory_some_ns)),
-    ("All for memory", lambda s: time_ns(s.memory_full_ns)),
-    ("I/O", lambda s: time_ns(s.io_some_ns)),
-    ("All for I/O", lambda s: time_ns(s.io_full_ns)),
-)
-_MEMORY: Columns = (
-    ("Refaults", lambda s: count(s.file_refaults)),
-    ("Reclaimed", lambda s: count(s.reclaimed_pages)),
-    ("Faults", lambda s: count(s.major_faults)),
-    ("OOM kills", lambda s: count(s.oom_kills)),
-    ("Read", lambda s: bytes_of(s.read_bytes)),
-    ("Written", lambda s: bytes_of(s.written_bytes)),
-)
-_COUNTERS: Columns = (
-    ("IPC", lambda s: quantity(s.ipc)),
-    ("LLC", lambda s: quantity(s.llc_misses)),
-    ("dTLB", lambda s: quantity(s.dtlb_misses)),
-    ("iTLB", lambda s: quantity(s.itlb_misses)),
-    ("Branches", lambda s: quantity(s.branch_misses)),
-    ("Counted", lambda s: quantity(s.running_ratio)),
-)
+_FORMATS: Mapping[Unit, Callable[[Any], str]] = {
+    Unit.NS: time_ns,
+    Unit.BYTES: bytes_of,
+    Unit.COUNT: count,
+    Unit.RATIO: quantity,
+    Unit.CPUS: lambda cpus: quantity(cpus, "CPUs"),
+}
+_NOTES = {
+    Topic.LIMITS: "Own limit and Ancestors' are the times that each was enforced, summed over CPUs.",
+    Topic.STALLS: "Time in which a task was stalled (PSI).",
+    Topic.MEMORY_AND_IO: "Refaults, reclaimed and (major) faults are pages.",
+    Topic.COUNTERS: "Misses per 1,000 instructions.",
+}
 
 
 def signal_sections(summary: RunSummary) -> Iterator[Section]:
     """A table for each kind of signal that anything is known of."""
     cgroups = summary.cgroups
-    yield from _known(limit_table(cgroups))
-    yield from _known(
-        _table("Stalled for want of", _STALLS, cgroups, "Time in which a task was stalled (PSI).")
-    )
-    yield from _known(
-        _table("Memory and I/O", _MEMORY, cgroups, "Refaults, reclaimed and (major) faults are pages.")
-    )
-    yield from _known(_table("Counters", _COUNTERS, cgroups, "Misses per 1,000 instructions."))
+    for topic in Topic:
+        shown = [cgroup for cgroup in cgroups if topic is not Topic.LIMITS or _is_limited(cgroup)]
+        yield from _known(figure_table(topic, shown))
     yield from _known(corun_table(cgroups))
     if summary.host_signals is not None:
         yield from _known(cpu_table(summary.host_signals))
@@ -95,26 +53,33 @@ def signal_sections(summary: RunSummary) -> Iterator[Section]:
     yield from _known(workload_table(cgroups))
 
 
-def limit_table(cgroups: Iterable[CgroupSummary]) -> Table:
-    """The cgroups that have a limit or were throttled."""
+def figure_table(topic: Topic, cgroups: Iterable[CgroupSummary]) -> Table:
+    """The figures that the registry has in this table, of the cgroups whose signals were read."""
+    shown = [
+        (spec, spec.column.heading)
+        for spec in (*CGROUP_FIGURES, *specs(CounterFigures))
+        if spec.column and spec.column.topic is topic
+    ]
     return Table(
-        "CPU limits",
-        (NAME, *figure_columns("Limit", "Own limit", "Ancestors'", "Throttled periods", "Periods")),
+        topic.value,
+        (NAME, *figure_columns(*(heading for _, heading in shown))),
         tuple(
-            (
-                cgroup.name,
-                quantity(cgroup.limit_cpus, "CPUs"),
-                time_ns(signals.throttled_own_ns),
-                time_ns(signals.throttled_ancestors_ns),
-                count(signals.nr_throttled),
-                count(signals.nr_periods),
-            )
+            (cgroup.name, *(_FORMATS[spec.unit](_figure(cgroup, spec.name)) for spec, _ in shown))
             for cgroup in cgroups
-            if (signals := cgroup.signals)
-            and (cgroup.limit_cpus is not None or signals.throttled_own_ns or signals.throttled_ancestors_ns)
+            if cgroup.signals
         ),
-        note="Own limit and Ancestors' are the times that each was enforced, summed over CPUs.",
+        note=_NOTES[topic],
     )
+
+
+def _figure(cgroup: CgroupSummary, name: str) -> int | float | None:
+    return cgroup.limit_cpus if name == "limit_cpus" else (cgroup.signals or {}).get(name)
+
+
+def _is_limited(cgroup: CgroupSummary) -> bool:
+    """Whether it has a limit or was throttled."""
+    signs = ("limit_cpus", "throttled_own_ns", "throttled_ancestors_ns")
+    return any(_figure(cgroup, name) for name in signs)
 
 
 def corun_table(cgroups: Iterable[CgroupSummary]) -> Table:
@@ -206,13 +171,6 @@ def _workload_cells(workload: WorkloadSummary) -> tuple[str, ...]:
         cell or ""
         for cell in (workload.namespace, pod, workload.container, workload.qos_class, workload.runtime)
     )
-
-
-def _table(title: str, columns: Columns, cgroups: Iterable[CgroupSummary], note: str) -> Table:
-    rows = [
-        (cgroup.name, *(cell(cgroup.signals) for _, cell in columns)) for cgroup in cgroups if cgroup.signals
-    ]
-    return Table(title, (NAME, *figure_columns(*(heading for heading, _ in columns))), tuple(rows), note)
 
 
 def _known(table: Table) -> Iterator[Table]:

@@ -77,9 +77,9 @@ def test_a_busy_loop_under_a_quota_of_half_a_cpu(tmp_path: Path, limited: list[P
     found = cgroup(summary, f"/{limited[0].name}")
     assert found.limit_cpus == 0.5
     assert found.signals is not None
-    assert found.signals.throttled_own_ns == pytest.approx(by_kernel_ns, rel=TOLERANCE)
+    assert found.signals["throttled_own_ns"] == pytest.approx(by_kernel_ns, rel=TOLERANCE)
     assert found.throttled_ns == pytest.approx(by_kernel_ns, rel=TOLERANCE)
-    assert found.signals.throttled_ancestors_ns == 0
+    assert found.signals["throttled_ancestors_ns"] == 0
 
 
 def test_what_this_host_cannot_count_says_why_and_nothing_else_suffers(tmp_path: Path) -> None:

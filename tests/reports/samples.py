@@ -6,9 +6,7 @@ from agent.analysis.advice import Advice
 from agent.analysis.top import DID_NOT_RUN, DID_NOT_WAIT, NOT_PREEMPTED
 from agent.documents.blame import BlameSummary, Charge, WaitPart
 from agent.documents.capabilities import Capability, Counting
-from agent.documents.run_details import RunMatrix, Waiting, Waits
-from agent.documents.signal_summary import CorunWith, WorkloadSummary
-from agent.documents.summary import WaitBy
+from agent.documents.summary import CorunWith, RunMatrix, WaitBy, Waiting, Waits, WorkloadSummary
 from agent.documents.top import LiveRow, LiveTable, Sort
 from agent.documents.verdict import (
     Aggressor,

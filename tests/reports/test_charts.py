@@ -2,7 +2,7 @@
 
 from math import isnan
 
-from agent.documents.run_details import Moment
+from agent.documents.summary import Moment
 from reports.charts.run import steps
 from reports.charts.waits import occupied
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent.documents.run_details import Moment, RunMatrix, Waiting, Waits
+from agent.documents.summary import Moment, RunMatrix, Waiting, Waits
 from agent.documents.verdict import Aggressor, Cause, CauseKind, Verdict
 from agent.documents.verdict_parts import (
     Blame,

@@ -1,17 +1,21 @@
 """A recording's summary to test with."""
 
-from dataclasses import replace
-
-from agent.documents.run_details import Moment, RunDetails, RunMatrix, Waiting, Waits
-from agent.documents.signal_summary import (
+from agent.documents.summary import (
     CacheSummary,
+    CgroupSummary,
     CorunWith,
     CpuSummary,
     HostSummary,
-    SignalSummary,
+    Moment,
+    RunDetails,
+    RunMatrix,
+    RunSummary,
+    Signals,
+    WaitBy,
+    Waiting,
+    Waits,
     WorkloadSummary,
 )
-from agent.documents.summary import CgroupSummary, RunSummary, WaitBy
 from agent.documents.verdict import SelfCost
 from agent.documents.verdict_parts import Host
 from collectors.windows.signals import Absence
@@ -24,39 +28,39 @@ HOST = Host(
     cgroup_mode="v2",
     config_hash="3f9a1c0d",
 )
-SIGNALS = SignalSummary(
-    nr_periods=100,
-    nr_throttled=61,
-    throttled_own_ns=3_100_000_000,
-    throttled_ancestors_ns=90_000_000,
-    throttled_any_ns=3_170_000_000,
-    cpu_some_ns=2_050_000_000,
-    cpu_full_ns=1_900_000_000,
-    memory_some_ns=1_000_000,
-    memory_full_ns=0,
-    io_some_ns=12_000_000,
-    io_full_ns=9_000_000,
-    file_refaults=120,
-    anon_refaults=0,
-    scanned_pages=4_000,
-    reclaimed_pages=3_500,
-    major_faults=12,
-    memory_high_events=0,
-    memory_max_events=2,
-    oom_kills=0,
-    read_bytes=51_380_224,
-    written_bytes=2_097_152,
-    reads=98,
-    writes=4,
-    instructions=9_600_000_000,
-    cycles=12_000_000_000,
-    ipc=0.8,
-    llc_misses=2.125,
-    dtlb_misses=None,
-    itlb_misses=None,
-    branch_misses=5.5,
-    running_ratio=0.95,
-)
+SIGNALS: Signals = {
+    "nr_periods": 100,
+    "nr_throttled": 61,
+    "throttled_own_ns": 3_100_000_000,
+    "throttled_ancestors_ns": 90_000_000,
+    "throttled_any_ns": 3_170_000_000,
+    "cpu_some_ns": 2_050_000_000,
+    "cpu_full_ns": 1_900_000_000,
+    "memory_some_ns": 1_000_000,
+    "memory_full_ns": 0,
+    "io_some_ns": 12_000_000,
+    "io_full_ns": 9_000_000,
+    "file_refaults": 120,
+    "anon_refaults": 0,
+    "scanned_pages": 4_000,
+    "reclaimed_pages": 3_500,
+    "major_faults": 12,
+    "memory_high_events": 0,
+    "memory_max_events": 2,
+    "oom_kills": 0,
+    "read_bytes": 51_380_224,
+    "written_bytes": 2_097_152,
+    "reads": 98,
+    "writes": 4,
+    "instructions": 9_600_000_000,
+    "cycles": 12_000_000_000,
+    "ipc": 0.8,
+    "llc_misses": 2.125,
+    "dtlb_misses": None,
+    "itlb_misses": None,
+    "branch_misses": 5.5,
+    "running_ratio": 0.95,
+}
 DETAILS = RunDetails(
     edges_ns=(256.0, 512.0, 1024.0, 4_194_304.0, None),
     by_length=(Waits("web.service", (0, 20, 41, 380, 2)), Waits("batch.service", (0, 12, 0, 37, 0))),
@@ -111,9 +115,12 @@ SUMMARY = RunSummary(
             mean_running=1.302,
             sampled_ns=0,
             wait_by=(),
-            signals=replace(
-                SIGNALS, nr_periods=0, nr_throttled=0, throttled_own_ns=0, throttled_ancestors_ns=0
-            ),
+            signals={
+                **SIGNALS,
+                **dict.fromkeys(
+                    ("nr_periods", "nr_throttled", "throttled_own_ns", "throttled_ancestors_ns"), 0
+                ),
+            },
             workload=WorkloadSummary(
                 "container",
                 runtime="containerd",

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.analysis.run_details import EVERYONE_ELSE, MOST_CGROUPS, MOST_POINTS, distinct, run_details
-from agent.documents.run_details import Moment, RunDetails
+from agent.analysis.summarise import EVERYONE_ELSE, MOST_CGROUPS, MOST_POINTS, distinct, run_details
+from agent.documents.summary import Moment, RunDetails
 from collectors.windows.sched import KERNEL, REST, SchedWindow, totals
 from tests.agent.analysis.trials import NS, cgroup, window
 

@@ -6,13 +6,13 @@ from math import inf
 import pytest
 
 from agent.analysis.summarise import summarise
-from agent.documents.signal_summary import CpuSummary
-from agent.documents.summary import RunSummary
+from agent.documents.summary import CpuSummary, RunSummary
 from agent.documents.verdict import SelfCost
 from agent.store.run_file import Notes, Run, pack
 from collectors.host.workloads import identify
+from collectors.windows.figures import CgroupSignals, CpuSignals
 from collectors.windows.sched import CgroupWindow
-from collectors.windows.signals import Absence, CgroupSignals, CpuSignals, HostSignals, SignalWindow
+from collectors.windows.signals import Absence, HostSignals, SignalWindow
 from probes.errors import UsageError
 from probes.perf_event import Reading
 from tests.agent.analysis.summaries import HOST
@@ -91,7 +91,7 @@ def test_signals_add_up_over_the_windows_that_have_them() -> None:
     summary = recorded_signals(signals(reads=5), signals(reads=None), signals(0.5, reads=7, writes=None))
     (found,) = summary.cgroups
     assert found.signals is not None
-    assert (found.signals.reads, found.signals.writes, found.signals.major_faults) == (12, 2, 3)
+    assert tuple(found.signals[name] for name in ("reads", "writes", "major_faults")) == (12, 2, 3)
     assert found.limit_cpus == 0.5  # as it was at the end
     assert summary.missing["reads"] == Absence("reads is gone", 1, "mend it")
     assert "signals.reads" not in summary.unavailable
@@ -101,7 +101,7 @@ def test_a_figure_that_no_window_has_says_why() -> None:
     summary = recorded_signals(signals(None, reads=None), signals(None, reads=None))
     (found,) = summary.cgroups
     assert found.signals is not None
-    assert (found.signals.reads, found.limit_cpus) == (None, None)
+    assert (found.signals["reads"], found.limit_cpus) == (None, None)
     assert summary.unavailable["signals.reads"] == "reads is gone"
     assert summary.unavailable["cpu.irq_ns"] == "not accounted for"
     assert "limit_cpus" in summary.unavailable
@@ -113,8 +113,8 @@ def test_ratios_of_counters_are_those_of_their_sums() -> None:
     )
     (found,) = recorded_signals(first, signals(cycles=900)).cgroups
     assert found.signals is not None
-    assert found.signals.ipc == 1200 / 1000
-    assert found.signals.llc_misses is None
+    assert found.signals["ipc"] == 1200 / 1000
+    assert found.signals["llc_misses"] is None
 
 
 def test_without_a_pmu_the_reason_is_the_refusal() -> None:

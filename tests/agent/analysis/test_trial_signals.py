@@ -1,8 +1,9 @@
 from agent.analysis.trial_signals import TrialSignals, trial_signals
-from collectors.windows.signals import CgroupSignals, CpuSignals, HostSignals, SignalWindow
+from collectors.windows.figures import CgroupSignals, CpuSignals
+from collectors.windows.signals import HostSignals, SignalWindow
 
 VICTIM, NEIGHBOUR = "/victim", "/neighbour"
-NOTHING = CgroupSignals(*[None] * len(CgroupSignals._fields))
+NOTHING: CgroupSignals = CgroupSignals(*[None] * len(CgroupSignals._fields))
 
 
 def window(victim: CgroupSignals, *cpus: CpuSignals) -> SignalWindow:

@@ -19,19 +19,13 @@ from hypothesis import strategies as st
 from agent.documents.verdict_parts import Host
 from agent.store.codec import decode_histogram, encode_histogram
 from agent.store.run_file import Notes, Run, RunWriter, pack, read_run
-from agent.store.schema import HOST_PRESSURE, WORKLOAD
+from agent.store.schema import WORKLOAD
 from collectors.host.workloads import Workload, identify
 from collectors.windows.corun import Corun
+from collectors.windows.figures import HOST_PRESSURE, CacheSignals, CgroupSignals, CpuSignals
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
-from collectors.windows.signals import (
-    Absence,
-    CacheSignals,
-    CgroupSignals,
-    CpuSignals,
-    HostSignals,
-    SignalWindow,
-)
+from collectors.windows.signals import Absence, HostSignals, SignalWindow
 from probes.errors import JostleError, UsageError
 from probes.perf_event import Reading
 from tests.agent.analysis.summaries import HOST
@@ -155,7 +149,7 @@ def test_the_tables_have_the_columns_of_the_records(tmp_path: Path) -> None:
 
 def test_a_window_says_whose_cgroups_they_are(tmp_path: Path) -> None:
     path = "/kubepods/burstable/pod1b2c3d4e-5f60-4718-92a3-b4c5d6e7f801"
-    ran = CgroupSignals(*(None,) * len(CgroupSignals._fields))
+    ran: CgroupSignals = CgroupSignals(*(None,) * len(CgroupSignals._fields))
     named = SignalWindow(
         {path: ran, "/x\udcff": ran},
         HostSignals({}, dict.fromkeys(HOST_PRESSURE)),

@@ -11,8 +11,9 @@ from collectors.sources.cgroup_files import NO_CGROUP
 from collectors.sources.gatherer import SignalGatherer
 from collectors.sources.signal_reader import NEVER_READ
 from collectors.windows.corun import Corun
+from collectors.windows.figures import CgroupSignals
 from collectors.windows.sched import SchedWindow
-from collectors.windows.signals import Absence, CgroupSignals, SignalWindow
+from collectors.windows.signals import Absence, SignalWindow
 from probes.perf_event import NO_PMU, Reading
 from probes.snapshot import Ring, Snapshot
 from tests.agent.analysis.trials import NS, cgroup, window
