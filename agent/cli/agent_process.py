@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from agent.cli.exit_codes import end_with
 from agent.cli.output import say
@@ -36,7 +35,7 @@ from agent.recording.recorder import Complete
 from agent.store.run_file import pack
 from collectors.host.hierarchy import CgroupLayout, detect_layout
 from collectors.sources.gatherer import SignalGatherer
-from collectors.sources.tiers import Tier, open_source
+from collectors.sources.tiers import open_source
 from collectors.windows.counters import WANTED
 from collectors.windows.selection import matches
 from probes.loader import require_privilege
@@ -69,7 +68,7 @@ def _run(config: Config, path: Path | None, service: Service, signals: Signals) 
         workers = Workers(sinks, service)
         stack.callback(workers.close, _CLOSING_S)
         events = WANTED if config.agent.counters else ()
-        source = stack.enter_context(open_source(layout, cast("Tier", config.agent.tier), events))
+        source = stack.enter_context(open_source(layout, config.agent.tier, events))
         governor = Governor(source, config.agent.budget_pct)
         complete = stack.enter_context(_signals(config, layout, service))
         malloc.search_seldom()

@@ -1,65 +1,69 @@
 """What the daemon is told: `/etc/jostle/jostle.toml`, one record per section. docs/operating.md explains each key."""
 
 import errno
-from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Annotated
 
-from agent.daemon.settings import between, matching, one_of, read, setting
+from msgspec import Meta
+
+from agent.daemon.settings import Section, between, matching, one_of, read
 from agent.detection.indicators import INDICATORS
 from agent.detection.rules import DEFAULT_RULES, METHODS
 from agent.recording.budget import DEFAULT_BUDGET_PCT
-from collectors.sources.tiers import TIERS
+from collectors.sources.tiers import TIERS, Tier
 from probes.errors import UsageError
 
 DEFAULT_PATH = Path("/etc/jostle/jostle.toml")
 # A configuration is a page or two; what is longer is another file.
 _LONGEST_BYTES = 64 * 1024
 
-_GLOB = matching("a pattern such as /kubepods*", bool)
-_RECORDING = matching("the absolute path of a recording, or empty", lambda path: path[:1] in {"", "/"})
-_ABSOLUTE = matching("an absolute path", lambda path: path.startswith("/") and "\0" not in path)
+Glob = Annotated[str, Meta(min_length=1, description="a pattern such as /kubepods*")]
 
 
-@dataclass(frozen=True, slots=True)
-class AgentConfig:
+class AgentConfig(Section, frozen=True):
     """`[agent]`: what is read, how often, and what that may cost."""
 
-    window_s: float = setting(10.0, between(0.2, 3600, "seconds"))
-    cgroups: tuple[str, ...] = setting((), _GLOB)  # all, when there is none
-    budget_pct: float = setting(DEFAULT_BUDGET_PCT, between(0.01, 100, "per cent of the host's CPU time"))
-    tier: str = setting("ebpf", one_of(*TIERS), fixed=True)
-    signals: bool = setting(default=True, fixed=True)  # of kernel files: throttling, pressure, memory, I/O
-    counters: bool = setting(default=True, fixed=True)  # of the PMU, where there is one
+    FIXED = ("tier", "signals", "counters")
+
+    window_s: Annotated[float, between(0.2, 3600, "seconds")] = 10.0
+    cgroups: tuple[Glob, ...] = ()  # all, when there is none
+    budget_pct: Annotated[float, between(0.01, 100, "per cent of the host's CPU time")] = DEFAULT_BUDGET_PCT
+    tier: Annotated[Tier, Meta(description=" or ".join(f'"{tier}"' for tier in TIERS))] = "ebpf"
+    signals: bool = True  # of kernel files: throttling, pressure, memory, I/O
+    counters: bool = True  # of the PMU, where there is one
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryConfig:
+class HistoryConfig(Section, frozen=True):
     """`[history]`: where windows are kept, and for how long."""
 
-    enabled: bool = setting(default=True, fixed=True)
-    path: str = setting("/var/lib/jostle/history.db", _ABSOLUTE, fixed=True)
-    max_age_days: float = setting(14.0, between(0.01, 3650, "days"))
-    max_size_mib: int = setting(512, between(4, 1024 * 1024, "MiB"))
+    FIXED = ("enabled", "path")
+
+    enabled: bool = True
+    path: Annotated[str, matching(r"/[^\0]*", "an absolute path")] = "/var/lib/jostle/history.db"
+    max_age_days: Annotated[float, between(0.01, 3650, "days")] = 14.0
+    max_size_mib: Annotated[int, between(4, 1024 * 1024, "MiB")] = 512
 
 
-@dataclass(frozen=True, slots=True)
-class RuleConfig:
+class RuleConfig(Section, frozen=True):
     """One `[[detection.rules]]`: a signal, a method and its limit."""
 
-    signal: str = setting("wait_per_run", one_of(*INDICATORS))
-    method: str = setting("sigma", one_of(*METHODS))
-    limit: float = setting(4.0, between(0, 1e12))
+    signal: Annotated[str, one_of(*INDICATORS)] = "wait_per_run"
+    method: Annotated[str, one_of(*METHODS)] = "sigma"
+    limit: Annotated[float, between(0, 1e12)] = 4.0
 
 
-@dataclass(frozen=True, slots=True)
-class DetectionConfig:
+class DetectionConfig(Section, frozen=True):
     """`[detection]`: which signals are watched, and how long they must be off before an event is raised."""
 
-    enabled: bool = setting(default=True, fixed=True)
-    windows: int = setting(3, between(1, 60, "windows"))
-    exceeded: int = setting(2, between(1, 60, "of them"))
-    baseline: str = setting("", _RECORDING, fixed=True)
-    rules: tuple[RuleConfig, ...] = setting(tuple(RuleConfig(*astuple(rule)) for rule in DEFAULT_RULES))
+    FIXED = ("enabled", "baseline")
+
+    enabled: bool = True
+    windows: Annotated[int, between(1, 60, "windows")] = 3
+    exceeded: Annotated[int, between(1, 60, "of them")] = 2
+    baseline: Annotated[str, matching(r"|/[^\0]*", "the absolute path of a recording, or empty")] = ""
+    rules: tuple[RuleConfig, ...] = tuple(
+        RuleConfig(rule.signal, rule.method, rule.limit) for rule in DEFAULT_RULES
+    )
 
     def __post_init__(self) -> None:
         if not self.baseline and any(rule.method == "baseline" for rule in self.rules):
@@ -68,20 +72,18 @@ class DetectionConfig:
             raise ValueError(f"exceeded = {self.exceeded} cannot happen in windows = {self.windows}")
 
 
-@dataclass(frozen=True, slots=True)
-class MetricsConfig:
+class MetricsConfig(Section, frozen=True):
     """`[metrics]`: where a scraper finds them."""
 
-    enabled: bool = setting(default=True, fixed=True)
-    listen: str = setting(
-        "127.0.0.1:9756", matching("HOST:PORT or unix:/PATH", lambda text: ":" in text), fixed=True
-    )
-    max_cgroups: int = setting(100, between(1, 10_000, "cgroups"))
-    max_pairs: int = setting(50, between(0, 10_000, "pairs"))
+    FIXED = ("enabled", "listen")
+
+    enabled: bool = True
+    listen: Annotated[str, matching(r"(?s:.*:.*)", "HOST:PORT or unix:/PATH")] = "127.0.0.1:9756"
+    max_cgroups: Annotated[int, between(1, 10_000, "cgroups")] = 100
+    max_pairs: Annotated[int, between(0, 10_000, "pairs")] = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Section, frozen=True):
     """The whole file. A key that is left out has its default, and so does a file that is not there."""
 
     agent: AgentConfig = AgentConfig()
@@ -112,4 +114,4 @@ def load(path: Path | None) -> Config:
         return read(Config, text.decode(), str(wanted))
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{wanted}:{line}: not UTF-8", "mend the file") from error
+        raise UsageError(f"{wanted}:{line}: not UTF-8", "fix the file") from error

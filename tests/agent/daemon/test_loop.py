@@ -1,7 +1,7 @@
 """The loop on a clock of its own: what it hands on, and what happens when the probe cannot be read."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -102,7 +102,7 @@ class Situation:
         self.clock.at_s[1000 + seconds] = self.end
         workers = Workers([self.sink], self.service)
         Loop(
-            config=replace(Config(), agent=AgentConfig(window_s=window_s)),
+            config=Config(agent=AgentConfig(window_s=window_s)),
             config_path=self.file,
             governor=Governor(self.probe, 1.0),  # type: ignore[arg-type]  # what is called is there
             workers=workers,
@@ -138,6 +138,16 @@ def test_a_reload_changes_the_length_at_once(situation: Situation) -> None:
     assert situation.run(22) == [10, 2, 5, 5]
     assert situation.service.states == ["ready", "reloading", "ready", "stopping"]
     assert [config.agent.budget_pct for config in situation.sink.configs] == [2.0]
+
+
+@pytest.mark.parametrize("text", ["agent.window_s = 0\n", "a = " + "[" * 61_000, "a." * 30_000 + "a = 1"])
+def test_a_reload_of_what_is_wrong_leaves_everything_as_it_was(situation: Situation, text: str) -> None:
+    situation.file.write_text(text)
+    situation.clock.at_s[1012] = situation.reload
+    assert situation.run(20) == [10, 10]
+    assert situation.service.states == ["ready", "reloading", "ready", "stopping"]
+    assert "the configuration stays as it was" in situation.service.warned[0]
+    assert situation.sink.configs == []
 
 
 def test_a_probe_that_cannot_be_read_costs_windows_and_is_told_once(situation: Situation) -> None:
