@@ -34,7 +34,9 @@ from agent.recording.host import describe_host
 from agent.recording.recorder import Complete
 from agent.store.run_file import pack
 from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.sources.cgroup_files import CgroupReader
 from collectors.sources.gatherer import SignalGatherer
+from collectors.sources.signal_reader import SignalReader
 from collectors.sources.tiers import open_source
 from collectors.windows.counters import WANTED
 from collectors.windows.selection import matches
@@ -45,10 +47,8 @@ from reports.escape import for_terminal
 _CLOSING_S = 5.0
 # A window's signals of 1,000 cgroups take about 0.1 s; a cgroup file system that takes seconds is stuck.
 _SIGNALS_WITHIN_S = 2.0
-# Once in ten seconds a file is opened nearly as cheaply as it is kept open: 300 cgroups cost 45.6 and 45.3 ms a window.
-_MOST_OPEN = 0
 # Where nothing stalls, an idle cgroup's files are read in every third window: 41.3 ms a window instead of 46.9.
-_MOST_RESTS = 2
+_MOST_SKIPPED = 2
 
 
 def run(path: Path | None) -> int:
@@ -82,7 +82,8 @@ def _signals(config: Config, layout: CgroupLayout, service: Service) -> Iterator
         yield lambda window, before, after: window  # noqa: ARG005  nothing to add
         return
     globs = config.agent.cgroups
-    with SignalGatherer(layout, most_open=_MOST_OPEN, most_rests=_MOST_RESTS) as gatherer:
+    reader = SignalReader(layout, cgroups=CgroupReader(layout, _MOST_SKIPPED))
+    with SignalGatherer(layout, reader=reader) as gatherer:
         gatherer.begin(lambda path: not globs or matches(path, globs))
         bounded = Bounded("kernel files", gatherer.complete, _SIGNALS_WITHIN_S, service)
         yield bounded

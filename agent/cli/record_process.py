@@ -26,7 +26,9 @@ from agent.sandbox.janitor import Janitor
 from agent.store.files import raise_file_limit
 from agent.store.run_file import Notes, RunWriter, pack
 from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.sources.cgroup_files import CgroupReader
 from collectors.sources.gatherer import SignalGatherer
+from collectors.sources.signal_reader import SignalReader
 from collectors.sources.tiers import Tier, open_source
 from collectors.windows import selection
 from collectors.windows.counters import WANTED
@@ -135,7 +137,8 @@ def _record(options: Options, interrupts: Interrupts) -> None:
             writer.note("command_cgroup", command.group.path)
             commands = [command]
         # The command is there already, and keeps the limit that it was given.
-        gatherer = stack.enter_context(SignalGatherer(layout, most_open=raise_file_limit() // 2))
+        cgroups = CgroupReader(layout, keep_below=raise_file_limit() // 2)
+        gatherer = stack.enter_context(SignalGatherer(layout, reader=SignalReader(layout, cgroups=cgroups)))
         _write_windows(options, writer, governor, gatherer, commands, interrupts)
         for command in commands:
             _tell_end(text, command)

@@ -4,7 +4,6 @@ from math import inf
 
 from collectors.host.hierarchy import CgroupLayout, lineage
 from collectors.host.readings import Missing
-from collectors.sources.kernel_files import FilePool
 from collectors.sources.throttling import ControlFiles
 
 
@@ -16,9 +15,8 @@ def binding_quota(layout: CgroupLayout, path: str) -> tuple[str, float] | None:
     mount = layout.cpu_mount
     if mount is None:
         return None
-    pool = FilePool(0)
     limits = [
-        (place, ControlFiles(pool, f"{mount}{place.rstrip('/')}", v1=layout.cpu_on == "v1").read().limit_cpus)
+        (place, ControlFiles(f"{mount}{place.rstrip('/')}", v1=layout.cpu_on == "v1").read().limit_cpus)
         for place in lineage(path)
     ]
     known = [(place, float(limit)) for place, limit in limits if not isinstance(limit, Missing)]

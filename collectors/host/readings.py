@@ -5,10 +5,10 @@ binary, negative or beyond 64 bits is `Missing` for that window, never 0.
 """
 
 import errno
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -58,8 +58,7 @@ def read_text(path: Path, limit: int = MAX_FILE_BYTES) -> str | Missing:
     Bytes that are not UTF-8 become surrogates, as in `os.fsdecode`: paths survive, and no number parses.
     """
     try:
-        with path.open("rb", buffering=0) as file:
-            content = _read_at_most(file, limit + 1)
+        content = _read(path, limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         return missing_because(path, error)
     if len(content) > limit:
@@ -67,11 +66,15 @@ def read_text(path: Path, limit: int = MAX_FILE_BYTES) -> str | Missing:
     return content.decode("utf-8", "surrogateescape")
 
 
-def _read_at_most(file: FileIO, limit: int) -> bytes:
-    content = b""
-    # In pieces: some files under /proc/sys refuse a read(2) of megabytes with ENOMEM.
-    while len(content) < limit and (piece := file.read(PIECE_BYTES)):
-        content += piece
+def _read(path: Path, limit: int) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = b""
+        # In pieces: some files under /proc/sys refuse a read(2) of megabytes with ENOMEM.
+        while len(content) < limit and (piece := os.read(descriptor, PIECE_BYTES)):
+            content += piece
+    finally:
+        os.close(descriptor)
     return content[:limit]
 
 
@@ -114,38 +117,6 @@ def read_count(path: Path) -> int | Missing:
         return text
     value = parse_count(text.strip())
     return value if value is not None else Missing(f"{path} does not hold a number: {excerpt(text)}")
-
-
-def read_flat(path: Path) -> dict[str, int] | Missing:
-    """A flat keyed file, lines of `KEY NUMBER` (cgroup-v2.rst); lines that are not are left out."""
-    lines = read_lines(path)
-    if isinstance(lines, Missing):
-        return lines
-    pairs = (line.partition(" ") for line in lines)
-    return {key: number for key, _, text in pairs if (number := parse_count(text)) is not None}
-
-
-def read_nested(path: Path) -> dict[str, dict[str, str]] | Missing:
-    """A nested keyed file, lines of `KEY SUBKEY=VALUE SUBKEY=VALUE…` (cgroup-v2.rst), values unparsed."""
-    lines = read_lines(path)
-    if isinstance(lines, Missing):
-        return lines
-    rows = (line.split() for line in lines)
-    return {row[0]: dict(_pairs(row[1:])) for row in rows if row}
-
-
-def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
-    for word in words:
-        key, equals, value = word.partition("=")
-        if equals:
-            yield key, value
-
-
-def pick(table: Mapping[str, int] | Missing, key: str, path: Path) -> int | Missing:
-    """The number under `key` of a table read from `path`."""
-    if isinstance(table, Missing):
-        return table
-    return table[key] if key in table else Missing(f"{path} has no valid {key}")
 
 
 def scaled(value: int | Missing, factor: int) -> int | Missing:

@@ -51,13 +51,6 @@ def read_topology(root: Path = Path("/")) -> Topology:
     )
 
 
-def sharing(cpu: int, groups: CpuGroups | Missing) -> frozenset[int] | Missing:
-    """The CPUs, itself among them, that share with a CPU what the groups are about."""
-    if isinstance(groups, Missing):
-        return groups
-    return next((group for group in groups if cpu in group), Missing(f"CPU {cpu} is not online"))
-
-
 def read_cpu_list(path: Path) -> frozenset[int] | Missing:
     """A file that holds a list of CPUs such as `0-3,8`; an empty list is valid."""
     text = read_text(path)

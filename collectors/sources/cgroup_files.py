@@ -13,17 +13,15 @@ from collectors.host.hierarchy import CgroupLayout, lineage
 from collectors.host.readings import Missing
 from collectors.sources import block_io, memory, psi
 from collectors.sources.kernel_files import (
-    AbsentDirectory,
+    AbsentFile,
+    ChangeTokens,
     Figure,
     FileFigures,
-    FilePool,
+    FileReader,
     KernelFile,
-    PooledDirectory,
-    Stamps,
-    close_all,
 )
-from collectors.sources.throttling import LOCAL_FILE, NO_CONTROLLER, UNLIMITED, CgroupLimits
-from collectors.sources.unchanged import Calm, Total
+from collectors.sources.throttling import LOCAL_FILE, NO_CONTROLLER, UNLIMITED, CgroupLimits, ControlFiles
+from collectors.sources.unchanged import Total, Unchanged
 
 V1_HAS_NO_PRESSURE = Missing("v1 cgroups have no pressure", "mount cgroup v2")
 NO_CGROUP = Missing("the cgroup was gone when it was read, or is not in the hierarchy that tells")
@@ -81,20 +79,22 @@ class CgroupFigures(NamedTuple):
 class CgroupReader:
     """Reads cgroups again and again.
 
-    `most_open` is how many files may stay open between two passes, `most_rests` in how many passes in a row an idle
-    cgroup may be left out.
+    An idle one may be skipped in `most_skipped` passes in a row; `keep_below`: see `FileReader`.
     """
 
-    def __init__(self, layout: CgroupLayout, most_open: int = 0, most_rests: int = 0) -> None:
-        self._pool = FilePool(most_open, NO_CGROUP)
-        self._limits = CgroupLimits(self._pool, layout.cpu_mount, v1=layout.cpu_on == "v1")
+    def __init__(self, layout: CgroupLayout, most_skipped: int = 0, keep_below: int = 0) -> None:
+        self._keep_below = keep_below
+        self._limits = CgroupLimits(
+            layout.cpu_mount,
+            lambda directory: ControlFiles(directory, NO_CGROUP, keep_below, v1=layout.cpu_on == "v1"),
+        )
         self._places = tuple(_places(layout))
         self._specs = tuple(spec for place in self._places for spec in place.files)
         self._members: dict[str, _Member] = {}
-        self._most_rests = most_rests
-        self._rests: dict[str, int] = {}
+        self._most_skipped = most_skipped
+        self._skipped: dict[str, int] = {}
         self._ancestors: set[str] = set()
-        self._calm = Calm(self._totals)
+        self._unchanged = Unchanged(self._totals)
 
     def read(
         self,
@@ -103,80 +103,75 @@ class CgroupReader:
         now_ns: int = 0,
         idle: Collection[str] = (),
     ) -> dict[str, CgroupFigures]:
-        """One pass: the figures of these cgroups now. What was in the last pass and is not in this one is let go.
+        """One pass: the figures of these cgroups now. What was in the last pass and is not in this one is forgotten.
 
-        `host` has totals of the whole host that were read at `now_ns`, just before. Those that are `idle` are left out
+        `host` has totals of the whole host that were read at `now_ns`, just before. Those that are `idle` are skipped
         now and then.
         """
         members = {path: self._member(path) for path in paths}
         self._ancestors = set()
-        self._calm.begin((member.lineage for member in members.values()), host, now_ns)
+        self._unchanged.begin((member.lineage for member in members.values()), host, now_ns)
         found = {
             path: self._figures(member)
             for path, member in members.items()
-            if not self._rests_now(path, member, idle)
+            if not self._is_skipped(path, member, idle)
         }
         for path in self._members.keys() - members.keys() - self._ancestors:
-            close_all(self._members.pop(path).directories)
-        self._rests = {path: rests for path, rests in self._rests.items() if path in members}
+            del self._members[path]
+        self._skipped = {path: passes for path, passes in self._skipped.items() if path in members}
         self._limits.forget({place for member in members.values() for place in member.lineage})
         return found
-
-    def close(self) -> None:
-        """Close every file; may be called twice."""
-        self.read(())
 
     def _member(self, path: str) -> "_Member":
         member = self._members.get(path)
         if member is None:
-            directories = [
-                self._pool.directory(place.files, f"{place.mount}{path.rstrip('/')}")
-                if place.mount
-                else AbsentDirectory(place.files, place.absent)
-                for place in self._places
-            ]
-            member = self._members[path] = _Member(lineage(path), directories)
+            files = [file for place in self._places for file in place.readers(path, self._keep_below)]
+            member = self._members[path] = _Member(lineage(path), files)
         return member
 
-    def _rests_now(self, path: str, member: "_Member", idle: Collection[str]) -> bool:
+    def _is_skipped(self, path: str, member: "_Member", idle: Collection[str]) -> bool:
         """Whether an idle cgroup is left out: only while nothing around it stalls for memory or I/O.
 
         Then it has next to nothing to tell. The first pause is of another length each, so that not all come due in the
         same pass.
         """
-        rests = self._rests.get(path)
-        if rests is None:
-            self._rests[path] = len(self._rests) % (self._most_rests + 1)
-        elif path in idle and rests < self._most_rests and self._calm.of(member.lineage).keys() >= _STALLS:
-            self._rests[path] += 1
+        passes = self._skipped.get(path)
+        if passes is None:
+            self._skipped[path] = len(self._skipped) % (self._most_skipped + 1)
+        elif (
+            path in idle
+            and passes < self._most_skipped
+            and self._unchanged.tokens(member.lineage).keys() >= _STALLS
+        ):
+            self._skipped[path] += 1
             return True
         else:
-            self._rests[path] = 0
+            self._skipped[path] = 0
         return False
 
-    def _totals(self, path: str, stamps: Stamps) -> list[Total]:
+    def _totals(self, path: str, tokens: ChangeTokens) -> Iterable[Total]:
         """What the files of an ancestor say of all that is below it."""
         self._ancestors.add(path)
-        return list(map(Total, self._specs, self._member(path).read(stamps)))
+        return map(Total, self._specs, self._member(path).read(tokens))
 
     def _figures(self, member: "_Member") -> CgroupFigures:
         throttling = self._limits.read(member.lineage)
-        stamps = self._calm.of(member.lineage)
+        tokens = self._unchanged.tokens(member.lineage)
         if throttling[0] == inf:
             # Nothing is throttled, as long as there is no limit.
-            stamps = {**stamps, LOCAL_FILE.name: UNLIMITED}
-        return CgroupFigures._make(chain(throttling, *member.read(stamps)))
+            tokens = {**tokens, LOCAL_FILE.name: UNLIMITED}
+        return CgroupFigures._make(chain(throttling, *member.read(tokens)))
 
 
 class _Member(NamedTuple):
-    """One cgroup: its path with its ancestors', and its directory in each hierarchy that counts something."""
+    """One cgroup: its path with its ancestors', and its files in each hierarchy that counts something."""
 
     lineage: Sequence[str]
-    directories: Sequence[PooledDirectory | AbsentDirectory]
+    files: Sequence[FileReader | AbsentFile]
 
-    def read(self, stamps: Stamps) -> list[FileFigures]:
+    def read(self, tokens: ChangeTokens) -> list[FileFigures]:
         """Of each file."""
-        return [figures for directory in self.directories for figures in directory.read(stamps)]
+        return [file.read(tokens.get(file.spec.name)) for file in self.files]
 
 
 class _Place(NamedTuple):
@@ -185,6 +180,14 @@ class _Place(NamedTuple):
     mount: Path | None
     files: Sequence[KernelFile]
     absent: Missing
+
+    def readers(self, path: str, keep_below: int) -> Iterator[FileReader | AbsentFile]:
+        """Of a cgroup's files."""
+        for spec in self.files:
+            if self.mount is None:
+                yield AbsentFile(spec, self.absent)
+            else:
+                yield FileReader(spec, f"{self.mount}{path.rstrip('/')}", NO_CGROUP, keep_below)
 
 
 def _places(layout: CgroupLayout) -> Iterator[_Place]:

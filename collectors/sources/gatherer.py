@@ -12,7 +12,7 @@ from collectors.host.topology import read_topology
 from collectors.host.workloads import Workload
 from collectors.sources.cgroup_files import NO_CGROUP, CgroupFigures
 from collectors.sources.ebpf import list_cgroups
-from collectors.sources.signal_reader import MOST_OPEN, SignalReader, SignalReading, signals_within
+from collectors.sources.signal_reader import SignalReader, SignalReading, signals_within
 from collectors.windows import counters
 from collectors.windows.corun import Corun, coruns
 from collectors.windows.sched import OTHER, SchedWindow
@@ -29,22 +29,21 @@ MOST_AT_ONCE = 1000
 class SignalGatherer:
     """Completes scheduler windows; a context manager. `begin` it, then give it every window in turn.
 
-    Only cgroups that ran or waited in a window are read, so what is said of one grew since it last did. With
-    `most_rests` the same holds of those that hardly did: in so many windows in a row nothing may be said of them.
+    Only cgroups that ran or waited in a window are read, so what is said of one grew since it last did. The same holds
+    of those that its reader skips for having hardly done so.
     """
 
     def __init__(
         self,
         layout: CgroupLayout,
         root: Path = Path("/"),
-        *,
-        most_open: int = MOST_OPEN,
-        most_rests: int = 0,
+        reader: SignalReader | None = None,
     ) -> None:
+        """`reader` reads `layout`, and is closed with the gatherer; without one each cgroup is read in each window."""
         self._layout = layout
         self._root = root
         self._topology = read_topology(root)
-        self._reader = SignalReader(layout, root, most_open=most_open, most_rests=most_rests)
+        self._reader = reader or SignalReader(layout, root)
         self._latest: SignalReading | None = None
         self._figures: dict[str, CgroupFigures] = {}
         self._names: dict[str, Workload] = {}

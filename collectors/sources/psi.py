@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from collectors.host.readings import Missing, parse_count
-from collectors.sources.kernel_files import Figure, FileFigures, FilePool, KernelFile
+from collectors.sources.kernel_files import Figure, FileFigures, FileReader, KernelFile
 
 REMEDY = "boot with psi=1 on a kernel built with CONFIG_PSI"
 RESOURCES = ("cpu", "memory", "io")
@@ -17,24 +17,18 @@ RESOURCES = ("cpu", "memory", "io")
 _LAG_NS = 2_000_000_000
 
 
-# As recent kernels print it: two thirds of the time is saved, of 300 cgroups at each reading.
-_BOTH = re.compile(r"some(?: [^\n]*)? total=([0-9]{1,19})\nfull(?: [^\n]*)? total=([0-9]{1,19})\n")
+# some avg10=0.00 avg60=0.00 avg300=0.00 total=0
+_TOTALS = re.compile(r"some(?: [^\n]*)? total=([0-9]+)\n(?:full(?: [^\n]*)? total=([0-9]+)\n)?")
 
 
 def parse_pressure(text: str, path: str) -> FileFigures:
     """The totals of `some` and `full`, in ns. Before 5.13 there was no `full` for the CPU."""
-    both = _BOTH.fullmatch(text)
-    if both:
-        return int(both[1]) * 1000, int(both[2]) * 1000
-    return _total_ns(text, "some", path), _total_ns(text, "full", path)
+    found = _TOTALS.match(text)
+    return _total_ns(found and found[1], "some", path), _total_ns(found and found[2], "full", path)
 
 
-def _total_ns(text: str, kind: str, path: str) -> int | Missing:
-    # some avg10=0.00 avg60=0.00 avg300=0.00 total=0
-    start = 0 if text.startswith(f"{kind} ") else text.find(f"\n{kind} ") + 1
-    end = text.find("\n", start)
-    line = text[start : max(end, start)]
-    value = parse_count(line.rpartition(" total=")[2]) if line.startswith(f"{kind} ") else None
+def _total_ns(digits: str | None, kind: str, path: str) -> int | Missing:
+    value = parse_count(digits or "")
     return Missing(f"{path} has no valid total of {kind}") if value is None else value * 1000
 
 
@@ -49,9 +43,9 @@ FILES = tuple(
 
 def host_pressure(root: Path = Path("/")) -> dict[str, Figure]:
     """The stalled time since boot of the whole host, by name as in a cgroup (`io_some_ns`)."""
-    pool, folder = FilePool(0), str(root / "proc/pressure")
+    folder = str(root / "proc/pressure")
     found: dict[str, Figure] = {}
     for spec in FILES:
-        file = pool.file(replace(spec, names=(spec.names[0].removesuffix(".pressure"),)), folder)
+        file = FileReader(replace(spec, names=(spec.name.removesuffix(".pressure"),)), folder)
         found.update(zip(spec.figures, file.read(), strict=True))
     return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from collectors.host.mounts import read_mounts
-from collectors.host.readings import Missing, names_in, numbered, read_count, read_lines, since_by_key
+from collectors.host.readings import Missing, names_in, numbered, read_count, since_by_key
 
 NOT_MOUNTED = Missing(
     "resctrl is not mounted",
@@ -55,20 +55,6 @@ def find_resctrl(root: Path = Path("/")) -> Path | Missing:
     if isinstance(mounts, Missing):
         return mounts
     return next((mount.point for mount in mounts if mount.kind == "resctrl"), NOT_MOUNTED)
-
-
-def group_of_pid(pid: int, root: Path = Path("/")) -> str | Missing:
-    """The group that a process is in, named as `read_resctrl` names it, from /proc/PID/cpu_resctrl_groups."""
-    path = root / "proc" / str(pid) / "cpu_resctrl_groups"
-    lines = read_lines(path)
-    if isinstance(lines, Missing):
-        return lines
-    # "res:" the control group, "/" for the default one; "mon:" the monitoring group inside it, if any.
-    names = dict(line.split(":", 1) for line in lines if ":" in line)
-    control, monitor = names.get("res", ""), names.get("mon", "")
-    if not control:
-        return Missing(f"{path} names no group")
-    return str(PurePosixPath("/", control, *(("mon_groups", monitor) if monitor else ())))
 
 
 def bandwidth_within(

@@ -27,9 +27,6 @@ from collectors.windows.figures import CacheSignals, CgroupSignals, CpuSignals
 from collectors.windows.signals import Absence, HostSignals, SignalWindow
 
 NEVER_READ = Missing("was not read at the beginning of the window")
-# Files that stay open between two readings, of two or three per cgroup: half of what a process may usually have open.
-# Each holds some 5 KB in the kernel, and saves 6 µs a reading.
-MOST_OPEN = 512
 MOST = 2**63 - 1
 _COUNTED = CgroupSignals._fields[1:]
 
@@ -56,13 +53,11 @@ class SignalReader:
         self,
         layout: CgroupLayout,
         root: Path = Path("/"),
-        *,
-        most_open: int = MOST_OPEN,
-        most_rests: int = 0,
+        cgroups: CgroupReader | None = None,
     ) -> None:
-        """`most_open` and `most_rests` are those of `CgroupReader`."""
+        """`cgroups` reads those of `layout`; without one every cgroup is read every time."""
         self._root = root
-        self._cgroups = CgroupReader(layout, most_open, most_rests)
+        self._cgroups = cgroups or CgroupReader(layout)
         self._frequency = FrequencyReader(root)
 
     @property
@@ -79,8 +74,7 @@ class SignalReader:
         self.close()
 
     def close(self) -> None:
-        """Close every file and counter; may be called twice."""
-        self._cgroups.close()
+        """Close the counters of frequency; may be called twice."""
         self._frequency.close()
 
     def read(self, paths: Iterable[str], idle: Collection[str] = ()) -> SignalReading:

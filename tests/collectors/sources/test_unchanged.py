@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from collectors.host.hierarchy import CgroupLayout, lineage
 from collectors.host.readings import Missing
 from collectors.sources.cgroup_files import CgroupReader
-from collectors.sources.kernel_files import KernelFile, Stamps, single
+from collectors.sources.kernel_files import ChangeTokens, KernelFile, single
 from collectors.sources.psi import FILES
-from collectors.sources.unchanged import LEAST_BELOW, Calm, StandStill, Total
+from collectors.sources.unchanged import LEAST_BELOW, Total, Unchanged, Whole
 
 SECOND_NS = 1_000_000_000
 # The kernel brings totals up to date when they are read, but at most so often (PSI_FREQ in kernel/sched/psi.c).
@@ -25,36 +25,36 @@ NAME = SPEC.name
 Pair = tuple[float, float]
 
 
-def stamps_at(*readings: tuple[float, int | Missing]) -> list[object]:
-    """The stamp at each reading of (seconds, the host's total)."""
-    still = StandStill()
-    return [still.stamps([Total(SPEC, (total,))], ns(at_s)).get(NAME) for at_s, total in readings]
+def tokens_at(*readings: tuple[float, int | Missing]) -> list[object]:
+    """The token at each reading of (seconds, the host's total)."""
+    whole = Whole()
+    return [whole.tokens([Total(SPEC, (total,))], ns(at_s)).get(NAME) for at_s, total in readings]
 
 
-def test_a_total_that_stood_still_for_long_enough_is_a_stamp() -> None:
-    assert stamps_at((10, 7), (12.4, 7), (12.5, 7), (100, 7)) == [None, None, (7,), (7,)]
+def test_a_total_that_stood_still_for_long_enough_is_a_token() -> None:
+    assert tokens_at((10, 7), (12.4, 7), (12.5, 7), (100, 7)) == [None, None, (7,), (7,)]
 
 
 def test_a_total_that_moved_is_none_until_it_has_stood_still_again() -> None:
-    assert stamps_at((0, 7), (3, 7), (4, 8), (6, 8), (7, 8)) == [None, (7,), None, None, (8,)]
+    assert tokens_at((0, 7), (3, 7), (4, 8), (6, 8), (7, 8)) == [None, (7,), None, None, (8,)]
 
 
-def test_what_cannot_be_read_is_never_a_stamp() -> None:
+def test_what_cannot_be_read_is_never_a_token() -> None:
     gone = Missing("it vanished")
-    assert stamps_at((0, gone), (3, gone), (4, 7), (5, gone), (6, 7)) == [None] * 5
+    assert tokens_at((0, gone), (3, gone), (4, 7), (5, gone), (6, 7)) == [None] * 5
 
 
-def test_a_file_that_does_not_count_what_is_below_is_never_a_stamp() -> None:
+def test_a_file_that_does_not_count_what_is_below_is_never_a_token() -> None:
     local = KernelFile(("memory.events",), ("oom_kills",), single)
-    still = StandStill()
-    assert [still.stamps([Total(local, (0,))], ns(at_s)) for at_s in (0, 60)] == [{}, {}]
+    whole = Whole()
+    assert [whole.tokens([Total(local, (0,))], ns(at_s)) for at_s in (0, 60)] == [{}, {}]
 
 
-def test_each_file_has_a_stamp_of_its_own() -> None:
+def test_each_file_has_a_token_of_its_own() -> None:
     other = KernelFile(("memory.stat",), ("a", "b"), single, 0)
-    still = StandStill()
+    whole = Whole()
     for at_s, io in ((0, 1), (3, 2)):
-        found = still.stamps([Total(SPEC, (io,)), Total(other, (5, 6))], ns(at_s))
+        found = whole.tokens([Total(SPEC, (io,)), Total(other, (5, 6))], ns(at_s))
     assert found == {"memory.stat": (5, 6)}
 
 
@@ -91,12 +91,12 @@ def is_ever_too_old(
     """
     cgroup = KernelTotal(sorted(map(ns, stalls_s)), ns(lags_s[0]))
     host = KernelTotal(sorted(map(ns, [*stalls_s, *elsewhere_s])), ns(lags_s[1]))
-    still, now_ns, known, known_at = StandStill(), 0, 0, None
+    whole, now_ns, known, known_at = Whole(), 0, 0, None
     for pause_s in pauses_s:
         now_ns += ns(pause_s)
-        stamp = still.stamps([Total(SPEC, (host.read(now_ns),))], now_ns).get(NAME)
-        if stamp is None or stamp != known_at:  # as `kernel_files.PooledFile` does
-            known, known_at = cgroup.read(now_ns), stamp
+        token = whole.tokens([Total(SPEC, (host.read(now_ns),))], now_ns).get(NAME)
+        if token is None or token != known_at:  # as `kernel_files.FileReader` does
+            known, known_at = cgroup.read(now_ns), token
         if not cgroup.true_at(now_ns - PSI_FREQ_NS) <= known <= cgroup.true_at(now_ns):
             return True
     return False
@@ -138,17 +138,17 @@ class Tree:
     totals: dict[str, int] = field(default_factory=lambda: {"/pods": 0, "/alone": 0})
 
     def __post_init__(self) -> None:
-        self.calm = Calm(self.read)
+        self.unchanged = Unchanged(self.read)
 
-    def read(self, path: str, stamps: Stamps) -> Sequence[Total]:
-        assert set(stamps) <= {NAME}
+    def read(self, path: str, tokens: ChangeTokens) -> Sequence[Total]:
+        assert set(tokens) <= {NAME}
         self.asked.append(path)
         return [Total(SPEC, (self.totals[path],))]
 
-    def at(self, at_s: float, host: int) -> Mapping[str, Stamps]:
+    def at(self, at_s: float, host: int) -> Mapping[str, ChangeTokens]:
         paths = [*CROWD, ALONE]
-        self.calm.begin(map(lineage, paths), [Total(SPEC, (host,))], ns(at_s))
-        return {path: self.calm.of(lineage(path)) for path in paths}
+        self.unchanged.begin(map(lineage, paths), [Total(SPEC, (host,))], ns(at_s))
+        return {path: self.unchanged.tokens(lineage(path)) for path in paths}
 
 
 def test_while_their_parent_stands_still_many_cgroups_do_whatever_happens_elsewhere() -> None:
@@ -173,31 +173,31 @@ def test_while_the_host_stands_still_everything_does() -> None:
 def test_a_host_that_stalls_now_and_then_is_nothing_to_a_crowd_that_does_not() -> None:
     tree = Tree()
     totals = [(number * 10, 1 + number // 2) for number in range(10)]  # it moves in every other reading
-    stamps = [tree.at(at_s, host)[CROWD[0]].get(NAME) for at_s, host in totals]
-    assert stamps[1:] == [(0,)] * 9
+    tokens = [tree.at(at_s, host)[CROWD[0]].get(NAME) for at_s, host in totals]
+    assert tokens[1:] == [(0,)] * 9
 
 
 def test_an_ancestor_of_an_ancestor_stands_for_it() -> None:
     asked: list[str] = []
 
-    def read(path: str, _stamps: Stamps) -> Sequence[Total]:
+    def read(path: str, _tokens: ChangeTokens) -> Sequence[Total]:
         asked.append(path)
         return [Total(SPEC, (len(asked) if path == "/a/b" else 5,))]
 
-    calm = Calm(read)
+    unchanged = Unchanged(read)
     below = [lineage(f"/a/b/{number}") for number in range(LEAST_BELOW)]
     for at_s in (0, 10, 20):
-        calm.begin(below, [Total(SPEC, (at_s,))], ns(at_s))
+        unchanged.begin(below, [Total(SPEC, (at_s,))], ns(at_s))
     assert asked == ["/a", "/a/b"] * 3
-    assert calm.of(below[0]) == {NAME: (5,)}
+    assert unchanged.tokens(below[0]) == {NAME: (5,)}
 
 
 class Pods:
     """Files of a fake tree: `CROWD` below /pods, each with pressure of memory and I/O, and a reader of them."""
 
-    def __init__(self, mount: Path, most_rests: int = 0) -> None:
+    def __init__(self, mount: Path, most_skipped: int = 0) -> None:
         self._mount = mount
-        self._reader = CgroupReader(CgroupLayout("v2", mount, {}, None, None), most_rests=most_rests)
+        self._reader = CgroupReader(CgroupLayout("v2", mount, {}, None, None), most_skipped=most_skipped)
         self._now_s = 0
         for path in ("/pods", *CROWD):
             (mount / path.lstrip("/")).mkdir(parents=True)
@@ -216,7 +216,7 @@ class Pods:
         return {path: figures.io_some_ns for path, figures in found.items()}
 
 
-def test_a_reader_reads_the_files_of_a_calm_crowd_once(tmp_path: Path) -> None:
+def test_a_reader_reads_the_files_of_an_unchanged_crowd_once(tmp_path: Path) -> None:
     pods, pod = Pods(tmp_path), CROWD[0]
     assert [pods.read()[pod] for _ in range(2)] == [1000, 1000]
     pods.stall(pod, 2)  # which no kernel would do: its parent counts it as well
@@ -226,7 +226,7 @@ def test_a_reader_reads_the_files_of_a_calm_crowd_once(tmp_path: Path) -> None:
 
 
 def test_an_idle_cgroup_is_left_out_of_two_passes_in_three(tmp_path: Path) -> None:
-    pods, idle = Pods(tmp_path, most_rests=2), CROWD[:-1]
+    pods, idle = Pods(tmp_path, most_skipped=2), CROWD[:-1]
     passes = [set(pods.read(idle)) for _ in range(20)]
     assert passes[0] == set(CROWD)  # it is not known yet that nothing stalls
     for path in idle:
@@ -240,7 +240,7 @@ def test_an_idle_cgroup_is_left_out_of_two_passes_in_three(tmp_path: Path) -> No
 
 
 def test_an_idle_cgroup_is_read_while_anything_around_it_stalls(tmp_path: Path) -> None:
-    pods = Pods(tmp_path, most_rests=2)
+    pods = Pods(tmp_path, most_skipped=2)
     for number in range(10):
         pods.stall("/pods", number, "memory")
         assert set(pods.read(CROWD)) == set(CROWD)
