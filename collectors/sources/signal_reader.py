@@ -28,7 +28,7 @@ from collectors.windows.signals import Absence, HostSignals, SignalWindow
 
 NEVER_READ = Missing("was not read at the beginning of the window")
 MOST = 2**63 - 1
-_COUNTED = CgroupSignals._fields[1:]
+_COUNTED = CgroupFigures._fields[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +137,14 @@ def _cgroup(before: CgroupFigures | None, after: CgroupFigures, missing: _Missin
     limit = after.limit_cpus
     limit_cpus = missing.or_none("limit_cpus", limit) if isinstance(limit, Missing) else limit
     if before is None:
-        return CgroupSignals(limit_cpus, *(missing.or_none(name, NEVER_READ) for name in _COUNTED))
+        return CgroupSignals(limit_cpus, **{name: missing.or_none(name, NEVER_READ) for name in _COUNTED})
     grown = [
         new - old
         if new.__class__ is int and old.__class__ is int and 0 <= new - old <= MOST
         else missing.or_none(name, new if isinstance(new, Missing) else _grown(old, new))
         for name, old, new in zip(_COUNTED, before[1:], after[1:], strict=True)
     ]
-    return CgroupSignals(limit_cpus, *grown)
+    return CgroupSignals(limit_cpus, **dict(zip(_COUNTED, grown, strict=True)))  # in another order
 
 
 def _grown(before: Figure, after: Figure) -> int | Missing:
