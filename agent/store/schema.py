@@ -6,27 +6,20 @@ first migration is written after the first release.
 
 import sqlite3
 
-from collectors.windows.figures import HOST_PRESSURE, CacheSignals, CgroupFigures, CpuSignals, Unit, specs
+from collectors.windows.figures import (
+    HOST_PRESSURE,
+    SCHED_FIGURES,
+    CacheSignals,
+    CgroupFigures,
+    CpuSignals,
+    Unit,
+    specs,
+)
 from probes.errors import UsageError
 
 SCHEMA = "jostle.run/1"
 
-COUNTERS = (
-    "run_ns",
-    "wait_ns",
-    "self_ns",
-    "wakeup_ns",
-    "throttled_ns",
-    "unattributed_ns",
-    "preempt_wait_ns",
-    "stolen_ns",
-    "switches",
-    "preempted_own",
-    "preempted_foreign",
-    "preempted_throttled",
-    "sampled_ns",
-)
-
+COUNTERS = tuple(spec.name for spec in SCHED_FIGURES)
 WORKLOAD = (
     *("kind", "name", "inner", "systemd_unit", "container_id", "runtime"),
     *("pod_uid", "pod_name", "namespace", "container_name", "qos_class"),

@@ -68,6 +68,14 @@ class Column(NamedTuple):
     heading: str
 
 
+class Family(NamedTuple):
+    """A family of metrics that several figures share, what it is, and the label that tells this one from the others."""
+
+    name: str
+    what: str
+    label: tuple[str, str] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class FigureSpec:
     """All there is to say of one figure.
@@ -79,6 +87,7 @@ class FigureSpec:
         v2: Where a cgroup of v2 tells it; None: no file does, or more than one file is needed.
         v1: The same for v1.
         column: Where a report shows it; None: only its JSON form does.
+        family: The family of metrics it is in; None: one of its own, called after it.
         name: The field's.
     """
 
@@ -88,6 +97,7 @@ class FigureSpec:
     v2: Told | None = None
     v1: Told | None = None
     column: Column | None = None
+    family: Family | None = None
     name: str = ""
 
 
@@ -126,6 +136,51 @@ def _limit(
 def _event(label: str, heading: str = "", unit: Unit = Unit.RATIO) -> FigureSpec:
     column = Column(Topic.COUNTERS, heading) if heading else None
     return FigureSpec(label, unit, Growth.LEVEL, column=column)
+
+
+def waited(cause: str, label: str) -> FigureSpec:
+    """A part of all that a cgroup waited, by what for."""
+    what = "Time on a run queue by what it was waited for."
+    return FigureSpec(
+        label, Unit.NS, family=Family("jostle_cgroup_wait_cause_seconds", what, ("cause", cause))
+    )
+
+
+def _preempted(by: str, label: str) -> FigureSpec:
+    what = "Involuntary switches away from its tasks, by for whom, or by a quota."
+    return FigureSpec(label, family=Family("jostle_cgroup_preemptions", what, ("by", by)))
+
+
+_SAMPLED = Family(
+    "jostle_cgroup_wait_sampled_seconds",
+    "Of the time on a run queue, what was shared out by sample: its sum is exact, the shares are estimates.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SchedCounters:
+    """What the scheduler's probe counts of one cgroup; times are summed over its tasks and CPUs.
+
+    `wait_ns` is the whole wait on the run queue, and the sum of: `self_ns` (behind its own threads), `wakeup_ns`
+    (the CPU was idle), `throttled_ns` (an own or an ancestor's quota), `unattributed_ns` and the waits for others.
+    `preempt_wait_ns` is the part, across all of these, of waits that began with a preemption. `stolen_ns` is the part
+    of `run_ns` that interrupts or the hypervisor took. `sampled_ns` is how much of the wait was shared out by sampled
+    moments, so that the sum is exact and the shares are estimates.
+    """
+
+    run_ns: Annotated[int, FigureSpec("run time", Unit.NS)]
+    wait_ns: Annotated[int, FigureSpec("wait time", Unit.NS)]
+    self_ns: Annotated[int, waited("self", "wait for its own threads")]
+    wakeup_ns: Annotated[int, waited("wakeup", "wait for an idle CPU")]
+    throttled_ns: Annotated[int, waited("throttled", "throttled time")]
+    unattributed_ns: Annotated[int, waited("unattributed", "wait charged to nobody")]
+    preempt_wait_ns: Annotated[int, FigureSpec("wait after preemptions", Unit.NS)]
+    stolen_ns: Annotated[int, FigureSpec("run time taken by interrupts or the hypervisor", Unit.NS)]
+    switches: Annotated[int, FigureSpec("context switches")]
+    preempted_own: Annotated[int, _preempted("own", "preemptions by its own threads")]
+    preempted_foreign: Annotated[int, _preempted("foreign", "preemptions by others")]
+    preempted_throttled: Annotated[int, _preempted("throttled", "preemptions by a quota")]
+    sampled_ns: Annotated[int, FigureSpec("wait shared out by sample", Unit.NS, family=_SAMPLED)]
 
 
 _BY_ANY_LIMIT = Told("cpu.stat.local", "throttled_usec")
@@ -237,7 +292,9 @@ def specs(record: type) -> tuple[FigureSpec, ...]:
     )
 
 
+SCHED_FIGURES = specs(SchedCounters)
 CGROUP_FIGURES = specs(CgroupFigures)
+ARE_COUNTERS = tuple(spec.growth is Growth.COUNTER for spec in CGROUP_FIGURES)
 HOST_PRESSURE = tuple(spec.name for spec in CGROUP_FIGURES if spec.v2 and spec.v2.file.endswith(".pressure"))
 """What is read of the whole host as well."""
 

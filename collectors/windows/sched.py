@@ -1,10 +1,11 @@
 """Scheduler windows: what each cgroup ran, waited and was preempted between two snapshots of the probe."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from collectors.windows import histogram
+from collectors.windows.figures import SCHED_FIGURES, SchedCounters
 from collectors.windows.signals import SignalWindow
 from probes.layout import FIELDS, NR_BUCKETS
 from probes.snapshot import CpuFigures, SchedFigures, Snapshot, Wait
@@ -27,30 +28,10 @@ class WaitFor(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class CgroupWindow:
-    """One cgroup in one window; times are summed over its tasks and CPUs.
-
-    `wait_ns` is the whole wait on the run queue, and the sum of: `self_ns` (behind its own threads), `wakeup_ns`
-    (the CPU was idle), `throttled_ns` (an own or an ancestor's quota), `unattributed_ns` and the waits in
-    `waited_for`. `preempt_wait_ns` is the part, across all of these, of waits that began with a preemption.
-    `stolen_ns` is the part of `run_ns` that interrupts or the hypervisor took. `sampled_ns` is how much of the wait was
-    shared out by sampled moments, so that the sum is exact and the shares are estimates.
-    """
+class CgroupWindow(SchedCounters):
+    """One cgroup in one window, or in several: how much its figures grew, how long its waits were, and for whom."""
 
     path: str
-    run_ns: int
-    wait_ns: int
-    self_ns: int
-    wakeup_ns: int
-    throttled_ns: int
-    unattributed_ns: int
-    preempt_wait_ns: int
-    stolen_ns: int
-    switches: int
-    preempted_own: int
-    preempted_foreign: int
-    preempted_throttled: int
-    sampled_ns: int
     histogram: tuple[int, ...]
     waited_for: Mapping[str, WaitFor]
 
@@ -87,7 +68,7 @@ class SchedWindow:
 
 _NOTHING = WaitFor(0, 0)
 _NO_FIGURES = SchedFigures._make((*(0,) * len(FIELDS), (0,) * NR_BUCKETS))
-_SUMMED = tuple(f.name for f in fields(CgroupWindow) if f.name not in {"path", "histogram", "waited_for"})
+_SUMMED = tuple(spec.name for spec in SCHED_FIGURES)
 
 
 def window(before: Snapshot, after: Snapshot) -> SchedWindow:

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from agent.analysis.attribution import sampled_pct
 from agent.documents.summary import CgroupSummary, RunDetails, RunMatrix, RunSummary
+from collectors.windows.figures import SCHED_FIGURES
 from reports.figures import count, counted, percent, quantity, seconds, time_ns
 from reports.sections.events import event_listing
 from reports.sections.evidence import bucket
@@ -28,14 +29,11 @@ from reports.sections.run_signals import missing_sentences, signal_sections
 # A crowded host has hundreds, and each of them waits for dozens of others.
 MOST_CGROUPS, MOST_WAITED_FOR = 20, 5
 WORDS = {
-    "run_ns": "run time",
-    "wait_ns": "wait time",
+    **{spec.name: spec.label for spec in SCHED_FIGURES},
     "wait_p50_ns": "p50 of the waits",
     "wait_p99_ns": "p99 of the waits",
-    "switches": "context switches",
     "involuntary_foreign": "involuntary switches to others",
     "involuntary_own": "involuntary switches to its own",
-    "throttled_ns": "throttled time",
     "mean_waiting": "mean number waiting",
     "mean_running": "mean number running",
     **COST_WORDS,

@@ -1,7 +1,9 @@
 """Totals as families of the Prometheus client. docs/metrics.md lists them; times are in seconds, shares from 0 to 1."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
+from math import inf
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -9,12 +11,26 @@ from prometheus_client.metrics_core import Metric
 from agent.daemon.metrics.totals import BOUNDS_NS, CgroupTotals, CpuTotals, PairTotals, Totals
 from agent.daemon.sinks import Observation
 from agent.documents.verdict import SelfCost
+from collectors.windows.figures import (
+    CGROUP_FIGURES,
+    SCHED_FIGURES,
+    Amount,
+    Family,
+    FigureSpec,
+    Growth,
+    Unit,
+    waited,
+)
+from collectors.windows.sched import OTHER
 
 _NS_PER_S = 1e9
 # Waits are whole nanoseconds below the next bucket's edge.
 _LE = (*(str(bound / _NS_PER_S) for bound in BOUNDS_NS), "+Inf")
-_CAUSES = ("others", "self", "wakeup", "throttled", "unattributed")
-_PREEMPTIONS = ("foreign", "own", "throttled")
+_SCHED = (
+    # The histogram of waits has their sum.
+    *(spec for spec in SCHED_FIGURES if spec.name != "wait_ns"),
+    replace(waited("others", "wait for others"), name="others_ns"),
+)
 
 Labels = tuple[str, ...]
 
@@ -35,48 +51,47 @@ def _cgroups(cgroups: Sequence[tuple[Labels, CgroupTotals]]) -> Iterator[Metric]
         "How long its tasks waited on a run queue, each time; the sum includes waits still in progress.",
         labels=["cgroup"],
     )
-    for labels, total in cgroups:
+    sums = [(labels, total.figures()) for labels, total in cgroups]
+    for (labels, total), (_, figures) in zip(cgroups, sums, strict=True):
         buckets = list(zip(_LE, map(float, accumulate(total.waits)), strict=True))
-        waits.add_metric(labels, buckets, total.wait_ns / _NS_PER_S)
+        waits.add_metric(labels, buckets, (figures["wait_ns"] or 0) / _NS_PER_S)
     yield waits
-    yield _counter(
-        "jostle_cgroup_run_seconds",
-        "Time on a CPU.",
-        ("cgroup",),
-        ((labels, total.run_ns / _NS_PER_S) for labels, total in cgroups),
-    )
-    yield _counter(
-        "jostle_cgroup_wait_cause_seconds",
-        "Time on a run queue by what it was waited for.",
-        ("cgroup", "cause"),
-        (
-            ((*labels, cause), getattr(total, f"{cause}_ns") / _NS_PER_S)
-            for labels, total in cgroups
-            for cause in _CAUSES
-        ),
-    )
-    yield _counter(
-        "jostle_cgroup_wait_sampled_seconds",
-        "Of the time on a run queue, what was shared out by sample: its sum is exact, the shares are estimates.",
-        ("cgroup",),
-        ((labels, total.sampled_ns / _NS_PER_S) for labels, total in cgroups),
-    )
-    yield _counter(
-        "jostle_cgroup_preemptions",
-        "Involuntary switches away from its tasks, by for whom, or by a quota.",
-        ("cgroup", "by"),
-        (
-            ((*labels, by), getattr(total, f"preempted_{by}"))
-            for labels, total in cgroups
-            for by in _PREEMPTIONS
-        ),
-    )
-    yield _counter(
-        "jostle_cgroup_switches",
-        "Switches to its tasks.",
-        ("cgroup",),
-        ((labels, total.switches) for labels, total in cgroups),
-    )
+    yield from figure_families(_SCHED, sums)
+    yield from figure_families(CGROUP_FIGURES, sums, since_first=True)
+
+
+def figure_families(
+    specs: Iterable[FigureSpec],
+    cgroups: Sequence[tuple[Labels, Mapping[str, Amount]]],
+    *,
+    since_first: bool = False,
+) -> Iterator[Metric]:
+    """The families of these figures, of each cgroup those that are known.
+
+    No limit is no figure, and of several cgroups together there are no levels. With `since_first` what has never
+    counted is left out: of a cgroup's kernel files that is most, and all of them double the time that a scrape takes,
+    45 ms of 100 cgroups.
+    """
+    found: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
+    for spec in specs:
+        name, what, label = spec.family or _own_family(spec)
+        is_counter = spec.growth is Growth.COUNTER
+        if name not in found:
+            kind = CounterMetricFamily if is_counter else GaugeMetricFamily
+            found[name] = kind(name, what, labels=["cgroup", *(label or ())[:1]])
+        per = _NS_PER_S if spec.unit is Unit.NS else 1
+        for labels, figures in cgroups:
+            amount = figures[spec.name]
+            if amount is None or amount == inf or (since_first and not amount):
+                continue
+            if is_counter or OTHER not in labels:
+                found[name].add_metric((*labels, *(label or ())[1:]), amount / per)
+    yield from found.values()
+
+
+def _own_family(spec: FigureSpec) -> Family:
+    name = f"{spec.name.removesuffix('_ns')}_seconds" if spec.unit is Unit.NS else spec.name
+    return Family(f"jostle_cgroup_{name}", f"{spec.label[:1].upper()}{spec.label[1:]}.")
 
 
 def _pairs(pairs: Sequence[tuple[Labels, PairTotals]]) -> Iterator[Metric]:

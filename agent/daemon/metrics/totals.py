@@ -8,8 +8,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import add, attrgetter
 from typing import Generic, TypeVar
 
+from collectors.windows.figures import ARE_COUNTERS, CGROUP_FIGURES, SCHED_FIGURES, Amount, CgroupSignals
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import OTHER, REST, CgroupWindow, SchedWindow
 
@@ -23,6 +25,8 @@ _ASIDE = 4
 _LEAST_PAIR_SHARE = 0.01
 # One bucket per octave from 66 µs to 2 s, each made of whole buckets of the probe, below them and above.
 BOUNDS_NS = tuple(1 << octave for octave in range(16, 32))
+_SCHED = tuple(spec.name for spec in SCHED_FIGURES)
+_counters_of = attrgetter(*_SCHED)
 _CUTS = (0, *(EDGES_NS.index(bound) for bound in BOUNDS_NS), len(EDGES_NS))
 
 
@@ -72,39 +76,36 @@ class Capped(Generic[Total]):
 
 @dataclass(slots=True)
 class CgroupTotals:
-    """One cgroup's sums; `others_ns` is what it waited for others. See `CgroupWindow`."""
+    """One cgroup's sums, in the order of the registry; `others_ns` is what it waited for others.
 
-    run_ns: int = 0
-    wait_ns: int = 0
+    A figure of its kernel files that no window has had is None; of levels there is the latest.
+    """
+
+    sched: tuple[int, ...] = (0,) * len(SCHED_FIGURES)
+    signals: tuple[Amount, ...] = (None,) * len(CGROUP_FIGURES)
     others_ns: int = 0
-    self_ns: int = 0
-    wakeup_ns: int = 0
-    throttled_ns: int = 0
-    unattributed_ns: int = 0
-    sampled_ns: int = 0
-    switches: int = 0
-    preempted_own: int = 0
-    preempted_foreign: int = 0
-    preempted_throttled: int = 0
     waits: list[int] = field(default_factory=lambda: [0] * (len(_CUTS) - 1))
 
-    def add(self, cgroup: CgroupWindow) -> None:
-        """One more window of it."""
-        # One by one: to loop over their names takes five times as long, of 300 cgroups in every window.
-        self.run_ns += cgroup.run_ns
-        self.wait_ns += cgroup.wait_ns
+    def add(self, cgroup: CgroupWindow, row: CgroupSignals | None) -> None:
+        """One more window of it, and what its kernel files say."""
+        self.sched = tuple(map(add, self.sched, _counters_of(cgroup)))
+        if row is not None:
+            # 300 cgroups in every window: some 2 µs each.
+            self.signals = tuple(
+                new if old is None or not is_counter else old if new is None else old + new
+                for is_counter, old, new in zip(ARE_COUNTERS, self.signals, row, strict=True)
+            )
         self.others_ns += sum(wait.wait_ns for wait in cgroup.waited_for.values())
-        self.self_ns += cgroup.self_ns
-        self.wakeup_ns += cgroup.wakeup_ns
-        self.throttled_ns += cgroup.throttled_ns
-        self.unattributed_ns += cgroup.unattributed_ns
-        self.sampled_ns += cgroup.sampled_ns
-        self.switches += cgroup.switches
-        self.preempted_own += cgroup.preempted_own
-        self.preempted_foreign += cgroup.preempted_foreign
-        self.preempted_throttled += cgroup.preempted_throttled
         for number, (low, high) in enumerate(pairwise(_CUTS)):
             self.waits[number] += sum(cgroup.histogram[low:high])
+
+    def figures(self) -> dict[str, Amount]:
+        """Each by its name in the registry, and `others_ns`."""
+        return {
+            **dict(zip(_SCHED, self.sched, strict=True)),
+            **dict(zip(CgroupSignals._fields, self.signals, strict=True)),
+            "others_ns": self.others_ns,
+        }
 
 
 @dataclass(slots=True)
@@ -137,8 +138,9 @@ class Totals:
     def add(self, window: SchedWindow) -> None:
         """One more window."""
         now_ns = window.end_ns
-        for cgroup in window.cgroups.values():
-            self.cgroups.of((self._escape(cgroup.path),), now_ns).add(cgroup)
+        signals = window.signals.cgroups if window.signals else {}
+        for path, cgroup in window.cgroups.items():
+            self.cgroups.of((self._escape(path),), now_ns).add(cgroup, signals.get(path))
         self._add_pairs(window.cgroups.values(), now_ns)
         self._add_cpus(window)
         self.untracked = window.untracked

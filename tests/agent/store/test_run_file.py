@@ -22,7 +22,7 @@ from agent.store.run_file import Notes, Run, RunWriter, pack, read_run
 from agent.store.schema import WORKLOAD
 from collectors.host.workloads import Workload, identify
 from collectors.windows.corun import Corun
-from collectors.windows.figures import HOST_PRESSURE, CacheSignals, CgroupSignals, CpuSignals
+from collectors.windows.figures import HOST_PRESSURE, CacheSignals, CgroupSignals, CpuSignals, SchedCounters
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
 from collectors.windows.signals import Absence, HostSignals, SignalWindow
@@ -31,7 +31,7 @@ from probes.perf_event import Reading
 from tests.agent.analysis.summaries import HOST
 from tests.agent.analysis.trials import cgroup, window
 
-COUNTERS = [field.name for field in fields(CgroupWindow) if field.type is int]
+COUNTERS = [field.name for field in fields(SchedCounters)]
 counts = st.integers(0, 2**62)
 figures = st.none() | counts
 # Any bytes but NUL and `/` name a cgroup; Python shows those that are no UTF-8 as lone surrogates.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,10 @@ from agent.daemon.metrics.totals import BOUNDS_NS, IDLE_NS, Totals
 from agent.daemon.sinks import SinkHealth
 from agent.documents.event import EventCause, EventState, Suspect
 from agent.documents.verdict import SelfCost
+from collectors.windows.figures import CgroupSignals
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import OTHER, REST, CgroupWindow, CpuWindow, SchedWindow
+from collectors.windows.signals import HostSignals, SignalWindow
 from reports.escape import for_terminal
 from tests.agent.analysis.trials import NEIGHBOUR, VICTIM, cgroup, window
 from tests.agent.daemon.metrics.scrapes import Series, get, parsed, scraped, series, serving
@@ -72,6 +75,38 @@ def test_the_sums_of_two_windows() -> None:
     assert found[series(BLAME, victim=OTHER, aggressor=OTHER)] == 0.002
     assert found[series("jostle_cpu_run_seconds_total", cpu="0")] == 20.0
     assert found[series("jostle_cpu_wait_seconds_total", cpu="0")] == 10.0
+
+
+def row(**figures: int | None) -> CgroupSignals:
+    """What the kernel files of a cgroup without a limit say."""
+    return CgroupSignals(**{**dict.fromkeys(CgroupSignals._fields), "limit_cpus": inf, **figures})
+
+
+def test_what_kernel_files_say_is_summed_as_well_and_the_unknown_is_absent() -> None:
+    with serving() as metrics:
+        for number, figures in enumerate((row(major_faults=3, io_some_ns=NS), row(major_faults=4, reads=2))):
+            seen = observation(number, cgroup(1.0))
+            signals = SignalWindow({VICTIM: figures}, HostSignals({}, {}))
+            metrics.on_window(replace(seen, sched=replace(seen.sched, signals=signals)))
+        found = scraped(metrics)
+    assert found[series("jostle_cgroup_major_faults_total", cgroup=VICTIM)] == 7
+    assert found[series("jostle_cgroup_io_some_seconds_total", cgroup=VICTIM)] == 1.0
+    assert found[series("jostle_cgroup_reads_total", cgroup=VICTIM)] == 2
+    assert series("jostle_cgroup_writes_total", cgroup=VICTIM) not in found
+    assert series("jostle_cgroup_limit_cpus", cgroup=VICTIM) not in found
+
+
+def test_a_level_is_the_latest_and_of_several_cgroups_there_is_none() -> None:
+    with serving(max_cgroups=1) as metrics:
+        for number, cpus in enumerate((0.5, 2.0)):
+            seen = observation(number, cgroup(1.0), cgroup(1.0, path="/more"))
+            signals = SignalWindow(
+                {path: row()._replace(limit_cpus=cpus) for path in (VICTIM, "/more")}, HostSignals({}, {})
+            )
+            metrics.on_window(replace(seen, sched=replace(seen.sched, signals=signals)))
+        found = scraped(metrics)
+    limits = {labels: value for (name, labels), value in found.items() if name == "jostle_cgroup_limit_cpus"}
+    assert limits == {(("cgroup", VICTIM),): 2.0}
 
 
 def test_the_agent_itself() -> None:
@@ -207,7 +242,7 @@ def test_who_is_idle_makes_room_and_goes_on_where_it_was() -> None:
     totals = Totals(1, 1, for_terminal)
 
     def shown() -> dict[str, float]:
-        return {labels[0]: total.run_ns / NS for labels, total in totals.cgroups.items()}
+        return {labels[0]: (total.figures()["run_ns"] or 0) / NS for labels, total in totals.cgroups.items()}
 
     totals.add(at(1, cgroup(1.0, path="/first"), cgroup(2.0, path="/second")))
     assert shown() == {"/first": 1.0, OTHER: 2.0}
