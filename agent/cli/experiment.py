@@ -19,7 +19,7 @@ from agent.documents.verdict_parts import DataFile
 from agent.experiment.plan import Plan, parse_cpus, parse_levels
 from agent.experiment.victim_metrics import parse_spec
 from agent.sandbox.interrupts import Interrupted, Interrupts
-from agent.store.files import cannot_write, write_whole
+from agent.store.files import DIRECTORY_MODE, cannot_write, own_directory, write_whole
 from probes.errors import UsageError
 from probes.isolated import python_shell
 from probes.loader import require_privilege
@@ -145,7 +145,8 @@ def _fresh_directory(directory: Path) -> Iterator[Path]:
     if any((directory / name).exists() for name in (VERDICT_FILE, REPORT_FILE, PAGE_FILE, "raw")):
         raise UsageError(f"{directory} holds an experiment already", "choose another directory with -o")
     try:
-        raw.mkdir(parents=True)
+        own_directory(directory)
+        raw.mkdir(DIRECTORY_MODE)
     except OSError as error:
         raise cannot_write(raw, error) from error
     try:

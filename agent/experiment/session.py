@@ -27,6 +27,7 @@ from agent.sandbox.cgroups import Workspace
 from agent.sandbox.existing import ExistingCgroup, find_neighbours, find_victim
 from agent.sandbox.interrupts import Interrupts
 from agent.sandbox.janitor import Janitor
+from agent.store.files import own_directory
 from agent.store.run_file import RunWriter, pack
 from collectors.host.hierarchy import CgroupLayout, detect_layout
 from collectors.sources.signal_reader import SignalReader
@@ -77,9 +78,11 @@ def run_session(
     measured until then is in the outcome.
 
     Raises:
-        JostleError: See `run_experiment`; HostError where this host cannot do it.
+        JostleError: See `run_experiment`; HostError where this host cannot do it; UsageError where others could
+            change what is in `raw`.
     """
     started, start_s = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    own_directory(raw)
     layout = detect_layout()
     host = describe_host(layout)
     watched = find_victim(plan.victim_cgroup, layout) if plan.victim_cgroup is not None else None

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from agent.sandbox.cgroups import Group
 from agent.sandbox.interrupts import Interrupts
@@ -76,7 +77,7 @@ def start(text: str, group: Group, cpus: Sequence[int] | None, stdout: Output, s
     """
     with contextlib.ExitStack() as files:
         out, err = (
-            files.enter_context(where.open("wb")) if isinstance(where, Path) else where
+            files.enter_context(_made(where)) if isinstance(where, Path) else where
             for where in (stdout, stderr)
         )
         popen = subprocess.Popen(
@@ -96,6 +97,12 @@ def start(text: str, group: Group, cpus: Sequence[int] | None, stdout: Output, s
         popen.kill()
         popen.communicate()
         raise
+
+
+def _made(path: Path) -> BinaryIO:
+    """A new, private file: what lies there already is not written to, and no link followed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 
 def wait_for_first(

@@ -6,7 +6,7 @@ import sqlite3
 import stat
 from pathlib import Path
 
-from agent.store.files import cannot_write
+from agent.store.files import FILE_MODE, cannot_write, own_place
 from agent.store.schema import create_tables, holds_tables
 from probes.errors import JostleError, UsageError
 
@@ -18,6 +18,7 @@ _PRAGMAS = (
     "PRAGMA journal_size_limit = 1048576",
     "PRAGMA cache_size = -1024",
 )
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NO_DATABASE = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 _MOVE_AWAY = "move it away, and the agent begins a new one; or give another history.path"
 _ELSEWHERE = "give another history.path"
@@ -33,8 +34,8 @@ def locked(path: Path) -> int:
         JostleError: There is no room for it.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o640)
+        place = own_place(path, _ELSEWHERE)
+        descriptor = os.open(place, _FLAGS, FILE_MODE)
     except OSError as error:
         raise cannot_write(path, error, _ELSEWHERE) from error
     try:

@@ -5,6 +5,7 @@ holds a whole recording. Each window is one transaction: what was committed surv
 """
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from typing import TypeVar
 from agent.documents.codec import decode, encode
 from agent.documents.event import Episode
 from agent.store.codec import DAMAGE
-from agent.store.files import cannot_write
+from agent.store.files import cannot_write, make_private, own_directory
 from agent.store.opening import open_to_read
 from agent.store.reading import facts, windows
 from agent.store.schema import create_tables
@@ -177,8 +178,8 @@ def read_run(path: Path) -> Run:
 
 def _create(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("xb").close()
+        own_directory(path.parent)
+        os.close(make_private(path))
     except OSError as error:
         if path.is_file():
             raise UsageError(

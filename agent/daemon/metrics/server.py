@@ -16,6 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client.exposition import make_wsgi_app
 from prometheus_client.registry import CollectorRegistry
 
+from agent.store.files import own_directory
 from probes.errors import JostleError, UsageError
 
 MOST_CONNECTIONS = 4
@@ -134,6 +135,7 @@ class _UnixServer(_Server):
         self._path = Path(listen.removeprefix(_UNIX))
         self._is_ours = False
         self.shown = listen
+        own_directory(self._path.parent, "give another metrics.listen", make=False)
         _remove_stale(self._path)
         super().__init__(str(self._path), socket.AF_UNIX)
 

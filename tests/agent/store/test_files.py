@@ -16,7 +16,7 @@ def test_it_writes_and_replaces(tmp_path: Path) -> None:
     write_whole(path, "two\n")
     assert path.read_text() == "two\n"
     assert [entry.name for entry in path.parent.iterdir()] == ["report.md"]
-    assert path.stat().st_mode & 0o777 == 0o644
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_link_keeps_pointing_at_what_is_written(tmp_path: Path) -> None:
