@@ -13,7 +13,7 @@ from collectors.host.hierarchy import CgroupLayout, detect_layout
 from collectors.host.readings import Missing, missing_in, names_in
 from collectors.host.runtime_state import STATE_FOLDERS
 from collectors.host.topology import CpuGroups, read_topology
-from collectors.sources.cgroup_files import CgroupFigures, CgroupReader
+from collectors.sources.cgroup_files import CgroupReader, CgroupReading
 from collectors.sources.cpu_time import HostCpuTime, read_cpu_time
 from collectors.sources.frequency import FrequencyReader, read_frequencies
 from collectors.sources.psi import REMEDY, host_pressure
@@ -103,13 +103,13 @@ def _block_io(name: str, layout: CgroupLayout, _root: Path) -> Capability:
     )
 
 
-def _figures_below(mount: Path | None, layout: CgroupLayout) -> CgroupFigures:
+def _figures_below(mount: Path | None, layout: CgroupLayout) -> CgroupReading:
     """The figures of the first cgroup below a mount, which has files that the top lacks."""
     name = "" if mount is None else _first_cgroup(mount).relative_to(mount)
     return _figures(layout, f"/{name}" if name != Path() else "/")
 
 
-def _figures(layout: CgroupLayout, path: str) -> CgroupFigures:
+def _figures(layout: CgroupLayout, path: str) -> CgroupReading:
     return CgroupReader(layout).read([path])[path]
 
 

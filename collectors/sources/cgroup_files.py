@@ -6,12 +6,14 @@ On a hybrid host a cgroup of one path is a directory in each hierarchy, and each
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from math import inf
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from collectors.host.hierarchy import CgroupLayout, lineage
 from collectors.host.readings import Missing
-from collectors.sources import block_io, memory, psi
+from collectors.sources import cgroup_formats, psi
+from collectors.sources.cgroup_formats import kernel_files
 from collectors.sources.kernel_files import (
     AbsentFile,
     ChangeTokens,
@@ -20,8 +22,16 @@ from collectors.sources.kernel_files import (
     FileReader,
     KernelFile,
 )
-from collectors.sources.throttling import LOCAL_FILE, NO_CONTROLLER, UNLIMITED, CgroupLimits, ControlFiles
+from collectors.sources.throttling import (
+    LIMIT_FIGURES,
+    LOCAL_FILE,
+    NO_CONTROLLER,
+    UNLIMITED,
+    CgroupLimits,
+    ControlFiles,
+)
 from collectors.sources.unchanged import Total, Unchanged
+from collectors.windows.figures import CGROUP_FIGURES, CgroupFigures
 
 V1_HAS_NO_PRESSURE = Missing("v1 cgroups have no pressure", "mount cgroup v2")
 NO_CGROUP = Missing("the cgroup was gone when it was read, or is not in the hierarchy that tells")
@@ -32,48 +42,8 @@ NO_IO = Missing("no mounted cgroup hierarchy has the io controller", "mount the 
 _STALLS = {file.name for file in psi.FILES if file.name != "cpu.pressure"}
 
 
-class CgroupFigures(NamedTuple):
-    """One cgroup at one moment; all but the limit count since it was made.
-
-    A named tuple, because there are some hundred a second, and a frozen dataclass takes four times as long.
-
-    Attributes:
-        limit_cpus: The tightest of its own and its ancestors' limits; `inf`: there is none.
-        nr_periods: Enforcement periods of its own limit in which it ran.
-        nr_throttled: Those of them in which it ran out of quota.
-        throttled_own_ns: Time throttled by its own limit, summed over CPUs.
-        throttled_ancestors_ns: Time that its ancestors were throttled, each by its own limit: at most so long was it
-            stopped by them.
-        throttled_any_ns: Time that its tasks were kept from running by any of these limits (from 6.6).
-        cpu_some_ns: Stalled for want of a CPU, at least one task; `full`: all at once. The same for memory and io.
-        file_refaults: This and the next seven: see `collectors.sources.memory`.
-        read_bytes: This and the next three: block I/O over all devices.
-    """
-
-    limit_cpus: Figure
-    nr_periods: Figure
-    nr_throttled: Figure
-    throttled_own_ns: Figure
-    throttled_ancestors_ns: Figure
-    throttled_any_ns: Figure
-    cpu_some_ns: Figure
-    cpu_full_ns: Figure
-    memory_some_ns: Figure
-    memory_full_ns: Figure
-    io_some_ns: Figure
-    io_full_ns: Figure
-    file_refaults: Figure
-    anon_refaults: Figure
-    scanned_pages: Figure
-    reclaimed_pages: Figure
-    major_faults: Figure
-    memory_high_events: Figure
-    memory_max_events: Figure
-    oom_kills: Figure
-    read_bytes: Figure
-    written_bytes: Figure
-    reads: Figure
-    writes: Figure
+CgroupReading = CgroupFigures[Figure]
+"""What one cgroup's files say at one moment: numbers, or why there is none. Counters count since it was made."""
 
 
 class CgroupReader:
@@ -90,6 +60,10 @@ class CgroupReader:
         )
         self._places = tuple(_places(layout))
         self._specs = tuple(spec for place in self._places for spec in place.files)
+        told = (*LIMIT_FIGURES, *(name for spec in self._specs for name in spec.figures))
+        untold = {spec.name: spec.label for spec in CGROUP_FIGURES if spec.name not in told}
+        self._untold = tuple(Missing(f"cgroup v1 has no count of {label}") for label in untold.values())
+        self._in_order = itemgetter(*map((*told, *untold).index, CgroupFigures._fields))
         self._members: dict[str, _Member] = {}
         self._most_skipped = most_skipped
         self._skipped: dict[str, int] = {}
@@ -102,7 +76,7 @@ class CgroupReader:
         host: Iterable[Total] = (),
         now_ns: int = 0,
         idle: Collection[str] = (),
-    ) -> dict[str, CgroupFigures]:
+    ) -> dict[str, CgroupReading]:
         """One pass: the figures of these cgroups now. What was in the last pass and is not in this one is forgotten.
 
         `host` has totals of the whole host that were read at `now_ns`, just before. Those that are `idle` are skipped
@@ -154,13 +128,14 @@ class CgroupReader:
         self._ancestors.add(path)
         return map(Total, self._specs, self._member(path).read(tokens))
 
-    def _figures(self, member: "_Member") -> CgroupFigures:
+    def _figures(self, member: "_Member") -> CgroupReading:
         throttling = self._limits.read(member.lineage)
         tokens = self._unchanged.tokens(member.lineage)
         if throttling[0] == inf:
             # Nothing is throttled, as long as there is no limit.
             tokens = {**tokens, LOCAL_FILE.name: UNLIMITED}
-        return CgroupFigures._make(chain(throttling, *member.read(tokens)))
+        read = (*throttling, *chain.from_iterable(member.read(tokens)), *self._untold)
+        return CgroupFigures._make(self._in_order(read))
 
 
 class _Member(NamedTuple):
@@ -191,9 +166,13 @@ class _Place(NamedTuple):
 
 
 def _places(layout: CgroupLayout) -> Iterator[_Place]:
-    """Their figures are those of `CgroupFigures` after the first five, in that order."""
+    """Each hierarchy that a cgroup's files are in."""
     yield _Place(layout.cpu_mount, (LOCAL_FILE,), NO_CONTROLLER)
     yield _Place(layout.v2_mount, psi.FILES, V1_HAS_NO_PRESSURE)
-    for controller, module, absent in (("memory", memory, NO_MEMORY), ("blkio", block_io, NO_IO)):
+    for controller, on_v1, on_v2, absent in (
+        ("memory", cgroup_formats.MEMORY_V1, cgroup_formats.MEMORY_V2, NO_MEMORY),
+        ("blkio", cgroup_formats.IO_V1, cgroup_formats.IO_V2, NO_IO),
+    ):
         v1_mount = layout.v1_mounts.get(controller)
-        yield _Place(v1_mount or layout.v2_mount, module.V1_FILES if v1_mount else module.V2_FILES, absent)
+        files = kernel_files(on_v1 if v1_mount else on_v2, v1=v1_mount is not None)
+        yield _Place(v1_mount or layout.v2_mount, tuple(files), absent)

@@ -10,18 +10,19 @@ from collectors.host.hierarchy import CgroupLayout
 from collectors.host.names import name_workload
 from collectors.host.topology import read_topology
 from collectors.host.workloads import Workload
-from collectors.sources.cgroup_files import NO_CGROUP, CgroupFigures
+from collectors.sources.cgroup_files import NO_CGROUP, CgroupReading
 from collectors.sources.ebpf import list_cgroups
 from collectors.sources.signal_reader import SignalReader, SignalReading, signals_within
 from collectors.windows import counters
 from collectors.windows.corun import Corun, coruns
+from collectors.windows.figures import CgroupFigures
 from collectors.windows.sched import OTHER, SchedWindow
 from collectors.windows.signals import Absence
 from probes.snapshot import Snapshot
 
 # A cgroup that was made within the window counts from 0.
-BORN = CgroupFigures(*(0,) * len(CgroupFigures._fields))
-GONE = CgroupFigures(*(NO_CGROUP,) * len(CgroupFigures._fields))
+BORN: CgroupReading = CgroupFigures(*(0,) * len(CgroupFigures._fields))
+GONE: CgroupReading = CgroupFigures(*(NO_CGROUP,) * len(CgroupFigures._fields))
 # To begin with the figures of more would take above 0.1 s; the others' begin where they first run.
 MOST_AT_ONCE = 1000
 
@@ -45,7 +46,7 @@ class SignalGatherer:
         self._topology = read_topology(root)
         self._reader = reader or SignalReader(layout, root)
         self._latest: SignalReading | None = None
-        self._figures: dict[str, CgroupFigures] = {}
+        self._figures: dict[str, CgroupReading] = {}
         self._names: dict[str, Workload] = {}
 
     def __enter__(self) -> "SignalGatherer":
@@ -89,7 +90,7 @@ class SignalGatherer:
         reading = self._reader.read((path for path in paths if path not in gone), idle)
         return replace(reading, cgroups={**reading.cgroups, **dict.fromkeys(gone.intersection(paths), GONE)})
 
-    def _before(self, paths: Iterable[str], before: Snapshot) -> Mapping[str, CgroupFigures]:
+    def _before(self, paths: Iterable[str], before: Snapshot) -> Mapping[str, CgroupReading]:
         unknown = [path for path in paths if path not in self._figures]
         if not unknown:
             return self._figures

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from collectors.host.readings import Missing, parse_count
-from collectors.sources.kernel_files import Figure, FileFigures, FileReader, KernelFile
+from collectors.sources.cgroup_formats import Format, kernel_files
+from collectors.sources.kernel_files import Figure, FileFigures, FileReader, Parse
 
 REMEDY = "boot with psi=1 on a kernel built with CONFIG_PSI"
 RESOURCES = ("cpu", "memory", "io")
@@ -32,11 +33,12 @@ def _total_ns(digits: str | None, kind: str, path: str) -> int | Missing:
     return Missing(f"{path} has no valid total of {kind}") if value is None else value * 1000
 
 
+def _pressure(*_some_and_full: str) -> Parse:
+    return parse_pressure
+
+
 FILES = tuple(
-    KernelFile(
-        (f"{resource}.pressure",), (f"{resource}_some_ns", f"{resource}_full_ns"), parse_pressure, _LAG_NS
-    )
-    for resource in RESOURCES
+    kernel_files([Format((f"{resource}.pressure",), _pressure, _LAG_NS) for resource in RESOURCES], v1=False)
 )
 """Of each cgroup of the v2 hierarchy."""
 

@@ -17,18 +17,19 @@ from types import TracebackType
 from collectors.host.hierarchy import CgroupLayout
 from collectors.host.readings import Missing, delta
 from collectors.sources import psi
-from collectors.sources.cgroup_files import CgroupFigures, CgroupReader
+from collectors.sources.cgroup_files import CgroupReader, CgroupReading
 from collectors.sources.cpu_time import HostCpuTime, cpu_time_within, read_cpu_time
 from collectors.sources.frequency import CpuClock, FrequencyReader, frequency_khz
 from collectors.sources.kernel_files import Figure
 from collectors.sources.resctrl import ResctrlGroups, bandwidth_within, read_resctrl
 from collectors.sources.unchanged import Total
-from collectors.windows.figures import CacheSignals, CgroupSignals, CpuSignals
+from collectors.windows.figures import ARE_COUNTERS, CacheSignals, CgroupFigures, CgroupSignals, CpuSignals
 from collectors.windows.signals import Absence, HostSignals, SignalWindow
 
 NEVER_READ = Missing("was not read at the beginning of the window")
 MOST = 2**63 - 1
-_COUNTED = CgroupFigures._fields[1:]
+_NAMES = CgroupFigures._fields
+_UNREAD: CgroupReading = CgroupFigures._make((NEVER_READ,) * len(_NAMES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class SignalReading:
     """All that was read at one moment: counters since each thing was made or the host was booted."""
 
     monotonic_ns: int
-    cgroups: Mapping[str, CgroupFigures]
+    cgroups: Mapping[str, CgroupReading]
     cpu_time: HostCpuTime | Missing
     clocks: Mapping[int, CpuClock] | Missing
     pressure: Mapping[str, Figure]
@@ -133,18 +134,16 @@ class _Missing:
         return {name: Absence(why.reason, self._counts[name], why.remedy) for name, why in self._why.items()}
 
 
-def _cgroup(before: CgroupFigures | None, after: CgroupFigures, missing: _Missing) -> CgroupSignals:
-    limit = after.limit_cpus
-    limit_cpus = missing.or_none("limit_cpus", limit) if isinstance(limit, Missing) else limit
-    if before is None:
-        return CgroupSignals(limit_cpus, **{name: missing.or_none(name, NEVER_READ) for name in _COUNTED})
+def _cgroup(before: CgroupReading | None, after: CgroupReading, missing: _Missing) -> CgroupSignals:
     grown = [
         new - old
-        if new.__class__ is int and old.__class__ is int and 0 <= new - old <= MOST
+        if is_counter and new.__class__ is int and old.__class__ is int and 0 <= new - old <= MOST
         else missing.or_none(name, new if isinstance(new, Missing) else _grown(old, new))
-        for name, old, new in zip(_COUNTED, before[1:], after[1:], strict=True)
+        if is_counter or isinstance(new, Missing)
+        else new
+        for name, is_counter, old, new in zip(_NAMES, ARE_COUNTERS, before or _UNREAD, after, strict=True)
     ]
-    return CgroupSignals(limit_cpus, **dict(zip(_COUNTED, grown, strict=True)))  # in another order
+    return CgroupFigures._make(grown)
 
 
 def _grown(before: Figure, after: Figure) -> int | Missing:

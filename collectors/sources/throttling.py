@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from collectors.host.readings import Missing, excerpt, parse_count
+from collectors.sources.cgroup_formats import Format, kernel_files
 from collectors.sources.kernel_files import (
     Figure,
     FileFigures,
@@ -93,7 +94,7 @@ def _local(text: str, path: str) -> FileFigures:
     return (flat_number(text, "throttled_usec", path, 1000),)
 
 
-LOCAL_FILE = KernelFile(("cpu.stat.local",), ("throttled_any_ns",), _local)
+(LOCAL_FILE,) = kernel_files([Format(("cpu.stat.local",), lambda _key: _local)], v1=False)
 """Time in which its tasks were kept from running by its own or an ancestor's limit; not before 6.6."""
 
 
@@ -128,6 +129,10 @@ class ControlFiles:
         return self._latest
 
 
+LIMIT_FIGURES = ("limit_cpus", "nr_periods", "nr_throttled", "throttled_own_ns", "throttled_ancestors_ns")
+"""The figures that `CgroupLimits` makes of several files, by their names in the registry."""
+
+
 class CgroupLimits:
     """The limits of cgroups and of their ancestors, of which each is read once in a pass over many cgroups."""
 
@@ -147,7 +152,7 @@ class CgroupLimits:
         That is `Control` with the limit that binds, and for how long the ancestors were throttled all together.
         """
         if self._mount is None:
-            return (NO_CONTROLLER,) * 5
+            return (NO_CONTROLLER,) * len(LIMIT_FIGURES)
         bound, above = self._bound(own_and_above), own_and_above[1:]
         return bound.limit_cpus, *bound.own[1:], self._bound(above).throttled_ns if above else 0
 

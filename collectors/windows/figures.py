@@ -54,7 +54,7 @@ class Topic(Enum):
 class Told(NamedTuple):
     """Where the kernel tells a figure: a file of the cgroup, and the key in it ("": the file is one number).
 
-    With several names, split by `|`, the first one that exists.
+    `collectors.sources.cgroup_formats` has the files. Of keys split by `|` the first that the file has.
     """
 
     file: str
@@ -184,7 +184,7 @@ class SchedCounters:
 
 
 _BY_ANY_LIMIT = Told("cpu.stat.local", "throttled_usec")
-_IO_BYTES, _IO_REQUESTS = "blkio.throttle.io_service_bytes", "blkio.throttle.io_serviced"
+_IO_BYTES, _IO_REQUESTS = (f"blkio.throttle.{what}_recursive" for what in ("io_service_bytes", "io_serviced"))
 
 
 class CgroupFigures(NamedTuple, Generic[Value]):

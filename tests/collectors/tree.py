@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collectors.host.hierarchy import detect_layout
-from collectors.sources.cgroup_files import CgroupFigures, CgroupReader
+from collectors.sources.cgroup_files import CgroupReader, CgroupReading
 from collectors.sources.frequency import CLOCKS
 from collectors.sources.signal_reader import SignalReader, SignalReading, signals_within
 from collectors.windows.signals import SignalWindow
@@ -96,7 +96,7 @@ def noted(name: str, path: str, pattern: str) -> int:
     return int(found[1])
 
 
-def figures(root: Path, path: str) -> CgroupFigures:
+def figures(root: Path, path: str) -> CgroupReading:
     """What the files of one cgroup below a fake root say now."""
     return CgroupReader(detect_layout(root)).read([path])[path]
 

@@ -15,7 +15,7 @@ import pytest
 from collectors.host.hierarchy import CgroupLayout, detect_layout
 from collectors.host.readings import Missing
 from collectors.sources import kernel_files
-from collectors.sources.cgroup_files import CgroupFigures
+from collectors.sources.cgroup_files import CgroupReading
 from collectors.sources.signal_reader import SignalReader
 from collectors.sources.unchanged import LEAST_BELOW
 
@@ -95,13 +95,13 @@ def test_what_an_unchanged_parent_saves_is_as_true_as_a_new_reading(
     paths = [f"/{pod.relative_to(layout.v2_mount)}" for pod in pods]
     stalled, others = paths[3], paths[:3] + paths[4:]
 
-    def anew() -> dict[str, CgroupFigures]:
+    def anew() -> dict[str, CgroupReading]:
         with SignalReader(layout) as other:
             return dict(other.read(paths).cgroups)
 
     with SignalReader(layout) as reader:
 
-        def later() -> dict[str, CgroupFigures]:
+        def later() -> dict[str, CgroupReading]:
             time.sleep(PAUSE_S)
             opened.clear()
             return dict(reader.read(paths).cgroups)

@@ -4,8 +4,9 @@ import pytest
 
 from collectors.host.hierarchy import CgroupLayout
 from collectors.host.readings import Missing, missing_in
-from collectors.sources.cgroup_files import CgroupFigures, CgroupReader
+from collectors.sources.cgroup_files import CgroupReader, CgroupReading
 from collectors.sources.signal_reader import signals_within
+from collectors.windows.figures import CGROUP_FIGURES
 from tests.collectors.tree import (
     CGROUPFS,
     SYSTEMD,
@@ -20,14 +21,14 @@ from tests.collectors.tree import (
 
 V2 = f"sys/fs/cgroup{SYSTEMD['besteffort']}"
 V1 = f"sys/fs/cgroup/memory{CGROUPFS['besteffort']}"
-NAMES = CgroupFigures._fields[12:20]
+NAMES = [spec.name for spec in CGROUP_FIGURES if spec.v2 and spec.v2.file in ("memory.stat", "memory.events")]
 
 
-def memory(found: CgroupFigures) -> dict[str, object]:
+def memory(found: CgroupReading) -> dict[str, object]:
     return {name: getattr(found, name) for name in NAMES}
 
 
-def read(root: Path, controller_on: str) -> CgroupFigures:
+def read(root: Path, controller_on: str) -> CgroupReading:
     v1 = {"memory": root} if controller_on == "v1" else {}
     layout = CgroupLayout("v2", None if v1 else root, v1, None, None)
     return CgroupReader(layout).read(["/"])["/"]

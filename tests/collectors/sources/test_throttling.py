@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from collectors.host.hierarchy import CgroupLayout
 from collectors.host.readings import Missing
-from collectors.sources.cgroup_files import NO_CGROUP, CgroupFigures, CgroupReader
+from collectors.sources.cgroup_files import NO_CGROUP, CgroupReader, CgroupReading
 from collectors.sources.signal_reader import NEVER_READ, signals_within
 from collectors.sources.throttling import NO_CONTROLLER, tightest
 from tests.collectors.tree import (
@@ -30,7 +30,7 @@ V2_CPU = "sys/fs/cgroup"
 V1_CPU = "sys/fs/cgroup/cpu,cpuacct"
 
 
-def on_v2(root: Path, **files: str) -> CgroupFigures:
+def on_v2(root: Path, **files: str) -> CgroupReading:
     """One cgroup /a on v2; `cpu_max="50000 100000"` writes cpu.max, and so on."""
     mount = root / "sys/fs/cgroup"
     (mount / "a").mkdir(parents=True)
@@ -40,13 +40,13 @@ def on_v2(root: Path, **files: str) -> CgroupFigures:
     return read(CgroupLayout("v2", mount, {}, "v2", None))
 
 
-def on_v1(root: Path, quota: str, period: str) -> CgroupFigures:
+def on_v1(root: Path, quota: str, period: str) -> CgroupReading:
     lay_out(root, f"=== cpu/a/cpu.cfs_quota_us\n{quota}=== cpu/a/cpu.cfs_period_us\n{period}")
     lay_out(root, "=== cpu/cpu.cfs_quota_us\n-1\n=== cpu/cpu.cfs_period_us\n100000\n")
     return read(CgroupLayout("v1", None, {"cpu": root / "cpu"}, "v1", 1))
 
 
-def read(layout: CgroupLayout) -> CgroupFigures:
+def read(layout: CgroupLayout) -> CgroupReading:
     return CgroupReader(layout).read(["/a"])["/a"]
 
 
@@ -121,7 +121,8 @@ def test_a_cgroup_without_the_controller_cannot_be_throttled_by_itself(tmp_path:
     child = f"{SYSTEMD['docker']}/init"
     lay_out(tmp_path, f"=== sys/fs/cgroup{child}/cpu.stat\nusage_usec 1\n")
     found = figures(tmp_path, child)
-    assert found[:4] == (0.2, 0, 0, 0)
+    own = (found.nr_periods, found.nr_throttled, found.throttled_own_ns)
+    assert (found.limit_cpus, own) == (0.2, (0, 0, 0))
     assert found.throttled_ancestors_ns == figures(tmp_path, SYSTEMD["docker"]).throttled_own_ns
 
 

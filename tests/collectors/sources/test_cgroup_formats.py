@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 
 from collectors.host.hierarchy import CgroupLayout
 from collectors.host.readings import Missing, missing_in
-from collectors.sources.block_io import COUNTS_NOTHING, parse_v1, parse_v2
 from collectors.sources.cgroup_files import CgroupReader
+from collectors.sources.cgroup_formats import COUNTS_NOTHING, by_device, by_operation
 from tests.collectors.tree import CGROUPFS, SYSTEMD, figures, lay_out, recorded, recorded_window
 
 MIB = 1 << 20
+parse_v1 = by_operation("Read", "Write")
+parse_v2 = by_device("rbytes", "wbytes", "rios", "wios")
 
 
 @pytest.mark.parametrize(("version", "path"), [("v2", SYSTEMD["besteffort"]), ("v1", CGROUPFS["besteffort"])])
