@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.sandbox.cgroups import Workspace
 from agent.sandbox.commands import Command, start, wait_for_first
-from agent.store.run_file import PARTIAL_SUFFIX
+from agent.store.opening import PARTIAL_SUFFIX
 from benchmarks import accounting
 from probes import bpf_syscall, kernel
 from probes.bpf_syscall import ATTACH_TRACE_RAW_TP, PROG_TYPE_TRACING, Program

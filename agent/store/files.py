@@ -87,6 +87,11 @@ def own_directory(path: Path, elsewhere: str = _ELSEWHERE, *, make: bool = True)
     return own_place(path / ".jostle", elsewhere, make=make).parent
 
 
+def is_shared(directory: Path) -> bool:
+    """Whether others may make files of their own in a directory, as in /tmp."""
+    return bool(directory.stat().st_mode & stat.S_IWOTH)
+
+
 def make_private(path: Path) -> int:
     """A descriptor of a new file, for writing: it was not there before, not even as a link.
 

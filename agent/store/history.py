@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from agent.store.files import FILE_MODE, cannot_write, own_place
+from agent.store.opening import require_own_sides
 from agent.store.schema import create_tables, holds_tables
 from probes.errors import JostleError, UsageError
 
@@ -55,6 +56,7 @@ def opened(path: Path) -> sqlite3.Connection:
     """
     db = sqlite3.connect(path, check_same_thread=False)  # opened by one thread, used by another
     try:
+        require_own_sides(path)
         if path.stat().st_size == 0:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _require_sound(db)

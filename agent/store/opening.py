@@ -1,51 +1,127 @@
-"""A file that is only to be read, whoever wrote it and however that ended."""
+"""Databases of SQLite from anywhere: opened so that nothing is written, run or played in that somebody else put there.
 
+Beside a database SQLite looks for a rollback journal (`-journal`), a write-ahead log (`-wal`) and its index (`-shm`),
+and plays into it what they say, whoever made them. Only those of the database's own owner are taken.
+"""
+
+import os
+import shutil
 import sqlite3
+import stat
+import tempfile
 from pathlib import Path
 
+from agent.store.files import trusted_users
 from agent.store.schema import holds_tables
+from probes.errors import UsageError
+
+PARTIAL_SUFFIX = ".partial"
+"""Of a run file that is being written, or was when its recorder was killed."""
+_SIDES = ("-journal", "-wal", "-shm")
+# A value is a histogram or a document of an event, of some KiB.
+_LONGEST_VALUE_BYTES = 16 * 1024 * 1024
+# Reading visits each row a few times: 0.24 operations for a byte of 300 windows with 200 cgroups.
+_OPERATIONS_AT_ONCE = 100_000
+_FREE_OPERATIONS, _OPERATIONS_PER_BYTE = 20_000_000, 20
+_NO_PLAIN_TABLES = """
+SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR type = 'table' AND sql NOT LIKE 'CREATE TABLE %'
+UNION ALL
+SELECT tables.name FROM sqlite_master AS tables, pragma_table_xinfo(tables.name) AS columns
+WHERE tables.type = 'table' AND columns.hidden != 0
+"""
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Open a file that holds the tables of `schema`.
+    """Open a file that holds the tables of `schema` and nothing else, for reading; the file stays as it is.
 
     Raises:
-        UsageError: See `schema.holds_tables`.
-        sqlite3.Error: It is damaged, or no SQLite database.
+        UsageError: See `schema.holds_tables`; a file beside it belongs to somebody else; it holds more than tables.
+        sqlite3.Error: It is damaged, or no SQLite database; later, from a query, that it takes unreasonably long.
     """
     db = _open(path)
     try:
-        found = holds_tables(db)
+        _distrust(db, path)
+        _require_plain_tables(db)
     except BaseException:
         db.close()
         raise
-    if not found:
-        db.close()
-        raise sqlite3.DatabaseError("it holds nothing")
     return db
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """Writing nothing, where possible.
+def require_own_sides(path: Path) -> tuple[Path, ...]:
+    """The files beside a database that SQLite would take into account.
 
-    After a kill in the middle of a window SQLite must undo the half window, which takes writing. A history on a
-    read-only file system has no place for the index of its write-ahead log; without a log nothing needs it.
+    Raises:
+        UsageError: One of them is not its owner's, or is no regular file.
     """
+    sides = tuple(side for end in _SIDES if os.path.lexists(side := path.with_name(path.name + end)))
+    owners = trusted_users() | {path.stat().st_uid} if sides else frozenset()
+    for side in sides:
+        found = side.lstat()
+        wrong = f"belongs to user {found.st_uid}" if found.st_uid not in owners else ""
+        wrong = wrong or ("is not a regular file" if not stat.S_ISREG(found.st_mode) else "")
+        if wrong:
+            raise UsageError(
+                f"{side} {wrong}, and would change what is read", "remove it, or copy the recording elsewhere"
+            )
+    return sides
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Alone, a finished file is read as if it could not change: no lock is taken, nothing is looked for beside it.
+
+    With a running agent or recorder SQLite's own way of sharing is needed. A kill in the middle of a window leaves a
+    journal, which must be undone: in a copy.
+    """
+    place = path.resolve()
+    if not require_own_sides(place) and place.suffix != PARTIAL_SUFFIX:
+        return _tried(place, "immutable=1")
     try:
-        return _tried(path, "mode=ro")
+        return _tried(place, "mode=ro")
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorname == "SQLITE_READONLY_ROLLBACK":
-            return _tried(path, "mode=rw")
-        if error.sqlite_errorname == "SQLITE_CANTOPEN" and not path.with_name(path.name + "-wal").exists():
-            return _tried(path, "immutable=1")
-        raise
+        if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+            raise
+    with tempfile.TemporaryDirectory(prefix="jostle-") as directory:
+        copy = Path(directory) / "copy"
+        for end in ("", "-journal"):
+            shutil.copyfile(f"{place}{end}", f"{copy}{end}", follow_symlinks=False)
+        return _tried(copy, "mode=rw")  # undone once it is open; Linux keeps what is open
 
 
 def _tried(path: Path, how: str) -> sqlite3.Connection:
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)
+    db = sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)
     try:
         db.execute("SELECT count(*) FROM sqlite_master")
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _distrust(db: sqlite3.Connection, path: Path) -> None:
+    """No function of a file's schema has an effect, no value takes all memory, no query lasts beyond reason."""
+    db.execute("PRAGMA trusted_schema = OFF")
+    db.execute("PRAGMA cell_size_check = ON")
+    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
+    left = _FREE_OPERATIONS + _OPERATIONS_PER_BYTE * path.stat().st_size
+
+    def is_too_much() -> bool:
+        nonlocal left
+        left -= _OPERATIONS_AT_ONCE
+        return left < 0
+
+    db.set_progress_handler(is_too_much, _OPERATIONS_AT_ONCE)
+
+
+def _require_plain_tables(db: sqlite3.Connection) -> None:
+    """Tables and indexes alone: no view, no trigger, no virtual table, no computed column.
+
+    Raises:
+        UsageError: Others; see also `schema.holds_tables`.
+        sqlite3.DatabaseError: There are none.
+    """
+    other = db.execute(_NO_PLAIN_TABLES).fetchone()
+    if other:
+        raise UsageError(f"its {str(other[0])[:40]!r} is not a plain table", "give a file that jostle wrote")
+    if not holds_tables(db):
+        raise sqlite3.DatabaseError("it holds nothing")

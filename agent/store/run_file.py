@@ -18,15 +18,14 @@ from typing import TypeVar
 from agent.documents.codec import decode, encode
 from agent.documents.event import Episode
 from agent.store.codec import DAMAGE
-from agent.store.files import cannot_write, make_private, own_directory
-from agent.store.opening import open_to_read
+from agent.store.files import cannot_write, is_shared, make_private, own_directory
+from agent.store.opening import PARTIAL_SUFFIX, open_to_read, require_own_sides
 from agent.store.reading import facts, windows
 from agent.store.schema import create_tables
 from agent.store.writing import WindowWriter
 from collectors.windows.sched import SchedWindow
 from probes.errors import JostleError, UsageError
 
-PARTIAL_SUFFIX = ".partial"
 # Of the records that `pack` writes, which have had one form since the first version.
 _FACTS = "jostle.run/1"
 
@@ -104,9 +103,13 @@ class RunWriter:
             # Killed, a process leaves what it gave to the kernel. Only a crash of the host could lose it, and
             # waiting for its disk in every window would disturb what is being measured.
             self._db.execute("PRAGMA synchronous = OFF")
+            if is_shared(self._partial.parent):
+                # Others may put a journal beside it: in this mode SQLite looks for one once, and the file is empty yet.
+                self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             with self._transaction() as db:
                 create_tables(db)
                 db.executemany("INSERT INTO facts VALUES (1, ?, ?)", meta.items())
+            require_own_sides(self._partial)
             self._windows = WindowWriter(self._db, recording=1)
         except BaseException:
             self._partial.unlink()
