@@ -25,9 +25,9 @@ from agent.statistics import (
     slowdown,
 )
 from agent.statistics.decision import judge
+from agent.statistics.design import ALPHA
 from agent.statistics.effect import log_ratios
-from agent.statistics.location import Floats, interval, student_interval
-from agent.statistics.sequential import ALPHA
+from agent.statistics.intervals import Floats, interval, student_interval
 
 THRESHOLD_PCT = 5.0
 SLOWDOWNS_PCT = (0.0, 3.0, 5.0, 8.0, 15.0, 50.0, 100.0)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from agent.documents.verdict import Cause, CauseKind, Conclusion, Effect, Quality
+from agent.documents.verdict import Cause, CauseKind, Compared, Conclusion, Effect, Quality
 
 # A cause below this share of the slowdown is not worth a change to the system.
 WORTH_ADVICE_PCT = 15.0
@@ -40,6 +40,7 @@ class Advice(StrEnum):
     FULL_TIER = "Repeat as root on a kernel with BTF, so that waits are charged to those who caused them."
     MORE_PAIRS = "Run more pairs (--pairs, --max-pairs)."
     LONGER_TRIALS = "Make the trials longer, so that each averages over more of the noise."
+    LONGER_RECORDINGS = "Record longer, or run an experiment, which can tell more from as much time."
     QUIETER_MACHINE = (
         "Use a quieter machine: without any neighbour, the victim varies more than the threshold."
     )
@@ -63,8 +64,16 @@ REMEDIES: dict[CauseKind, tuple[Advice, ...]] = {
 }
 
 
+OF_AN_EXPERIMENT = frozenset({Advice.MORE_PAIRS, Advice.LONGER_TRIALS})
+"""What nobody can do about a recording."""
+
+
 def advise(
-    conclusion: Conclusion, causes: Sequence[Cause], effect: Effect | None, quality: Quality
+    conclusion: Conclusion,
+    causes: Sequence[Cause],
+    effect: Effect | None,
+    quality: Quality,
+    compared: Compared | None = None,
 ) -> list[Advice]:
     """The sentences that fit, the most useful first, each once; none when there is nothing to do."""
     match conclusion:
@@ -74,6 +83,8 @@ def advise(
             found = [Advice.MORE_PAIRS, *_less_noise(effect), *_better_measurement(quality)]
         case Conclusion.NO_INTERFERENCE:
             found = []
+    if compared is not None:
+        found = [Advice.LONGER_RECORDINGS if each in OF_AN_EXPERIMENT else each for each in found]
     return list(dict.fromkeys(found))
 
 

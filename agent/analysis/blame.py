@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterator
 
 from agent.analysis import untracked
-from agent.analysis.attribution import sampled_pct
+from agent.analysis.untracked import sampled_pct
 from agent.documents.blame import BlameSummary, Charge, WaitPart
 from agent.store.run_file import Run
 from collectors.host.workloads import identify
 from collectors.windows import histogram
-from collectors.windows.sched import KERNEL, OTHER, REST, CgroupWindow, subtree, totals
-
-NS_PER_MS = 1e6
+from collectors.windows.sched import KERNEL, NS_PER_MS, NS_PER_S, OTHER, REST, CgroupWindow, subtree, totals
 
 
 def path_name(path: str) -> str:
@@ -25,7 +23,7 @@ def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> Blame
     return BlameSummary(
         cgroup=path,
         name=named(path),
-        duration_s=sum(window.duration_ns for window in run.windows) / 1e9,
+        duration_s=sum(window.duration_ns for window in run.windows) / NS_PER_S,
         tier=run.meta.get("tier", "unknown"),
         run_ms=whole.run_ns / NS_PER_MS,
         wait_ms=sum(part.wait_ms for part in parts),

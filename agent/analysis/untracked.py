@@ -1,4 +1,4 @@
-"""What to say where there were more cgroups than the probe has slots."""
+"""How much a recording does not know: cgroups for which the probe had no slot, waits shared out by sample."""
 
 from collections.abc import Sequence
 
@@ -21,6 +21,11 @@ def warnings(windows: Sequence[SchedWindow]) -> tuple[str, ...]:
         f"{_pct(other.run_ns, run_ns):.1f} % of all time on a CPU and {_pct(other.wait_ns, wait_ns):.1f} %"
     )
     return (f"{sentence}, with {hidden} of all waiting",)
+
+
+def sampled_pct(wait_ns: int | None, sampled_ns: int) -> float | None:
+    """How much of a wait was shared out by sample, in per cent; None where there was no wait."""
+    return 100 * sampled_ns / wait_ns if wait_ns else None
 
 
 def _pct(part_ns: int, whole_ns: int) -> float:

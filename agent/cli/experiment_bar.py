@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from agent.analysis.trials import TrialResult
+from agent.analysis.observation import TrialResult
 from agent.cli.output import say
 from agent.cli.progress import describe
-from agent.experiment.repeat import Observer
-from agent.experiment.treatment import Treatment
+from agent.experiment.design import Treatment
+from agent.experiment.runner import Observer
 from agent.statistics import Decision, Slowdown
 from reports.escape import for_terminal
 

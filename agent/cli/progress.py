@@ -4,9 +4,9 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
-from agent.analysis.trials import TrialResult
+from agent.analysis.observation import TrialResult
 from agent.cli.output import say
-from agent.experiment.repeat import Observer
+from agent.experiment.runner import Observer
 from agent.statistics import Decision
 
 

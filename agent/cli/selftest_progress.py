@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from agent.cli.output import say
 from agent.documents.selftest import Label, SelftestFinding
-from agent.experiment.repeat import Observer
+from agent.experiment.runner import Observer
 from agent.selftest.run import SelftestObserver
 from agent.selftest.scenarios import Scenario
 from agent.statistics import Slowdown

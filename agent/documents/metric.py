@@ -1,7 +1,9 @@
-"""The records that readers return."""
+"""What a metric is, as readers of the victim's figures return it and verdicts have it."""
 
 from dataclasses import dataclass
 from typing import Literal
+
+from probes.errors import UsageError
 
 Better = Literal["lower", "higher"]
 
@@ -34,3 +36,18 @@ DURATION = Metric("duration", "s", "lower")
 
 STRETCH = Metric("stretch", "s/s", "lower")
 """Seconds that a cgroup ran or waited for a CPU per second that it ran: 1 when it never waits."""
+
+_MOST_THRESHOLD_PCT = 1000
+
+
+def require_threshold(threshold_pct: float) -> None:
+    """Refuse a smallest slowdown that is none.
+
+    Raises:
+        UsageError: Not above 0, or absurdly large.
+    """
+    if not 0 < threshold_pct < _MOST_THRESHOLD_PCT:
+        raise UsageError(
+            f"--threshold {threshold_pct:g} is not a slowdown in per cent",
+            f"give one above 0 and below {_MOST_THRESHOLD_PCT}",
+        )

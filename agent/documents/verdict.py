@@ -41,6 +41,13 @@ class Conclusion(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+class Compared(StrEnum):
+    """What `without` and `with` stand for, where it is not trials without and with the neighbours."""
+
+    RECORDINGS = "recordings"  # the first and the second
+    WINDOWS = "windows"  # of one recording, in which a tenant was quiet and busy
+
+
 class CauseKind(StrEnum):
     """Where the victim's additional time went."""
 
@@ -62,7 +69,7 @@ class CauseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """The primary metric without and with the neighbours.
+    """The primary metric without and with the neighbours, or as `compared` says.
 
     A positive slowdown is worse, whichever way is better.
     """
@@ -78,6 +85,7 @@ class Effect:
     noise_floor_pct: float | None
     threshold_pct: float
     pairs: int
+    compared: Compared | None = None  # left out: trials
 
     def __post_init__(self) -> None:
         _check_interval(self.ci95_pct)

@@ -1,46 +1,32 @@
 """From an experiment's trials to the verdict document."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 
-from agent.analysis import untracked
-from agent.analysis.advice import advise
-from agent.analysis.attribution import document_effect, sampled_pct
-from agent.analysis.decomposition import blame_residual_pct, extra_waits_s
-from agent.analysis.efficiency import counted, efficiency, number, pmu
-from agent.analysis.findings import find
-from agent.analysis.matrix import wait_matrix
-from agent.analysis.trials import TrialResult
-from agent.documents.verdict import Aggressor, Cause, Conclusion, Quality, Verdict, why_no_cost
-from agent.documents.verdict_parts import (
-    Better,
-    Blame,
-    DataFile,
-    Experiment,
-    Pair,
-    SecondaryMetric,
-    Trial,
-    WaitHistograms,
+from agent.analysis.observation import Pairs, pairs_of
+from agent.analysis.verdict import Claim, Evidence, Origin, find, reason_of, verdict_of
+from agent.documents.verdict import Verdict, why_no_cost
+from agent.documents.verdict_parts import DataFile, Experiment
+from agent.experiment.evidence import (
+    blame_rows,
+    efficiency,
+    pair_rows,
+    pmu,
+    secondary_metrics,
+    trial_row,
+    wait_histograms,
+    wait_matrix,
 )
-from agent.experiment import confirm
-from agent.experiment.plan import Plan
+from agent.experiment.follow_ups import describe_confirmed
 from agent.experiment.runner import valid_blocks
 from agent.experiment.session import Session
-from agent.statistics import Decision, TrialPair, plan_looks, secondary_effects
-from collectors.host.hierarchy import leaf
-from collectors.windows import histogram, sched
+from agent.statistics import Decision
 
-Blocks = Sequence[tuple[TrialResult, TrialResult]]
-LOWER_TIER = (
-    "measured without eBPF: nobody can be blamed for the waiting, and own threads, throttling and neighbours are "
-    "not told apart"
-)
 WATCHED = (
     "the stretch of a cgroup that is watched knows of waiting for a CPU and of quotas, not of what caches, memory "
     "or disks cost it"
 )
-# Above this, who is to blame is not known well enough to name a culprit without a warning.
-RESIDUAL_LIMIT_PCT = 20.0
 
 
 def conclude(
@@ -48,64 +34,36 @@ def conclude(
 ) -> Verdict:
     """The whole document. The session must hold at least one complete block."""
     blocks = valid_blocks(session.outcome.trials)
-    found = find(blocks, decision, session.neighbours)
-    conclusion, causes, aggressors = found.conclusion, found.causes, found.aggressors
-    effect, unavailable = document_effect(
-        decision.effect, blocks[0][0].samples[0].metric, "a single pair shows no spread"
+    pairs = pairs_of(blocks)
+    findings = find(pairs, decision.verdict, decision.effect, session.neighbours)
+    tier = session.plan.tier
+    common = verdict_of(
+        findings,
+        Claim(decision.effect, pairs[0][0].sample.metric, None, "a single pair shows no spread"),
+        _evidence(pairs, session, decision),
+        Origin(session.victim_cgroup, session.host, session.self_cost, why_no_cost(tier)),
+        reason_of(decision.reason, findings, further_clauses(session)),
     )
-    quality = _quality(blocks, session, decision)
-    if quality.blame_residual_pct is None:
-        unavailable["quality.blame_residual_pct"] = "the victim never waited for a CPU"
-    if session.self_cost is None:
-        unavailable["self_cost"] = why_no_cost(session.plan.tier)
-    return Verdict(
-        verdict=conclusion,
-        reason=reason_of(conclusion, decision, causes, aggressors, further=further_clauses(session)),
-        effect=effect,
-        causes=causes,
-        aggressors=aggressors,
-        quality=quality,
-        self_cost=session.self_cost,
-        advice=tuple(advise(conclusion, causes, effect, quality)),
-        unavailable=unavailable,
+    return replace(
+        common,
         partial=_is_partial(session),
-        victim_cgroup=session.victim_cgroup,
         experiment=_experiment(session, command),
-        host=session.host,
-        metrics=_secondary(blocks, session.plan),
-        pairs=_pairs(blocks),
-        trials=tuple(_trial(trial) for trial in session.outcome.trials),
-        efficiency=efficiency(blocks),
-        blame=_blame(blocks, session.neighbours),
+        metrics=secondary_metrics(blocks, session.plan),
+        pairs=pair_rows(blocks),
+        trials=tuple(trial_row(trial) for trial in session.outcome.trials),
+        efficiency=efficiency(pairs),
+        blame=blame_rows(pairs, session.neighbours),
         matrix=wait_matrix([with_ for _, with_ in blocks], session.neighbours),
-        histograms=_histograms(blocks),
+        histograms=wait_histograms(blocks),
         sweep=session.sweep.points if session.sweep else None,
         confirmed=session.confirmed or None,
         files=files,
     )
 
 
-def reason_of(
-    conclusion: Conclusion,
-    decision: Decision,
-    causes: Sequence[Cause],
-    aggressors: Sequence[Aggressor],
-    further: Sequence[str] = (),
-) -> str:
-    """One sentence that a person can paste into a review."""
-    clauses = list(decision.reason)
-    if conclusion in (Conclusion.INTERFERENCE, Conclusion.SELF_INFLICTED) and causes:
-        main = max(causes, key=lambda cause: cause.share_pct)
-        clauses.append(f"the main cause is {main.cause} ({main.share_pct:.0f} % of the extra time)")
-    if conclusion is Conclusion.INTERFERENCE and aggressors:
-        clauses.append(f"{aggressors[0].share_pct:.0f} % of the blame falls on {aggressors[0].name}")
-    sentence = "; ".join([*clauses, *further])
-    return sentence[:1].upper() + sentence[1:] + "."
-
-
 def further_clauses(session: Session) -> list[str]:
     """What was found out after the verdict."""
-    confirmed = [confirm.describe(session.confirmed)] if session.confirmed else []
+    confirmed = [describe_confirmed(session.confirmed)] if session.confirmed else []
     return [*confirmed, *([session.sweep.sentence] if session.sweep else [])]
 
 
@@ -113,39 +71,28 @@ def _is_partial(session: Session) -> bool:
     return session.outcome.partial or any(rounds.partial for rounds in session.further)
 
 
-def _quality(blocks: Blocks, session: Session, decision: Decision) -> Quality:
-    residual_pct = blame_residual_pct(blocks)
-    victim = sched.add("victim", (with_.victim for _, with_ in blocks))
-    outcome, plan = session.outcome, session.plan
+def _evidence(pairs: Pairs, session: Session, decision: Decision) -> Evidence:
     discarded = [
-        *(trial.void for trial in outcome.trials if trial.void),
-        *outcome.failed,
+        *(trial.void for trial in session.outcome.trials if trial.void),
+        *session.outcome.failed,
         *(why for rounds in session.further for why in rounds.discarded),
     ]
-    broken = [f"ended early: {rounds.broken}" for rounds in session.further if rounds.broken]
-    warnings = [
-        *decision.warnings,
-        *discarded,
-        *broken,
-        *untracked.warnings([trial.window for trial in outcome.trials]),
-    ]
-    if plan.victim is None:
-        warnings.append(WATCHED)
-    if plan.tier != "ebpf":
-        warnings.append(LOWER_TIER)
-    if _is_partial(session):
-        warnings.append("the experiment was interrupted; this is what was measured until then")
-    if residual_pct is not None and residual_pct > RESIDUAL_LIMIT_PCT:
-        warnings.append(f"{residual_pct:.0f} % of the victim's waiting is charged to nobody")
-    return Quality(
-        ok=not warnings,
-        tier=plan.tier,
-        warnings=tuple(warnings),
-        blame_residual_pct=residual_pct,
+    return Evidence(
+        pairs=pairs,
+        windows=[trial.window for trial in session.outcome.trials],
+        tier=session.plan.tier,
+        pmu=pmu(pairs),
+        warnings=(*decision.warnings, *discarded, *_warnings(session)),
         discarded=len(discarded),
-        pmu=pmu(blocks),
-        blame_sampled_pct=sampled_pct(victim.wait_ns, victim.sampled_ns),
     )
+
+
+def _warnings(session: Session) -> Iterator[str]:
+    yield from (f"ended early: {rounds.broken}" for rounds in session.further if rounds.broken)
+    if session.plan.victim is None:
+        yield WATCHED
+    if _is_partial(session):
+        yield "the experiment was interrupted; this is what was measured until then"
 
 
 def _experiment(session: Session, command: tuple[str, ...]) -> Experiment:
@@ -161,82 +108,4 @@ def _experiment(session: Session, command: tuple[str, ...]) -> Experiment:
         started=session.started,
         duration_s=session.duration_s,
         jostle_version=version("jostle"),
-    )
-
-
-def _trial(trial: TrialResult) -> Trial:
-    victim, counters = trial.victim, counted([trial])
-    return Trial(
-        index=trial.index,
-        block=trial.block,
-        arm=trial.arm,
-        duration_s=trial.duration_s,
-        metrics={sample.metric.name: sample.value for sample in trial.samples},
-        void=trial.void,
-        wait_ns=victim.wait_ns,
-        run_ns=victim.run_ns,
-        throttled_ns=victim.throttled_ns,
-        preempted=victim.preempted_foreign + victim.preempted_own + victim.preempted_throttled,
-        instructions=number(counters.instructions),
-        cycles=number(counters.cycles),
-    )
-
-
-def _pairs(blocks: Blocks) -> tuple[Pair, ...]:
-    return tuple(_pair(without, with_) for without, with_ in blocks)
-
-
-def _pair(without: TrialResult, with_: TrialResult) -> Pair:
-    a, b = without.samples[0].value, with_.samples[0].value
-    ratio = b / a if without.samples[0].metric.better == "lower" else a / b
-    return Pair(without.block, a, b, 100 * (ratio - 1))
-
-
-def _secondary(blocks: Blocks, plan: Plan) -> tuple[SecondaryMetric, ...]:
-    """Every further metric that all trials have, with intervals and p-values that hold together."""
-    by_name: dict[str, list[TrialPair]] = {}
-    for without, with_ in blocks:
-        values = {sample.metric.name: sample.value for sample in with_.samples[1:]}
-        for sample in without.samples[1:]:
-            if sample.metric.name in values:
-                by_name.setdefault(sample.metric.name, []).append(
-                    TrialPair(sample.value, values[sample.metric.name])
-                )
-    metrics = {sample.metric.name: sample.metric for sample in blocks[0][0].samples[1:]}
-    whole = {
-        name: (pairs, metrics[name].better) for name, pairs in by_name.items() if len(pairs) == len(blocks)
-    }
-    if not whole:
-        return ()
-    effects = secondary_effects(whole, plan.threshold_pct, plan_looks(plan.pairs, plan.max_pairs))
-    return tuple(
-        SecondaryMetric(
-            name=name,
-            unit=metrics[name].unit,
-            better=Better(metrics[name].better),
-            without=effect.without,
-            with_=effect.with_,
-            slowdown_pct=effect.slowdown_pct,
-            ci95_pct=effect.ci95_pct,
-            p_value=effect.p_value,
-        )
-        for name, effect in effects.items()
-    )
-
-
-def _blame(blocks: Blocks, names: Mapping[str, str]) -> tuple[Blame, ...]:
-    waits = {path: wait_s for path, wait_s in extra_waits_s(blocks).items() if wait_s > 0}
-    whole_s = sum(waits.values())
-    rows = [
-        Blame(path, names.get(path, leaf(path)), wait_s * 1e3, 100 * wait_s / whole_s)
-        for path, wait_s in waits.items()
-    ]
-    return tuple(sorted(rows, key=lambda row: -row.wait_ms_per_trial))
-
-
-def _histograms(blocks: Blocks) -> WaitHistograms:
-    return WaitHistograms(
-        edges_ns=(*map(float, histogram.EDGES_NS[1:]), None),
-        without=histogram.add(without.victim.histogram for without, _ in blocks),
-        with_=histogram.add(with_.victim.histogram for _, with_ in blocks),
     )

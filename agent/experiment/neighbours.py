@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.documents.verdict_parts import Arm
+from agent.experiment.design import WHOLE_PCT, Treatment
 from agent.experiment.plan import Plan, neighbour_name
-from agent.experiment.treatment import WHOLE_PCT, Treatment
 from agent.sandbox.cgroups import Workspace
 from agent.sandbox.commands import Command, start
 from agent.sandbox.existing import Freezable
 from agent.sandbox.janitor import Janitor
 from agent.sandbox.quota import Quota, cpus_allowed, find_quota
+from collectors.windows.sched import NS_PER_S
 
 _GRACE_S = 1.0
 # Processes that live outside of the frozen hierarchy would make the trials without neighbours a sham.
 MOST_FROZEN_RUN_RATIO = 0.01
-_NS_PER_S = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Neighbours:
     def ran_on(self, treatment: Treatment, run_ns: Mapping[str, int], duration_s: float) -> str | None:
         """Who ran for more than a moment in a trial in which it was to stand still: not all of it was frozen."""
         for standing in self._standing_still(treatment):
-            ran_s = run_ns.get(standing.path, 0) / _NS_PER_S
+            ran_s = run_ns.get(standing.path, 0) / NS_PER_S
             if ran_s > MOST_FROZEN_RUN_RATIO * duration_s:
                 return f"{standing.path} ran for {ran_s:.2f} s of {duration_s:.1f} s though it was frozen"
         return None

@@ -6,9 +6,8 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.analysis.attribution import require_threshold
-from agent.documents.metric import STRETCH
-from agent.experiment.treatment import WHOLE_PCT
+from agent.documents.metric import STRETCH, require_threshold
+from agent.experiment.design import WHOLE_PCT
 from agent.experiment.victim_metrics import MetricSpec
 from collectors.sources.tiers import Tier
 from probes.errors import UsageError

@@ -8,31 +8,28 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.analysis.findings import find
-from agent.analysis.trials import TrialResult
-from agent.documents.verdict import Conclusion, SelfCost
+from agent.analysis.observation import TrialResult
+from agent.documents.verdict import SelfCost
 from agent.documents.verdict_parts import Confirmation, Host
-from agent.experiment.confirm import bystanders, confirmation, confirmations
+from agent.experiment.design import Treatment
+from agent.experiment.follow_ups import DoseResponse, FollowUps
 from agent.experiment.neighbours import Neighbours, Outputs
 from agent.experiment.plan import Plan
-from agent.experiment.repeat import Observer
-from agent.experiment.rounds import Design, Rounds, run_rounds
-from agent.experiment.runner import Outcome, run_experiment, valid_blocks
-from agent.experiment.sweep import DoseResponse, sweep_design, sweep_result
-from agent.experiment.treatment import Treatment
+from agent.experiment.runner import Observer, Outcome, Rounds, run_experiment
 from agent.experiment.trial import TrialRunner
 from agent.recording.host import describe_host
 from agent.recording.self_cost import CostMeter, measure, self_cost
 from agent.sandbox.cgroups import Workspace
-from agent.sandbox.existing import ExistingCgroup, find_neighbours, find_victim
+from agent.sandbox.existing import find_neighbours, find_victim
 from agent.sandbox.interrupts import Interrupts
 from agent.sandbox.janitor import Janitor
 from agent.store.files import own_directory
 from agent.store.run_file import RunWriter, pack
-from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.host.hierarchy import detect_layout
 from collectors.sources.signal_reader import SignalReader
 from collectors.sources.tiers import Source, open_source
 from collectors.windows.counters import WANTED
+from collectors.windows.sched import NS_PER_S
 from probes.perf_event import PerfEvent
 
 RUN_SUFFIX = ".run"
@@ -103,7 +100,7 @@ def run_session(
             trials.run, source, raw, {"host": pack(host), "tier": plan.tier}, interrupts
         )
         outcome = run_experiment(plan, measured.run, observer)
-        further = _Further(plan, measured, observer, neighbours)
+        further = FollowUps(plan, measured.run, measured.last_index + 1, observer, neighbours)
         if plan.confirm:
             further.confirm(outcome, watched, layout)
         if plan.sweep_pct:
@@ -159,50 +156,8 @@ class _MeasuredTrials:
         return result
 
 
-@dataclass(slots=True)
-class _Further:
-    """What is asked for beyond the verdict, run after it in the same place."""
-
-    plan: Plan
-    measured: _MeasuredTrials
-    observer: Observer
-    neighbours: Neighbours
-    rounds: list[Rounds] = field(default_factory=list)
-    confirmed: tuple[Confirmation, ...] | None = None
-    swept: DoseResponse | None = None
-
-    def confirm(self, outcome: Outcome, watched: ExistingCgroup | None, layout: CgroupLayout) -> None:
-        """Stop each suspect alone, if there was interference."""
-        if outcome.partial or outcome.decision is None:
-            return
-        names = self.neighbours.names()
-        findings = find(valid_blocks(outcome.trials), outcome.decision, names)
-        if findings.conclusion is not Conclusion.INTERFERENCE:
-            return
-        if self.plan.allow_freeze:
-            for bystander in bystanders(findings.aggressors, list(names), watched, layout):
-                self.neighbours.suspect(bystander)
-                names[bystander.path] = bystander.name
-        rounds = self._run(confirmation(list(names), self.plan.pairs, self.plan.seed))
-        self.confirmed = confirmations(rounds, names, self.plan.threshold_pct)
-
-    def sweep(self, outcome: Outcome) -> None:
-        """Run the neighbours at several levels, whatever the verdict."""
-        if outcome.partial or outcome.decision is None or any(rounds.partial for rounds in self.rounds):
-            return
-        plan = self.plan
-        rounds = self._run(sweep_design(plan.sweep_pct, plan.pairs, plan.seed))
-        paths, cpus = list(self.neighbours.names()), self.neighbours.cpus()
-        self.swept = sweep_result(rounds, plan.sweep_pct, paths, cpus, plan.threshold_pct)
-
-    def _run(self, design: Design) -> Rounds:
-        rounds = run_rounds(design, self.measured.last_index + 1, self.measured.run, self.observer)
-        self.rounds.append(rounds)
-        return rounds
-
-
 def _self_cost(outcome: Outcome, cost: CostMeter) -> SelfCost | None:
     windows = [trial.window for trial in outcome.trials]
     switches = sum(cpu.switches for window in windows for cpu in window.cpus)
-    seconds = sum(window.duration_ns for window in windows) / 1e9
+    seconds = sum(window.duration_ns for window in windows) / NS_PER_S
     return self_cost(cost, switches, seconds, os.cpu_count() or 1)

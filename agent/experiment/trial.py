@@ -1,28 +1,38 @@
 """One trial: the victim runs once, or is watched, with the neighbours or without them, and is measured from outside."""
 
 import contextlib
+import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic
 
-from agent.analysis.trial_signals import trial_signals
-from agent.analysis.trials import TrialResult
-from agent.documents.metric import Sample
+from agent.analysis.observation import (
+    TrialResult,
+    VictimSignals,
+    fold_subtrees,
+    is_idle,
+    others_run_ns,
+    stretch,
+    victim_signals,
+)
+from agent.documents.metric import DURATION, STRETCH, Sample
 from agent.documents.verdict_parts import Arm
-from agent.experiment.machine import machine_state
+from agent.experiment.design import Treatment
 from agent.experiment.neighbours import Neighbours, Outputs
 from agent.experiment.plan import Plan
-from agent.experiment.treatment import Treatment
-from agent.experiment.victim import fold_subtrees, idle, owner_of, samples_of
+from agent.experiment.victim_metrics import MetricSpec, read_metrics
 from agent.sandbox.cgroups import Group
 from agent.sandbox.commands import Command, start, wait_for_first
 from agent.sandbox.existing import ExistingCgroup
 from agent.sandbox.interrupts import Interrupts
+from collectors.host.readings import Missing, read_text
 from collectors.sources.signal_reader import SignalReader, signals_within
 from collectors.sources.tiers import Source
 from collectors.windows import counters, sched
 from collectors.windows.figures import add_counts
-from collectors.windows.sched import CgroupWindow, SchedWindow
+from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow
 from collectors.windows.signals import SignalWindow
 from probes.errors import JostleError
 from probes.perf_event import Reading
@@ -33,6 +43,11 @@ from probes.snapshot import Snapshot
 SETTLE_S = 0.3
 # At the end of a trial at most this much of the victim's time is missing, in the tier without eBPF.
 _POLL_S = 0.05
+# Of a victim's output, which a chatty one makes endless, the figure is looked for in the end.
+OUTPUT_LIMIT = 4 << 20
+_ONLINE = "sys/devices/system/cpu/online"
+# Far above what reading three clocks takes, and what NTP may slew in a trial of a minute (500 ppm: 30 ms).
+_STEP_S = 0.1
 
 
 class VictimFailedError(JostleError):
@@ -94,12 +109,12 @@ class TrialRunner:
             void = self._neighbours.misbehaved(treatment, commands, stem)
         names = self._neighbours.names()
         victim = fold_subtrees(sched.subtree(measured.window.cgroups, self._victim.path), names)
-        others_run_ns = self._others_run_ns(measured.window)
+        run_ns = others_run_ns(measured.window.cgroups, self._victim.path, list(names))
         void = (
             void
             or before.event_until(machine_state())
-            or self._neighbours.ran_on(treatment, others_run_ns, measured.duration_s)
-            or (idle(victim, measured.duration_s) if isinstance(self._victim, ExistingCgroup) else None)
+            or self._neighbours.ran_on(treatment, run_ns, measured.duration_s)
+            or self._idle(victim, measured.duration_s)
         )
         if void is None:
             self._require_success(measured.command, stem)
@@ -110,14 +125,10 @@ class TrialRunner:
             duration_s=measured.duration_s,
             samples=() if void else self._samples(stem, measured.duration_s, victim),
             victim=victim,
-            others_run_ns=others_run_ns,
+            others_run_ns=run_ns,
             window=measured.window,
             void=void,
-            trial_signals=trial_signals(
-                measured.signals, self._victim.path, names, frequency=self._signals.counts_frequency
-            )
-            if measured.signals
-            else None,
+            signals=self._victim_signals(measured.signals, names),
             counted=measured.counted,
         )
 
@@ -196,10 +207,80 @@ class TrialRunner:
         files = (self._outputs.out(stem), self._outputs.err(stem)) if isinstance(self._victim, Group) else ()
         return samples_of(self._plan.metrics, duration_s, victim, files)
 
-    def _others_run_ns(self, window: SchedWindow) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for path, cgroup in window.cgroups.items():
-            if not sched.is_within(path, self._victim.path):
-                whole = owner_of(path, self._neighbours.names())
-                found[whole] = found.get(whole, 0) + cgroup.run_ns
-        return found
+    def _victim_signals(self, read: SignalWindow | None, neighbours: Mapping[str, str]) -> VictimSignals:
+        if read is None:
+            return VictimSignals()
+        return victim_signals(read, self._victim.path, neighbours, frequency=self._signals.counts_frequency)
+
+    def _idle(self, victim: CgroupWindow, duration_s: float) -> str | None:
+        """Why a cgroup that hardly ran while it was watched says nothing; None when it ran enough."""
+        if isinstance(self._victim, Group) or not is_idle(victim, duration_s):
+            return None
+        return f"the victim {victim.path} ran for {victim.run_ns / 1e6:.0f} ms in {duration_s:.1f} s: give it load"
+
+
+def samples_of(
+    specs: Sequence[MetricSpec], duration_s: float, victim: CgroupWindow, output: Sequence[Path]
+) -> tuple[Sample, ...]:
+    """The metrics of one trial, the primary first; `output` is what the victim wrote, nothing when it is watched.
+
+    Raises:
+        MetricError: The output does not hold one of them.
+    """
+    measured = {DURATION.name: Sample(DURATION, duration_s), STRETCH.name: Sample(STRETCH, stretch(victim))}
+    texts = [end_of(path) for path in output]
+    return tuple(
+        sample
+        for spec in specs
+        for sample in (read_metrics(spec, *texts) if spec.reader else [measured[spec.text]])
+    )
+
+
+def end_of(path: Path, limit: int = OUTPUT_LIMIT) -> str:
+    """The text of a file; of one longer than `limit` bytes the last whole lines within them."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - limit))
+        data = file.read(limit)
+    whole = data if size <= limit else data.partition(b"\n")[2]
+    return whole.decode("utf-8", errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class MachineState:
+    """The machine at one moment.
+
+    Attributes:
+        suspended_ns: How long it was suspended since boot (CLOCK_BOOTTIME goes on meanwhile, CLOCK_MONOTONIC not).
+        wall_offset_ns: The wall clock less CLOCK_MONOTONIC: it changes when somebody sets the clock.
+        cpus_online: The kernel's list.
+    """
+
+    suspended_ns: int
+    wall_offset_ns: int
+    cpus_online: str
+
+    def event_until(self, later: "MachineState") -> str | None:
+        """What happened between this state and a later one, in words; None: nothing that disturbs a trial."""
+        suspended_s = (later.suspended_ns - self.suspended_ns) / NS_PER_S
+        jump_s = (later.wall_offset_ns - self.wall_offset_ns) / NS_PER_S - suspended_s
+        if suspended_s > _STEP_S:
+            return f"the machine was suspended for {suspended_s:.1f} s"
+        if later.cpus_online != self.cpus_online:
+            return f"the CPUs online changed from {self.cpus_online} to {later.cpus_online}"
+        if abs(jump_s) > _STEP_S:
+            return f"the clock was set by {jump_s:+.1f} s"
+        return None
+
+
+def machine_state(root: Path = Path("/")) -> MachineState:
+    """The state now."""
+    monotonic_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    wall_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
+    online = read_text(root / _ONLINE)
+    return MachineState(
+        suspended_ns=boot_ns - monotonic_ns,
+        wall_offset_ns=wall_ns - monotonic_ns,
+        cpus_online="" if isinstance(online, Missing) else online.strip(),
+    )

@@ -14,7 +14,7 @@ from agent.documents.selftest import Label, Selftest, SelftestFinding
 from agent.documents.verdict import Verdict
 from agent.experiment.conclude import conclude
 from agent.experiment.plan import Plan, neighbour_name
-from agent.experiment.repeat import Observer
+from agent.experiment.runner import Observer
 from agent.experiment.session import run_session
 from agent.experiment.victim_metrics import parse_spec
 from agent.recording.host import describe_host

@@ -1,14 +1,12 @@
 """The statistics of the differential runner: pure functions over numbers, no input or output.
 
-    order.py           which arm of each block runs first, from a written-down seed
-    sequential.py      when to look, and how the error rate is shared between the looks
-    location.py        estimate and interval of the centre of a few noisy numbers
-    effect.py          pairs of trials -> slowdown, interval, p-value, noise floor
+    design.py          which arm of each block runs first; when to look, and how the error is shared between looks
+    intervals.py       estimate and interval of the centre of a few noisy numbers, and of a proportion
+    effect.py          pairs of trials, or windows -> slowdown, interval, p-value, noise floor; several metrics
     decision.py        effect -> verdict, reason, how many more pairs
-    multiplicity.py    several metrics: Holm and Bonferroni
-    decomposition.py   where the extra time went, per cause or per aggressor
-    sweep.py           slowdown against the neighbours' level; the largest harmless level
-    proportions.py     how often a verdict is right, with an exact interval
+    shares.py          where the extra time went, per cause
+    dose_response.py   slowdown against the neighbours' level; the largest harmless level
+    cycles.py          windows in which a tenant was busy beside those in which it was not, as pairs
 
 The method, its sources and its simulated error rates: docs/method.md. numpy and scipy are imported in this
 package alone, so a command that needs no statistics never pays for them. It imports nothing else of jostle but errors,
@@ -16,39 +14,42 @@ and must not know where its numbers come from.
 """
 
 from agent.statistics.decision import Decision, Judgement, decide
-from agent.statistics.decomposition import CauseShare, residual_pct, shares
+from agent.statistics.design import LookPlan, Order, block_orders, plan_looks
+from agent.statistics.dose_response import DoseCurve, fit_dose_curve, largest_harmless_level
 from agent.statistics.effect import (
     Better,
     EffectEstimate,
     Slowdown,
     TrialPair,
+    holm,
+    measure_unpaired,
     noise_floor,
     p_value,
+    secondary_effects,
     slowdown,
 )
-from agent.statistics.multiplicity import holm, secondary_effects
-from agent.statistics.order import Order, block_orders
-from agent.statistics.proportions import Proportion, proportion
-from agent.statistics.sequential import LookPlan, plan_looks
-from agent.statistics.sweep import SweepFit, fit_sweep, largest_harmless_level
+from agent.statistics.intervals import Proportion, proportion
+from agent.statistics.shares import RESIDUAL_LIMIT_PCT, CauseShare, residual_pct, shares
 
 __all__ = [
+    "RESIDUAL_LIMIT_PCT",
     "Better",
     "CauseShare",
     "Decision",
+    "DoseCurve",
     "EffectEstimate",
     "Judgement",
     "LookPlan",
     "Order",
     "Proportion",
     "Slowdown",
-    "SweepFit",
     "TrialPair",
     "block_orders",
     "decide",
-    "fit_sweep",
+    "fit_dose_curve",
     "holm",
     "largest_harmless_level",
+    "measure_unpaired",
     "noise_floor",
     "p_value",
     "plan_looks",

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from agent.statistics.design import ALPHA, LookPlan
 from agent.statistics.effect import Better, EffectEstimate, TrialPair, measure, to_log, to_pct
-from agent.statistics.location import student_factor
-from agent.statistics.sequential import ALPHA, LookPlan
+from agent.statistics.intervals import student_factor
 
 Judgement = Literal["interference", "no-interference", "inconclusive"]
 
@@ -82,21 +82,21 @@ def explain(verdict: Judgement, effect: EffectEstimate, more: int | None) -> tup
     return clauses if verdict != "inconclusive" else (*clauses, outlook(more))
 
 
-def measured(effect: EffectEstimate) -> str:
-    """Such as `57.8 % slower with the neighbours (95 % interval 51.2 to 64.0 %, 8 pairs)`."""
+def measured(effect: EffectEstimate, when: str = "with the neighbours", unit: str = "pair") -> str:
+    """Such as `57.8 % slower with the neighbours (95 % interval 51.2 to 64.0 %, 8 pairs)`; a `unit` is one of these."""
     direction = "slower" if effect.slowdown_pct >= 0 else "faster"
-    size = f"{abs(effect.slowdown_pct):.1f} % {direction} with the neighbours"
+    size = f"{abs(effect.slowdown_pct):.1f} % {direction} {when}"
     if effect.ci95_pct is None:
-        return f"{size} in a single pair"
+        return f"{size}, by a single {unit}"
     low, high = effect.ci95_pct
-    return f"{size} (95 % interval of the slowdown {low:.1f} to {high:.1f} %, {effect.pairs} pairs)"
+    return f"{size} (95 % interval of the slowdown {low:.1f} to {high:.1f} %, {effect.pairs} {unit}s)"
 
 
-def follows(verdict: Judgement, effect: EffectEstimate) -> str:
-    """Where the interval lies, in words."""
+def follows(verdict: Judgement, effect: EffectEstimate, unit: str = "pair") -> str:
+    """Where the interval lies, in words; `unit` as for `measured`."""
     limit = f"{effect.threshold_pct:g} %"
     if effect.ci95_pct is None or effect.noise_floor_pct is None:
-        return "one pair cannot tell an effect from noise"
+        return f"one {unit} cannot tell an effect from noise"
     if verdict == "interference":
         return (
             f"all of it above the threshold of {limit} and the noise floor of {effect.noise_floor_pct:.1f} %"
@@ -104,7 +104,7 @@ def follows(verdict: Judgement, effect: EffectEstimate) -> str:
     if verdict == "no-interference":
         return f"all of it within ±{limit}"
     if effect.ci95_pct[1] < -effect.threshold_pct:
-        return "the neighbours made the victim faster, which is neither verdict"
+        return "the victim became faster, which is neither verdict"
     if effect.ci95_pct[0] > effect.threshold_pct:
         return f"not all of it above the noise floor of {effect.noise_floor_pct:.1f} %"
     return f"neither all above {limit} nor all within ±{limit}"

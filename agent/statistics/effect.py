@@ -1,4 +1,4 @@
-"""From pairs of trials to the slowdown: estimate, interval, p-value and noise floor.
+"""From pairs of trials, or windows that were not paired, to the slowdown: estimate, interval, p-value and noise floor.
 
 Everything is computed on log ratios within pairs, positive when the neighbours slow the victim down, and
 only handed out in per cent: drift slower than a pair cancels in the ratio, and twice as fast is as far from
@@ -6,15 +6,15 @@ no change as twice as slow.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from agent.statistics.location import Floats, hodges_lehmann, interval, student_factor
-from agent.statistics.sequential import ALPHA
+from agent.statistics.design import ALPHA, LookPlan
+from agent.statistics.intervals import Floats, hodges_lehmann, interval, student_factor
 from probes.errors import UsageError
 
 Better = Literal["lower", "higher"]
@@ -160,6 +160,82 @@ def p_value(pairs: Sequence[TrialPair]) -> float:
         random_state=np.random.default_rng(FLIP_SEED),
     )
     return float(result.pvalue)
+
+
+def secondary_effects(
+    metrics: Mapping[str, tuple[Sequence[TrialPair], Better]], threshold_pct: float, plan: LookPlan
+) -> dict[str, EffectEstimate]:
+    """The effect on each secondary metric: p-values by Holm, intervals by Bonferroni.
+
+    With 95 % probability all of the intervals hold the truth together. Holm's correction, the sharper one,
+    has no simple intervals of its own.
+
+    Raises:
+        UsageError: as for `decide`.
+    """
+    effects = {
+        name: measure(pairs, better, threshold_pct, plan.alpha / len(metrics))
+        for name, (pairs, better) in metrics.items()
+    }
+    adjusted = holm({name: effect.p_value for name, effect in effects.items()})
+    return {name: replace(effect, p_value=adjusted[name]) for name, effect in effects.items()}
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Each p-value adjusted by Holm's step-down rule (Scand. J. Statist. 6:65, 1979), in the order given."""
+    adjusted: dict[str, float] = {}
+    largest = 0.0
+    for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[name]))
+        adjusted[name] = largest
+    return {name: adjusted[name] for name in p_values}
+
+
+def measure_unpaired(
+    without: Sequence[float], with_: Sequence[float], threshold_pct: float
+) -> EffectEstimate:
+    """The effect between two samples that were not taken in pairs, such as the windows of two recordings.
+
+    `without` and `with_` are means here, and a "pair" is a value of the smaller sample.
+
+    Raises:
+        UsageError: A value that is not a finite number above 0.
+    """
+    slower = unpaired_slowdown(without, with_)
+    return EffectEstimate(
+        without=sum(without) / len(without),
+        with_=sum(with_) / len(with_),
+        slowdown_pct=slower.pct,
+        ci95_pct=slower.ci_pct,
+        p_value=unpaired_p_value(without, with_),
+        noise_floor_pct=noise_floor(without),
+        threshold_pct=threshold_pct,
+        pairs=slower.pairs,
+    )
+
+
+def unpaired_slowdown(without: Sequence[float], with_: Sequence[float]) -> Slowdown:
+    """The slowdown between two samples, with Welch's 95 % interval (Biometrika 34:28, 1947) on the log scale.
+
+    Successive windows resemble each other, so the interval is too narrow; whoever shows it must say so.
+
+    Raises:
+        UsageError: A value that is not a finite number above 0.
+    """
+    before, after = np.log(positive(np.array(without))), np.log(positive(np.array(with_)))
+    pct = to_pct(float(after.mean() - before.mean()))
+    pairs = min(len(before), len(after))
+    if pairs < 2 or (np.ptp(before) == 0 and np.ptp(after) == 0):
+        return Slowdown(pct, None, pairs)
+    interval = stats.ttest_ind(after, before, equal_var=False).confidence_interval(0.95)
+    return Slowdown(pct, (to_pct(float(interval.low)), to_pct(float(interval.high))), pairs)
+
+
+def unpaired_p_value(without: Sequence[float], with_: Sequence[float]) -> float:
+    """Two-sided p-value of no difference by the Mann-Whitney test; 1 when a sample has a single value."""
+    if min(len(without), len(with_)) < 2:
+        return 1.0
+    return float(stats.mannwhitneyu(with_, without, alternative="two-sided").pvalue)
 
 
 def to_pct(log_ratio: float) -> float:

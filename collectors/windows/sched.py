@@ -14,6 +14,8 @@ KERNEL, OTHER, REST = "kernel", "other", "rest"
 """Names of what is no cgroup: kernel threads, cgroups beyond the probe's slots, and in a victim's waits those
 aggressors that are not among its MOST_AGGRESSORS. A cgroup's name begins with `/`."""
 
+NS_PER_S, NS_PER_MS = 1e9, 1e6
+
 # On a host where everyone waits for everyone, 200 busy cgroups make 40,000 pairs: too many to keep each second.
 MOST_AGGRESSORS = 20
 # Running and waiting less than this share of a window, a cgroup is as good as idle.

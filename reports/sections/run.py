@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from agent.analysis.attribution import sampled_pct
+from agent.analysis.untracked import sampled_pct
 from agent.documents.summary import CgroupSummary, RunDetails, RunMatrix, RunSummary
 from collectors.windows.figures import SCHED_FIGURES
 from reports.figures import count, counted, percent, quantity, seconds, time_ns

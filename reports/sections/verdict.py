@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from agent.documents.verdict import Conclusion, Effect, Verdict
+from agent.documents.verdict import Compared, Conclusion, Effect, Verdict
 from reports.figures import UNAVAILABLE, as_shown, count, counted, interval, p_value, percent, quantity
 from reports.sections.evidence import (
     blame_table,
@@ -63,6 +63,12 @@ METHOD = Prose(
     "is divided by how much longer the victim ran, waited, was throttled or was blocked in the one arm than in the "
     "other; what none of these accounts for is called unexplained.",
 )
+COMPARED: dict[Compared | None, tuple[str, str, str]] = {
+    None: ("pair", "Without neighbours", "With neighbours"),
+    Compared.RECORDINGS: ("window", "First recording", "Second recording"),
+    Compared.WINDOWS: ("comparison", "Tenant quiet", "Tenant busy"),
+}
+"""What an effect counts, and what its two figures are of."""
 INTERVAL = Column("95 % interval", Kind.FIGURE)
 
 
@@ -179,15 +185,16 @@ def effect_facts(effect: Effect | None) -> Facts:
     """The primary metric's effect with its interval, the noise floor and the threshold."""
     if effect is None:
         return Facts("Effect", (("Slowdown", UNAVAILABLE),))
+    unit, without, with_ = COMPARED[effect.compared]
     return Facts(
         "Effect",
         (
             ("Slowdown", percent(effect.slowdown_pct)),
             ("95 % interval", interval(effect.ci95_pct)),
-            ("Evidence", f"{counted(effect.pairs, 'pair')}, p = {p_value(effect.p_value)}"),
+            ("Evidence", f"{counted(effect.pairs, unit)}, p = {p_value(effect.p_value)}"),
             ("Metric", f"{effect.metric}, {effect.better} is better"),
-            ("Without neighbours", quantity(effect.without, effect.unit)),
-            ("With neighbours", quantity(effect.with_, effect.unit)),
+            (without, quantity(effect.without, effect.unit)),
+            (with_, quantity(effect.with_, effect.unit)),
             ("Noise floor", percent(effect.noise_floor_pct)),
             ("Threshold", percent(effect.threshold_pct)),
         ),

@@ -12,7 +12,7 @@ from rich.console import Console
 from agent.cli.experiment_bar import Bar, Pace, clock
 from agent.cli.progress import describe, progress
 from agent.documents.verdict_parts import Arm
-from agent.experiment.treatment import ALONE, BESIDE_ALL, Treatment
+from agent.experiment.design import ALONE, BESIDE_ALL, Treatment
 from agent.statistics import Slowdown, TrialPair, decide, plan_looks
 from tests.agent.analysis.trials import trial
 from tests.cli.running import JOSTLE, ROOT

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ QUIET, HINDERED = cgroup(0.5, {OTHER: 0.005}), cgroup(0.5, {OTHER: 0.005, NEIGHB
 
 def recorded(path: Path, victim: CgroupWindow = QUIET, windows: int = 4, *, finished: bool = True) -> Path:
     with RunWriter(path, {"host": pack(HOST), "tier": "ebpf"}) as writer:
-        for _ in range(windows):
-            writer.append(window(victim))
+        for number in range(windows):  # no two windows are quite alike
+            writer.append(window(replace(victim, run_ns=victim.run_ns + 1_000_000 * number)))
         if finished:
             writer.finish()
     return path if finished else path.with_name(f"{path.name}.partial")

@@ -5,12 +5,17 @@ from dataclasses import replace
 
 import pytest
 
+from agent.analysis.advice import Advice
 from agent.analysis.before_after import DRIFT, compare
+from agent.analysis.verdict import LOWER_TIER
 from agent.documents.verdict import CauseKind, Conclusion, Verdict
 from agent.store.run_file import Run, pack
 from collectors.windows.sched import CgroupWindow
+from collectors.windows.signals import HostSignals, SignalWindow
 from probes.errors import UsageError
+from reports.sections.verdict import effect_facts
 from tests.agent.analysis.summaries import HOST
+from tests.agent.analysis.test_observation import NOTHING
 from tests.agent.analysis.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, window
 
 QUIET = cgroup(0.5, {OTHER: 0.005})
@@ -45,6 +50,22 @@ def test_two_alike_recordings_are_no_interference() -> None:
     assert found.aggressors == ()
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (HINDERED, cgroup(0.5, {OTHER: 0.1, NEIGHBOUR: 0.1})),  # faster, though it waited longer for one
+        (QUIET, cgroup(0.5, {OTHER: 0.006, NEIGHBOUR: 0.001})),  # by 0.4 %, which is within the threshold
+    ],
+)
+def test_where_nothing_was_slower_there_are_no_causes_and_nobody_is_blamed(
+    before: CgroupWindow, after: CgroupWindow
+) -> None:
+    found = verdict(run(before), run(after))
+    assert found.verdict is not Conclusion.INTERFERENCE
+    assert found.causes == ()
+    assert found.aggressors == ()
+
+
 def test_an_own_quota_is_self_inflicted() -> None:
     found = verdict(run(QUIET), run(cgroup(0.5, {OTHER: 0.005}, throttled_s=0.4)))
     assert found.verdict is Conclusion.SELF_INFLICTED
@@ -59,6 +80,70 @@ def test_what_nothing_randomised_can_show_is_never_ok() -> None:
     assert "pairs" not in found.reason
 
 
+def test_the_words_are_of_recordings() -> None:
+    found = verdict(run(QUIET), run(HINDERED))
+    assert found.effect is not None
+    facts = dict(effect_facts(found.effect).items)
+    assert facts["Evidence"].startswith("8 windows, p = ")
+    assert "First recording" in facts
+    assert "Second recording" in facts
+    faster = verdict(run(HINDERED), run(QUIET))
+    assert "neighbour" not in faster.reason
+    assert not {Advice.MORE_PAIRS, Advice.LONGER_TRIALS} & set(faster.advice)
+    assert Advice.LONGER_RECORDINGS in faster.advice
+
+
+def test_a_reason_names_the_main_cause_and_whom_the_blame_falls_on() -> None:
+    reason = verdict(run(QUIET), run(HINDERED)).reason
+    assert "the main cause is cpu-wait (100 % of the extra time)" in reason
+    assert "100 % of the blame falls on neighbour-1" in reason
+
+
+def throttled(windows: int, own_ns: int, ancestors_ns: int) -> Run:
+    """A recording whose victim is throttled for 0.4 s a window, by its own quota or an ancestor's as given."""
+    plain = run(cgroup(0.5, {OTHER: 0.005}, throttled_s=0.4), windows)
+    signals = SignalWindow(
+        cgroups={
+            VICTIM: NOTHING._replace(throttled_own_ns=own_ns, throttled_ancestors_ns=ancestors_ns),
+        },
+        host=HostSignals({}, {}),
+    )
+    beside = cgroup(0.3, path=NEIGHBOUR)
+    return replace(
+        plain,
+        windows=tuple(
+            replace(each, cgroups={**each.cgroups, NEIGHBOUR: beside}, signals=signals)
+            for each in plain.windows
+        ),
+    )
+
+
+def unthrottled(windows: int) -> Run:
+    plain = run(QUIET, windows)
+    signals = SignalWindow(
+        cgroups={VICTIM: NOTHING._replace(throttled_own_ns=0, throttled_ancestors_ns=0)},
+        host=HostSignals({}, {}),
+    )
+    return replace(plain, windows=tuple(replace(each, signals=signals) for each in plain.windows))
+
+
+@pytest.mark.parametrize("windows", [8, 80])
+def test_an_ancestors_quota_is_charged_to_those_below_it_as_in_an_experiment(windows: int) -> None:
+    found = verdict(unthrottled(windows), throttled(8, 0, 400_000_000))
+    assert found.verdict is Conclusion.INTERFERENCE
+    assert [(a.cgroup, a.cause) for a in found.aggressors] == [(NEIGHBOUR, CauseKind.THROTTLED)]
+    assert verdict(unthrottled(windows), throttled(8, 400_000_000, 0)).verdict is Conclusion.SELF_INFLICTED
+
+
+def test_a_tier_that_charges_nobody_is_told_as_in_an_experiment() -> None:
+    lost = cgroup(0.5, unattributed_s=0.4)
+    found = verdict(run(QUIET), run(lost, tier="schedstat"))
+    assert LOWER_TIER in found.quality.warnings
+    assert "100 % of the victim's waiting is charged to nobody" in found.quality.warnings
+    assert found.quality.blame_residual_pct == pytest.approx(100)
+    assert found.causes[0].cause is CauseKind.CPU_WAIT
+
+
 def test_doubts_about_the_recordings_are_told() -> None:
     elsewhere = pack(replace(HOST, hostname="node-8"))
     found = verdict(run(QUIET, partial=True), run(HINDERED, host=elsewhere))
@@ -70,7 +155,7 @@ def test_a_single_window_decides_nothing_and_says_why() -> None:
     found = verdict(run(QUIET, windows=1), run(HINDERED, windows=1))
     assert found.verdict is Conclusion.INCONCLUSIVE
     assert "a single window" in found.reason
-    assert found.unavailable["effect.ci95_pct"] == "a recording has a single window"
+    assert found.unavailable["effect.ci95_pct"] == "a single window shows no spread"
 
 
 def test_the_document_can_be_read_again() -> None:

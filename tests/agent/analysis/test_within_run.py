@@ -10,8 +10,9 @@ from agent.analysis.within_run import NOT_RANDOM, classify, compare_within
 from agent.documents.verdict import CauseKind, Conclusion, Verdict
 from agent.statistics.cycles import Activity
 from agent.store.run_file import Run, pack
-from collectors.windows.sched import SchedWindow
+from collectors.windows.sched import CgroupWindow, SchedWindow
 from probes.errors import UsageError
+from reports.sections.verdict import effect_facts
 from tests.agent.analysis.summaries import HOST
 from tests.agent.analysis.trials import OTHER, VICTIM, cgroup, window
 
@@ -46,8 +47,38 @@ def test_a_tenant_that_slows_the_victim_whenever_it_is_busy() -> None:
 
 
 def test_a_tenant_that_does_not_matter() -> None:
-    found = verdict(run("qqqbbb" * 8, 0.0))
+    found = verdict(run("qqqbbb" * 8, 0.002))
     assert found.verdict is Conclusion.NO_INTERFERENCE
+    assert found.causes == ()
+    assert found.aggressors == ()
+
+
+def test_the_words_are_of_the_tenant() -> None:
+    found = verdict(run("qqqbbb" * 8, 0.2))
+    assert found.effect is not None
+    facts = dict(effect_facts(found.effect).items)
+    assert facts["Evidence"].startswith("8 comparisons, p = ")
+    assert {"Tenant quiet", "Tenant busy"} < facts.keys()
+
+
+def test_what_is_below_the_tenant_is_the_tenant() -> None:
+    worker = f"{TENANT}/worker"
+    windows = run("qqqbbb" * 8, 0.2).windows
+    moved = tuple(
+        replace(each, cgroups={VICTIM: renamed(each, worker), **but(each, VICTIM)}) for each in windows
+    )
+    found = verdict(Run({"host": pack(HOST)}, moved, partial=False))
+    assert [aggressor.cgroup for aggressor in found.aggressors] == [TENANT]
+
+
+def renamed(of: SchedWindow, name: str) -> CgroupWindow:
+    victim = of.cgroups[VICTIM]
+    waits = {name if path == TENANT else path: wait for path, wait in victim.waited_for.items()}
+    return replace(victim, waited_for=waits)
+
+
+def but(of: SchedWindow, path: str) -> dict[str, CgroupWindow]:
+    return {name: each for name, each in of.cgroups.items() if name != path}
 
 
 def test_it_is_never_as_certain_as_an_experiment() -> None:
@@ -118,8 +149,12 @@ def test_the_recorded_command_is_the_victim() -> None:
     ],
 )
 def test_bad_names_are_refused(tenant: str, victim: str, told: str) -> None:
+    part = cgroup(0.1, path=f"{VICTIM}/part")
+    windows = [
+        replace(each, cgroups={**each.cgroups, part.path: part}) for each in run("qb" * 8, 0.2).windows
+    ]
     with pytest.raises(UsageError, match=told):
-        verdict(run("qb" * 8, 0.2), tenant, victim)
+        verdict(Run({"host": pack(HOST)}, tuple(windows), partial=False), tenant, victim)
 
 
 def test_a_victim_that_hardly_ran_is_refused() -> None:

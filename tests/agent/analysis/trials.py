@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from agent.analysis.trials import TrialResult
+from agent.analysis.observation import Pairs, TrialResult, pairs_of
 from agent.documents.metric import DURATION, Metric, Sample
 from agent.documents.verdict_parts import Arm
 from collectors.windows import histogram
@@ -96,5 +96,5 @@ def instructions(
     }
 
 
-def block(without: TrialResult, with_: TrialResult) -> list[tuple[TrialResult, TrialResult]]:
-    return [(without, with_)]
+def pair(without: TrialResult, with_: TrialResult) -> Pairs:
+    return pairs_of([(without, with_)])

@@ -6,17 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from agent.analysis.trials import TrialResult
+from agent.analysis.observation import TrialResult
 from agent.documents.metric import Metric
 from agent.documents.verdict import CauseKind, Conclusion, SelfCost, Verdict
 from agent.documents.verdict_parts import Arm, Confirmation, Host, SweepPoint
 from agent.experiment.conclude import conclude
+from agent.experiment.follow_ups import DoseResponse
 from agent.experiment.plan import Plan
-from agent.experiment.repeat import Log
-from agent.experiment.rounds import Rounds
-from agent.experiment.runner import Outcome, better, complete_pairs
+from agent.experiment.runner import Log, Outcome, Rounds, better, complete_pairs
 from agent.experiment.session import Session
-from agent.experiment.sweep import DoseResponse
 from agent.experiment.victim_metrics import parse_spec
 from agent.statistics import decide, plan_looks
 from collectors.windows.sched import CgroupWindow

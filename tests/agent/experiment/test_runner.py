@@ -4,12 +4,18 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.analysis.trials import TrialResult
+from agent.analysis.observation import TrialResult
 from agent.documents.verdict_parts import Arm
+from agent.experiment.design import ALONE, Treatment
 from agent.experiment.plan import Plan
-from agent.experiment.repeat import MOST_VOID_IN_A_ROW, Observer
-from agent.experiment.runner import Outcome, run_experiment, treatments_of, valid_blocks
-from agent.experiment.treatment import ALONE, Treatment
+from agent.experiment.runner import (
+    MOST_VOID_IN_A_ROW,
+    Observer,
+    Outcome,
+    run_experiment,
+    treatments_of,
+    valid_blocks,
+)
 from agent.experiment.trial import VictimFailedError, VictimTimeoutError
 from agent.experiment.victim_metrics import MetricNotFoundError, parse_spec
 from agent.sandbox.interrupts import Interrupted

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.experiment.machine import machine_state
 from agent.experiment.plan import Plan
-from agent.experiment.repeat import Observer
+from agent.experiment.runner import Observer
 from agent.experiment.session import run_session
+from agent.experiment.trial import machine_state
 from agent.experiment.victim_metrics import parse_spec
 from agent.sandbox.interrupts import Interrupts
 from probes.perf_event import CPU_CLOCK, PAGE_FAULTS

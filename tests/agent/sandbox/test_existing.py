@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.documents.verdict import Aggressor, CauseKind
-from agent.experiment.confirm import bystanders
+from agent.experiment.follow_ups import bystanders
 from agent.sandbox.existing import find_cgroup, find_neighbours, find_victim
 from collectors.host.hierarchy import CgroupLayout
 from probes.errors import HostError, JostleError, UsageError

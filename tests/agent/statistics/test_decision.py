@@ -44,7 +44,7 @@ def test_a_small_slowdown_in_noise_is_inconclusive_and_says_how_far() -> None:
 def test_faster_with_the_neighbours_is_neither_verdict() -> None:
     decision = decide(noisy(-40, 0.01, 8), "lower", 5, PLAN)
     assert decision.verdict == "inconclusive"
-    assert decision.reason[1] == "the neighbours made the victim faster, which is neither verdict"
+    assert decision.reason[1] == "the victim became faster, which is neither verdict"
     assert decision.more_pairs_needed is None
     assert decision.reason[-1].startswith("even 1000 pairs would not decide")
 

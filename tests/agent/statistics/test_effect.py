@@ -1,4 +1,4 @@
-"""The slowdown, its p-value and the noise floor."""
+"""The slowdown, its p-value and the noise floor; several metrics at once."""
 
 import math
 from itertools import product
@@ -9,9 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from agent.statistics import Better, TrialPair, noise_floor, p_value, slowdown
+from agent.statistics import (
+    Better,
+    TrialPair,
+    decide,
+    holm,
+    noise_floor,
+    p_value,
+    plan_looks,
+    secondary_effects,
+    slowdown,
+)
 from agent.statistics.effect import log_ratios, measure, to_log, to_pct
-from agent.statistics.location import hodges_lehmann, interval
+from agent.statistics.intervals import hodges_lehmann, interval
 from probes.errors import UsageError
 from tests.agent.statistics.strategies import METRICS, PAIRS
 
@@ -138,3 +148,41 @@ def test_a_threshold_must_be_a_slowdown(threshold_pct: float) -> None:
 @given(st.floats(-25, 600))
 def test_per_cent_and_log_undo_each_other(log_ratio: float) -> None:
     assert to_log(to_pct(log_ratio)) == pytest.approx(log_ratio, rel=1e-3, abs=1e-9)
+
+
+P_VALUES = st.dictionaries(st.text(max_size=3), st.floats(0, 1), min_size=1, max_size=8)
+
+
+def test_holms_textbook_example() -> None:
+    adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
+    assert adjusted == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
+    assert list(adjusted) == ["a", "b", "c", "d"]
+
+
+@given(P_VALUES)
+def test_adjusted_values_lie_between_the_raw_and_bonferronis(p_values: dict[str, float]) -> None:
+    for name, adjusted in holm(p_values).items():
+        assert p_values[name] <= adjusted <= min(1, len(p_values) * p_values[name])
+
+
+@given(P_VALUES)
+def test_holm_rejects_what_the_step_down_procedure_rejects(p_values: dict[str, float]) -> None:
+    rejected = set()
+    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        if (len(p_values) - rank) * p_values[name] > 0.05:
+            break
+        rejected.add(name)
+    assert {name for name, adjusted in holm(p_values).items() if adjusted <= 0.05} == rejected
+
+
+def test_secondary_intervals_share_the_error_of_the_look() -> None:
+    plan = plan_looks(8, 8)
+    pairs = [TrialPair(1.0, 1.3 + 0.01 * (i % 5)) for i in range(8)]
+    effects = secondary_effects({"p99": (pairs, "lower"), "rate": (pairs, "higher")}, 5, plan)
+    assert effects["p99"].ci95_pct == slowdown(pairs, "lower", 0.025).ci_pct
+    assert effects["rate"].slowdown_pct < 0 < effects["p99"].slowdown_pct
+    assert effects["p99"].p_value == pytest.approx(2 * decide(pairs, "lower", 5, plan).effect.p_value)
+
+
+def test_no_secondary_metrics_are_no_effects() -> None:
+    assert secondary_effects({}, 5, plan_looks(4, 8)) == {}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.statistics import Slowdown, fit_sweep, largest_harmless_level
+from agent.statistics import Slowdown, fit_dose_curve, largest_harmless_level
 from probes.errors import UsageError
 
 PCTS = st.lists(st.floats(-50, 300), min_size=1, max_size=10)
@@ -17,27 +17,27 @@ def point(pct: float, half_width: float = 1.0, pairs: int = 8) -> Slowdown:
 
 
 def test_a_rising_curve_is_left_as_it_is() -> None:
-    fit = fit_sweep([0, 25, 50, 100], [point(pct) for pct in (0.1, 1.0, 7.0, 40.0)])
+    fit = fit_dose_curve([0, 25, 50, 100], [point(pct) for pct in (0.1, 1.0, 7.0, 40.0)])
     assert fit.fitted_pct == pytest.approx((0.1, 1.0, 7.0, 40.0))
     assert fit.upper_pct == pytest.approx((1.1, 2.0, 8.0, 41.0))
     assert fit.lower_pct == pytest.approx((-0.9, 0.0, 6.0, 39.0))
 
 
 def test_levels_may_come_in_any_order() -> None:
-    fit = fit_sweep([100, 0, 50], [point(40.0), point(0.0), point(7.0)])
+    fit = fit_dose_curve([100, 0, 50], [point(40.0), point(0.0), point(7.0)])
     assert fit.levels == (0, 50, 100)
     assert fit.fitted_pct == pytest.approx((0.0, 7.0, 40.0))
 
 
 def test_a_dip_is_pooled_by_weight_on_the_log_scale() -> None:
-    fit = fit_sweep([1, 2, 3], [point(0.0), point(20.0, pairs=4), point(10.0, pairs=12)])
+    fit = fit_dose_curve([1, 2, 3], [point(0.0), point(20.0, pairs=4), point(10.0, pairs=12)])
     pooled = 100 * math.expm1((4 * math.log(1.2) + 12 * math.log(1.1)) / 16)
     assert fit.fitted_pct == pytest.approx((0.0, pooled, pooled))
 
 
 @given(PCTS)
 def test_the_fit_never_falls_and_stays_within_the_estimates(pcts: list[float]) -> None:
-    fit = fit_sweep(range(len(pcts)), [point(pct) for pct in pcts])
+    fit = fit_dose_curve(range(len(pcts)), [point(pct) for pct in pcts])
     assert all(low <= high + 1e-9 for low, high in zip(fit.fitted_pct, fit.fitted_pct[1:], strict=False))
     assert min(pcts) - 1e-6 <= min(fit.fitted_pct)
     assert max(fit.fitted_pct) <= max(pcts) + 1e-6
@@ -54,13 +54,13 @@ def test_the_fit_never_falls_and_stays_within_the_estimates(pcts: list[float]) -
     ],
 )
 def test_largest_harmless_level(pcts: tuple[float, ...], level: float | None) -> None:
-    fit = fit_sweep([0, 25, 50, 100], [point(pct) for pct in pcts])
+    fit = fit_dose_curve([0, 25, 50, 100], [point(pct) for pct in pcts])
     assert largest_harmless_level(fit, 5) == level
 
 
 @given(PCTS, st.floats(0.1, 100), st.floats(0.1, 100))
 def test_a_higher_threshold_never_lowers_the_harmless_level(pcts: list[float], a: float, b: float) -> None:
-    fit = fit_sweep(range(len(pcts)), [point(pct) for pct in pcts])
+    fit = fit_dose_curve(range(len(pcts)), [point(pct) for pct in pcts])
     strict, lax = largest_harmless_level(fit, min(a, b)), largest_harmless_level(fit, max(a, b))
     assert strict is None or (lax is not None and strict <= lax)
 
@@ -77,4 +77,4 @@ def test_a_higher_threshold_never_lowers_the_harmless_level(pcts: list[float], a
 )
 def test_what_is_no_sweep_is_refused(levels: list[float], points: list[Slowdown], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        fit_sweep(levels, points)
+        fit_dose_curve(levels, points)

@@ -1,4 +1,4 @@
-"""Estimate and interval against published tables, scipy and enumeration."""
+"""Estimates and intervals against published tables, scipy and enumeration."""
 
 from itertools import product
 from random import Random
@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from agent.statistics.location import (
+from agent.statistics import proportion
+from agent.statistics.intervals import (
     EXACT_UP_TO,
     hodges_lehmann,
     interval,
@@ -17,6 +18,7 @@ from agent.statistics.location import (
     signed_rank_pmf,
     student_interval,
 )
+from probes.errors import UsageError
 from tests.agent.statistics.strategies import LOG_RATIOS
 
 # Hollander and Wolfe, Nonparametric Statistical Methods, 1973, table 3.1: depression scores of nine patients
@@ -106,3 +108,25 @@ def test_one_wild_value_in_four_hardly_moves_the_estimate(wild: float) -> None:
 
 def test_a_single_value_has_no_interval() -> None:
     assert interval(np.array([0.4]), 0.05) is None
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "low", "high"),
+    [(0, 10, 0.0, 30.85), (10, 10, 69.15, 100.0), (8, 10, 44.39, 97.48), (20, 20, 83.16, 100.0)],
+)
+def test_published_intervals(hits: int, trials: int, low: float, high: float) -> None:
+    assert proportion(hits, trials).ci95_pct == pytest.approx((low, high), abs=0.006)
+
+
+@given(st.integers(1, 60).flatmap(lambda trials: st.tuples(st.integers(1, trials), st.just(trials))))
+def test_the_lower_bound_is_the_beta_quantile(counts: tuple[int, int]) -> None:
+    hits, trials = counts
+    low = 100 * stats.beta.ppf(0.025, hits, trials - hits + 1)
+    assert proportion(hits, trials).ci95_pct[0] == pytest.approx(low, rel=1e-6)
+    assert proportion(hits, trials).pct == pytest.approx(100 * hits / trials)
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 0), (-1, 4), (5, 4)])
+def test_what_is_no_proportion_is_refused(hits: int, trials: int) -> None:
+    with pytest.raises(UsageError, match="not a proportion"):
+        proportion(hits, trials)

@@ -6,14 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.analysis.trials import TrialResult
+from agent.analysis.observation import TrialResult
 from agent.documents.verdict_parts import Arm, Confirmation
-from agent.experiment import confirm, sweep
-from agent.experiment.confirm import confirmation, confirmations, stopped
-from agent.experiment.repeat import Observer
-from agent.experiment.rounds import FEWEST_ROUNDS, Design, Rounds, orders, run_rounds
-from agent.experiment.sweep import at_level, sweep_design, sweep_result
-from agent.experiment.treatment import ALONE, BESIDE_ALL, Treatment
+from agent.experiment.design import ALONE, BESIDE_ALL, Design, Treatment, at_level, orders, stopped
+from agent.experiment.follow_ups import (
+    FEWEST_ROUNDS,
+    confirmation,
+    confirmations,
+    describe_confirmed,
+    sweep_design,
+    sweep_result,
+)
+from agent.experiment.runner import Observer, Rounds, run_rounds
 from agent.sandbox.interrupts import Interrupted
 from probes.errors import JostleError
 from tests.agent.analysis.trials import NEIGHBOUR, trial
@@ -46,7 +50,7 @@ treatments = st.lists(st.floats(1, 99), min_size=1, max_size=5, unique=True).map
 
 
 @given(treatments, st.integers(1, 9), st.text(max_size=5))
-def test_every_round_holds_every_setting_and_every_second_runs_backwards(
+def test_every_round_holds_every_treatment_and_every_second_runs_backwards(
     chosen: tuple[Treatment, ...], rounds: int, seed: str
 ) -> None:
     found = list(orders(Design("", chosen, rounds, seed)))
@@ -97,7 +101,7 @@ def test_each_suspect_gets_its_own_effect() -> None:
     assert innocent.ci95_pct is not None
     assert guilty.ci95_pct[0] > 90
     assert innocent.ci95_pct[0] <= 0 <= innocent.ci95_pct[1]
-    words = confirm.describe((guilty, innocent))
+    words = describe_confirmed((guilty, innocent))
     assert "stopping neighbour-1 stress-ng alone confirms it (its own effect 100" in words
 
 
@@ -116,10 +120,10 @@ def test_without_a_round_nothing_is_confirmed() -> None:
 
 def test_suspects_whose_intervals_hold_0_are_not_confirmed() -> None:
     unsure = Confirmation("/a", "a", 3.0, (-1.0, 7.0), 4)
-    assert confirm.describe([unsure]) == "stopping each suspect alone confirms none of them"
-    assert confirm.describe([Confirmation("/a", "a", 3.0, None, 1)]).endswith("none of them")
+    assert describe_confirmed([unsure]) == "stopping each suspect alone confirms none of them"
+    assert describe_confirmed([Confirmation("/a", "a", 3.0, None, 1)]).endswith("none of them")
     sure = [Confirmation("/a", "a", 3.0, (1.0, 7.0), 4), Confirmation("/b", "b", 2.0, (1.0, 7.0), 4)]
-    assert confirm.describe(sure).endswith(", and 1 more")
+    assert describe_confirmed(sure).endswith(", and 1 more")
 
 
 def test_a_suspect_is_stopped_beside_all_the_others() -> None:
@@ -159,7 +163,7 @@ def test_one_round_is_no_sweep() -> None:
     assert sweep_result(rounds, [50], [NEIGHBOUR], 2.0, 5.0) is None
 
 
-def test_the_whole_level_is_the_setting_of_the_experiment_itself() -> None:
+def test_the_whole_level_is_the_treatment_of_the_experiment_itself() -> None:
     assert at_level(100.0) == BESIDE_ALL
     assert at_level(0.0) == ALONE
-    assert sweep.sweep_design([0, 50], 4, 1).treatments == (ALONE, at_level(50))
+    assert sweep_design([0, 50], 4, 1).treatments == (ALONE, at_level(50))

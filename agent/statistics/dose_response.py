@@ -11,7 +11,7 @@ from probes.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class SweepFit:
+class DoseCurve:
     """The fitted curve, one entry per level in rising order; the bounds are each level's own 95 %."""
 
     levels: tuple[float, ...]
@@ -20,7 +20,7 @@ class SweepFit:
     upper_pct: tuple[float, ...]
 
 
-def fit_sweep(levels: Sequence[float], slowdowns: Sequence[Slowdown]) -> SweepFit:
+def fit_dose_curve(levels: Sequence[float], slowdowns: Sequence[Slowdown]) -> DoseCurve:
     """The rising curve nearest to the estimates: least squares on the log scale, weighted by their pairs.
 
     Isotonic regression (Barlow et al., Statistical Inference under Order Restrictions, 1972).
@@ -38,7 +38,7 @@ def fit_sweep(levels: Sequence[float], slowdowns: Sequence[Slowdown]) -> SweepFi
     bounds = [point.ci_pct for point in ranked if point.ci_pct is not None]
     estimates, weights = [to_log(point.pct) for point in ranked], [float(point.pairs) for point in ranked]
     fitted = optimize.isotonic_regression(estimates, weights=weights).x
-    return SweepFit(
+    return DoseCurve(
         levels=tuple(float(levels[index]) for index in order),
         fitted_pct=tuple(to_pct(float(value)) for value in fitted),
         lower_pct=tuple(low for low, _ in bounds),
@@ -50,7 +50,7 @@ def check(levels: Sequence[float], slowdowns: Sequence[Slowdown]) -> None:
     """Refuse what no curve can be fitted to.
 
     Raises:
-        UsageError: see `fit_sweep`.
+        UsageError: see `fit_dose_curve`.
     """
     if not levels or len(levels) != len(slowdowns):
         raise UsageError(
@@ -63,7 +63,7 @@ def check(levels: Sequence[float], slowdowns: Sequence[Slowdown]) -> None:
         raise UsageError("a level of the sweep has a single pair", "run at least two pairs at each level")
 
 
-def largest_harmless_level(fit: SweepFit, threshold_pct: float) -> float | None:
+def largest_harmless_level(fit: DoseCurve, threshold_pct: float) -> float | None:
     """The highest level up to which every level's upper bound is below the threshold; None if none is.
 
     Going up from the lowest level and stopping at the first failure needs no correction for the number of

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from agent.statistics.location import Floats, student_factor
-from agent.statistics.sequential import ALPHA
+from agent.statistics.design import ALPHA
+from agent.statistics.intervals import Floats, student_factor
 from probes.errors import UsageError
 
 RESIDUAL_LIMIT_PCT = 20.0

@@ -1,0 +1,180 @@
+"""Where the extra time went.
+
+Per unit of work, wall time = running + waiting (by aggressor, by own threads) + throttled + blocked. The difference of
+each term between an observation without the neighbours and one with them is what they added to it; what no term
+accounts for is `unexplained`. See docs/method.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.analysis.observation import Observation, Pairs, VictimSignals
+from agent.documents.metric import STRETCH
+from agent.documents.verdict import Cause, CauseKind
+from agent.statistics import residual_pct, shares
+from collectors.windows.sched import NS_PER_S
+
+# Where a CPU was busy for more than this share of the time, tasks took turns on it, and each turn ends in a
+# preemption: who was preempted then says nothing that waiting does not.
+FULL_RATIO = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Seconds per unit of the victim's work, in one observation.
+
+    Attributes:
+        waits: Time of tasks that waited, by cause: with several tasks it runs faster than the clock.
+        run: Time of tasks on a CPU.
+        taken: The part of `run` that others had: the hypervisor, interrupts.
+        stalls: Time on the clock in which the victim neither ran nor waited for a CPU, by cause.
+        spent: What the work took: the clock's time, or the tasks' time where that is the metric.
+        concurrency: Mean number of its tasks that ran or waited, at least 1.
+    """
+
+    waits: dict[CauseKind, float]
+    run: float
+    taken: dict[CauseKind, float]
+    stalls: dict[CauseKind, float]
+    spent: float
+    concurrency: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decomposition:
+    """Each cause's share of the extra time, and how much of it they had to be bent by to add up, in per cent of it."""
+
+    causes: tuple[Cause, ...]
+    bent_pct: float | None
+
+
+def decompose(pairs: Pairs) -> Decomposition:
+    """The causes of the extra wall time per unit of work; none when no time was lost.
+
+    A cause that took nothing in any observation, or that this host cannot measure, is left out.
+    """
+    rows = [extra_s(*pair) for pair in pairs]
+    extra: dict[str, list[float]] = {
+        cause: [row[cause] for row in rows] for cause in rows[0] if any(row[cause] for row in rows)
+    }
+    total = [with_.spent_s / with_.work - without.spent_s / without.work for without, with_ in pairs]
+    found = shares(extra, total, remainder=CauseKind.UNEXPLAINED)
+    causes = tuple(Cause(CauseKind(share.cause), share.share_pct, share.ci95_pct) for share in found)
+    return Decomposition(causes, residual_pct(extra, total) if causes else None)
+
+
+def extra_s(without: Observation, with_: Observation) -> dict[CauseKind, float]:
+    """What each cause added to the wall time of a unit of work.
+
+    Where frequency or instructions are not counted, all that the run grew by is put down to caches, bandwidth and SMT
+    siblings. Tasks' time becomes the clock's by the mean number of tasks, over both, that ran or waited. The stretch is
+    per second of running, so it knows of waiting alone.
+    """
+    before, after = terms_of(without), terms_of(with_)
+    tasks = mean_concurrency(before, after)
+    waits = {cause: (wait - before.waits[cause]) / tasks for cause, wait in after.waits.items()}
+    if with_.sample.metric == STRETCH:
+        return waits
+    taken = {cause: (run - before.taken[cause]) / tasks for cause, run in after.taken.items()}
+    stalls = {cause: stall - before.stalls[cause] for cause, stall in after.stalls.items()}
+    # A run at a lower frequency takes longer by as much.
+    clock_ratio = _ratio(with_.signals.frequency_khz, without.signals.frequency_khz)
+    frequency = after.run / tasks * max(0.0, 1 - clock_ratio) if clock_ratio else 0.0
+    longer = longer_run_s(before, after) - sum(taken.values()) - frequency
+    ipc_ratio = _ratio(with_.ipc, without.ipc)
+    if ipc_ratio and longer > 0:
+        # What each instruction took longer. Of more instructions for the same work nobody knows the cause.
+        longer = min(longer, after.run / tasks * max(0.0, 1 - ipc_ratio))
+    return {
+        **waits,
+        **taken,
+        **stalls,
+        CauseKind.FREQUENCY: frequency,
+        CauseKind.MICROARCHITECTURE: longer,
+    }
+
+
+def _ratio(with_: float | None, without: float | None) -> float | None:
+    return with_ / without if with_ and without else None
+
+
+def mean_concurrency(without: Terms, with_: Terms) -> float:
+    """Mean number of the victim's tasks that ran or waited in two observations, at least 1."""
+    busy = sum(terms.concurrency * terms.spent for terms in (without, with_))
+    spent = without.spent + with_.spent
+    return busy / spent if spent > 0 else 1.0
+
+
+def longer_run_s(without: Terms, with_: Terms) -> float:
+    """By how much the time on the CPU grew on the clock.
+
+    A victim that did other things beside its work, in threads of their own, ran longer in all while the work itself
+    did not: then its concurrency grew as well. Each by its own concurrency shows that, but takes a loss of
+    concurrency, as when one of two processes waits, for a longer run. So it is the lesser of the two.
+    """
+    together = (with_.run - without.run) / mean_concurrency(without, with_)
+    each = with_.run / with_.concurrency - without.run / without.concurrency
+    return min(together, each)
+
+
+def terms_of(seen: Observation) -> Terms:
+    """The terms of an observation."""
+    victim, work = seen.victim, seen.work
+    spent, busy = seen.spent_s, (victim.run_ns + victim.wait_ns) / NS_PER_S
+    concurrency = max(1.0, busy / spent) if spent > 0 else 1.0
+
+    def per_unit(seconds: Mapping[CauseKind, float]) -> dict[CauseKind, float]:
+        return {cause: each / work for cause, each in seconds.items()}
+
+    return Terms(
+        waits=per_unit(waits_s(seen)),
+        run=victim.run_ns / NS_PER_S / work,
+        taken=per_unit(taken_s(seen)),
+        stalls=per_unit(stalls_s(max(0.0, spent - busy / concurrency), seen.signals)),
+        spent=spent / work,
+        concurrency=concurrency,
+    )
+
+
+def waits_s(seen: Observation) -> dict[CauseKind, float]:
+    """The whole wait, in task seconds, but for what the probe saw the CPU idle."""
+    victim = seen.victim
+    others_ns = sum(wait.wait_ns for wait in victim.waited_for.values()) + victim.unattributed_ns
+    preempted_ns = preempted_by_others_ns(seen, others_ns)
+    return {
+        CauseKind.CPU_WAIT: (others_ns - preempted_ns) / NS_PER_S,
+        CauseKind.PREEMPTION: preempted_ns / NS_PER_S,
+        CauseKind.SELF: victim.self_ns / NS_PER_S,
+        CauseKind.THROTTLED: victim.throttled_ns / NS_PER_S,
+    }
+
+
+def preempted_by_others_ns(seen: Observation, others_ns: int) -> int:
+    """The waits for others that began with a preemption, where no CPU was so full that they had to take turns.
+
+    Preemptions by own threads and by quotas count first, so this is the least that it was.
+    """
+    victim = seen.victim
+    if seen.busiest_cpu is None or seen.busiest_cpu > FULL_RATIO:
+        return 0
+    return min(others_ns, max(0, victim.preempt_wait_ns - victim.self_ns - victim.throttled_ns))
+
+
+def taken_s(seen: Observation) -> dict[CauseKind, float]:
+    """What others had of the victim's time on the CPU: the hypervisor as much as it says, interrupts the rest."""
+    stolen_ns, told_ns = seen.victim.stolen_ns, seen.signals.steal_ns
+    steal_ns = stolen_ns if told_ns is None else min(stolen_ns, told_ns)
+    return {
+        CauseKind.STEAL: steal_ns / NS_PER_S,
+        CauseKind.INTERRUPTS: (stolen_ns - steal_ns) / NS_PER_S,
+    }
+
+
+def stalls_s(blocked: float, signals: VictimSignals) -> dict[CauseKind, float]:
+    """Stalls for memory and for I/O within the time that the victim was blocked.
+
+    A task that waits for a page to come back from disk counts as both: it is for want of memory.
+    """
+    memory = min(blocked, (signals.memory_stalled_ns or 0) / NS_PER_S)
+    io = min(blocked - memory, (signals.io_stalled_ns or 0) / NS_PER_S)
+    return {CauseKind.MEMORY_PRESSURE: memory, CauseKind.IO: io}

@@ -1,0 +1,138 @@
+"""What comparisons of recordings share: whom they are about, which windows count, and their verdict.
+
+There is no end-to-end figure in a recording, so the figure is the stretch: seconds that a cgroup ran or waited per
+second that it ran, 1 when it never waits. And nothing was randomised, so the verdict says so and is never
+`quality.ok`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.analysis.observation import Observation, is_idle
+from agent.analysis.verdict import Claim, Evidence, Findings, Origin, find, reason_of, verdict_of
+from agent.documents.metric import STRETCH
+from agent.documents.verdict import Compared, Conclusion, Verdict
+from agent.documents.verdict_parts import Host
+from agent.statistics import EffectEstimate
+from agent.statistics.decision import follows, judge, measured
+from agent.store.run_file import Run
+from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow, is_within, subtree, totals
+from probes.errors import UsageError
+
+
+def recorded_cgroup(run: Run, given: str | None, which: str) -> str:
+    """The path of the cgroup that a person means, or of the command that was recorded.
+
+    `which` recording it is, is for the message: `the first`, `the`.
+
+    Raises:
+        UsageError: It is not in the recording, or none is given and no command was recorded.
+    """
+    path = "/" + given.strip("/") if given is not None else run.meta.get("command_cgroup")
+    if path is None:
+        busiest = sorted(totals(run.windows).values(), key=lambda c: -c.wait_ns)[:5]
+        raise UsageError(
+            "compare needs to know which cgroup is the victim",
+            f"give --cgroup PATH; those that waited longest: {', '.join(c.path for c in busiest) or 'none'}",
+        )
+    if not any(is_within(name, path) for window in run.windows for name in window.cgroups):
+        raise UsageError(
+            f"the cgroup {path} is not in {which} recording", "check the path with `jostle report RUN`"
+        )
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class VictimWindow:
+    """One window of a recording, and the victim with everything below it in it."""
+
+    window: SchedWindow
+    victim: CgroupWindow
+
+
+def victim_windows(run: Run, victim: str, which: str) -> list[VictimWindow]:
+    """The windows in which the victim ran enough to say anything.
+
+    Raises:
+        UsageError: There is none.
+    """
+    every = [VictimWindow(window, subtree(window.cgroups, victim)) for window in run.windows]
+    found = [each for each in every if not is_idle(each.victim, each.window.duration_ns / NS_PER_S)]
+    if not found:
+        raise UsageError(f"the cgroup {victim} hardly ran in {which} recording", "record while it works")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two kinds of windows, and what is to be said of them.
+
+    Attributes:
+        run: The recording whose tier, counters and host the verdict has.
+        windows: All windows of all recordings.
+        victim: Its cgroup.
+        compared: What was compared.
+        pair: The victim in the windows of either kind.
+        effect: What they differ by.
+        when: When the second kind was, such as `in the second recording`.
+        unit: What the effect counts as a pair.
+        caveats: What the reason ends with, and the first of the warnings.
+        warnings: What else is doubtful.
+        neighbours: The display name of each neighbour's cgroup, where one is known.
+    """
+
+    run: Run
+    windows: Sequence[SchedWindow]
+    victim: str
+    compared: Compared
+    pair: tuple[Observation, Observation]
+    effect: EffectEstimate
+    when: str
+    unit: str
+    caveats: Sequence[str]
+    warnings: Sequence[str] = ()
+    neighbours: Mapping[str, str] = field(default_factory=dict)
+
+
+def comparison_verdict(found: Comparison) -> Verdict:
+    """The verdict on a comparison."""
+    effect = found.effect
+    judged = judge(effect.ci95_pct, effect.noise_floor_pct, effect.threshold_pct)
+    findings = find([found.pair], judged, effect, found.neighbours)
+    clauses = (measured(effect, found.when, found.unit), follows(judged, effect, found.unit))
+    claim = Claim(effect, STRETCH, found.compared, f"a single {found.unit} shows no spread")
+    warnings = (*found.caveats, *found.warnings)
+    evidence = Evidence([found.pair], found.windows, _tier(found.run), _pmu(found.run), warnings)
+    return verdict_of(
+        findings,
+        claim,
+        evidence,
+        _origin(found.run, found.victim),
+        reason_of(clauses, findings, found.caveats),
+    )
+
+
+def undecided_verdict(
+    run: Run, victim: str, compared: Compared, why: str, warnings: Sequence[str]
+) -> Verdict:
+    """The verdict where there is too little to compare."""
+    findings, claim = Findings(Conclusion.INCONCLUSIVE), Claim(None, STRETCH, compared, why)
+    evidence = Evidence([], run.windows, _tier(run), _pmu(run), warnings)
+    return verdict_of(findings, claim, evidence, _origin(run, victim), reason_of([why], findings))
+
+
+def _origin(run: Run, victim: str) -> Origin:
+    return Origin(victim, run.record("host", Host), None, "a recording says its own")
+
+
+def _tier(run: Run) -> str:
+    return run.meta.get("tier", "unknown")
+
+
+def _pmu(run: Run) -> str:
+    """Whether the recording has counters, and if not, why."""
+    signals = [window.signals for window in run.windows if window.signals is not None]
+    if any(window.counters for window in signals):
+        return "available"
+    refused = next((w.missing["counters.cycles"] for w in signals if "counters.cycles" in w.missing), None)
+    return f"unavailable: {refused.reason if refused else 'not in the recording'}"

@@ -1,0 +1,221 @@
+"""From pairs of observations and what the statistics say of them to the verdict document.
+
+The one way for experiments and for comparisons of recordings: what an effect, a cause, an aggressor and a doubt is.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.analysis import untracked
+from agent.analysis.advice import advise
+from agent.analysis.aggressors import aggressors, blame_residual_pct, throttled_own_ratio
+from agent.analysis.causes import decompose
+from agent.analysis.observation import Pairs
+from agent.analysis.untracked import sampled_pct
+from agent.documents.metric import Metric
+from agent.documents.verdict import (
+    Aggressor,
+    Cause,
+    CauseKind,
+    Compared,
+    Conclusion,
+    Effect,
+    Quality,
+    SelfCost,
+    Verdict,
+)
+from agent.documents.verdict_parts import Better, Host
+from agent.statistics import RESIDUAL_LIMIT_PCT, EffectEstimate, Judgement
+from collectors.windows import sched
+from collectors.windows.sched import SchedWindow
+
+# The victim's own doing decides the verdict when it is the greater half of the loss.
+SELF_INFLICTED_PCT = 50.0
+# Above this, who is to blame is not known well enough to name a culprit without a warning.
+UNCHARGED_LIMIT_PCT = 20.0
+LOWER_TIER = (
+    "measured without eBPF: nobody can be blamed for the waiting, and own threads, throttling and neighbours are "
+    "not told apart"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the pairs say beyond the effect: whose doing it is, where the time went, who took it.
+
+    Without an effect there are no causes and no aggressors. `bent_pct` is how far the causes had to be bent to add up.
+    """
+
+    conclusion: Conclusion
+    causes: tuple[Cause, ...] = ()
+    aggressors: tuple[Aggressor, ...] = ()
+    bent_pct: float | None = None
+
+
+def find(pairs: Pairs, judged: Judgement, effect: EffectEstimate, neighbours: Mapping[str, str]) -> Findings:
+    """Findings of at least one pair; `neighbours` has the display name of each one's cgroup."""
+    if not has_effect(judged, effect):
+        return Findings(Conclusion(judged))
+    found = decompose(pairs)
+    by_cause = {cause.cause: cause.share_pct for cause in found.causes}
+    return Findings(
+        conclusion=attribute(judged, found.causes, throttled_own_ratio(pairs)),
+        causes=found.causes,
+        aggressors=aggressors(pairs, by_cause, neighbours),
+        bent_pct=found.bent_pct,
+    )
+
+
+def has_effect(judged: Judgement, effect: EffectEstimate) -> bool:
+    """Whether the victim was slowed: its interval lies above 0, and the verdict is not that nothing came of it."""
+    return judged != "no-interference" and effect.ci95_pct is not None and effect.ci95_pct[0] > 0
+
+
+def attribute(judged: Judgement, causes: Sequence[Cause], throttled_own_ratio: float = 1.0) -> Conclusion:
+    """The statistics' verdict, unless the slowdown is the victim's own doing.
+
+    `throttled_own_ratio` is how much of the throttling was by the victim's own quota. An ancestor's is one that it
+    shares with neighbours.
+    """
+    own = {CauseKind.SELF: 1.0, CauseKind.THROTTLED: throttled_own_ratio}
+    own_pct = sum(cause.share_pct * own.get(cause.cause, 0.0) for cause in causes)
+    if judged == "interference" and own_pct > SELF_INFLICTED_PCT:
+        return Conclusion.SELF_INFLICTED
+    return Conclusion(judged)
+
+
+def reason_of(clauses: Sequence[str], findings: Findings, further: Sequence[str] = ()) -> str:
+    """One sentence that a person can paste into a review, of clauses without capital or full stop."""
+    found = list(clauses)
+    if findings.conclusion in (Conclusion.INTERFERENCE, Conclusion.SELF_INFLICTED) and findings.causes:
+        main = max(findings.causes, key=lambda cause: cause.share_pct)
+        found.append(f"the main cause is {main.cause} ({main.share_pct:.0f} % of the extra time)")
+    if findings.conclusion is Conclusion.INTERFERENCE and findings.aggressors:
+        first = findings.aggressors[0]
+        found.append(f"{first.share_pct:.0f} % of the blame falls on {first.name}")
+    sentence = "; ".join([*found, *further])
+    return sentence[:1].upper() + sentence[1:] + "."
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a verdict rests on.
+
+    Attributes:
+        pairs: What was compared; empty where there is too little of it.
+        windows: All that was recorded.
+        tier: How waits were measured.
+        pmu: Whether there are hardware counters, and if not, why.
+        warnings: What else a reader should know before trusting the verdict.
+        discarded: How many trials did not count.
+    """
+
+    pairs: Pairs
+    windows: Sequence[SchedWindow]
+    tier: str
+    pmu: str
+    warnings: Sequence[str]
+    discarded: int = 0
+
+
+def quality_of(evidence: Evidence, findings: Findings) -> Quality:
+    """How far the verdict can be trusted; it is `ok` where there is nothing to warn of."""
+    residual_pct = blame_residual_pct(evidence.pairs)
+    victim = sched.add("victim", (with_.victim for _, with_ in evidence.pairs))
+    warnings = [
+        *evidence.warnings,
+        *untracked.warnings(evidence.windows),
+        *_doubts(evidence.tier, residual_pct, findings.bent_pct),
+    ]
+    return Quality(
+        ok=not warnings,
+        tier=evidence.tier,
+        warnings=tuple(warnings),
+        blame_residual_pct=residual_pct,
+        discarded=evidence.discarded,
+        pmu=evidence.pmu,
+        blame_sampled_pct=sampled_pct(victim.wait_ns, victim.sampled_ns),
+    )
+
+
+def _doubts(tier: str, residual_pct: float | None, bent_pct: float | None) -> Iterable[str]:
+    if tier in {"schedstat", "psi"}:
+        yield LOWER_TIER
+    if residual_pct is not None and residual_pct > UNCHARGED_LIMIT_PCT:
+        yield f"{residual_pct:.0f} % of the victim's waiting is charged to nobody"
+    if bent_pct is not None and bent_pct > RESIDUAL_LIMIT_PCT:
+        yield f"the causes add up only after {bent_pct:.0f} % of the extra time was left out of them or scaled down"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is claimed of the effect, and of which figure.
+
+    Attributes:
+        estimate: The effect; None where too little was observed.
+        metric: The figure.
+        compared: What was compared; None: trials.
+        why_none: Why there is no effect, or no spread of it, where there is none.
+    """
+
+    estimate: EffectEstimate | None
+    metric: Metric
+    compared: Compared | None
+    why_none: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whom a verdict is about, where it was measured, and at what cost; `why_no_cost`: where that is not known."""
+
+    victim: str
+    host: Host
+    self_cost: SelfCost | None
+    why_no_cost: str
+
+
+def verdict_of(findings: Findings, claim: Claim, evidence: Evidence, origin: Origin, reason: str) -> Verdict:
+    """The parts of the document that every verdict has."""
+    effect, quality = _effect(claim), quality_of(evidence, findings)
+    never_waited = "the victim never waited for a CPU" if evidence.pairs else "nothing could be compared"
+    spread = None if effect is None else (effect.ci95_pct, effect.noise_floor_pct)
+    nulls = {
+        "effect": (claim.why_none, effect),
+        "effect.ci95_pct": (claim.why_none, spread[0] if spread else ""),
+        "effect.noise_floor_pct": (claim.why_none, spread[1] if spread else ""),
+        "quality.blame_residual_pct": (never_waited, quality.blame_residual_pct),
+        "self_cost": (origin.why_no_cost, origin.self_cost),
+    }
+    return Verdict(
+        verdict=findings.conclusion,
+        reason=reason,
+        effect=effect,
+        causes=findings.causes,
+        aggressors=findings.aggressors,
+        quality=quality,
+        self_cost=origin.self_cost,
+        advice=tuple(advise(findings.conclusion, findings.causes, effect, quality, claim.compared)),
+        unavailable={key: why for key, (why, value) in nulls.items() if value is None},
+        victim_cgroup=origin.victim,
+        host=origin.host,
+    )
+
+
+def _effect(claim: Claim) -> Effect | None:
+    estimate = claim.estimate
+    if estimate is None:
+        return None
+    return Effect(
+        metric=claim.metric.name,
+        unit=claim.metric.unit,
+        better=Better(claim.metric.better),
+        without=estimate.without,
+        with_=estimate.with_,
+        slowdown_pct=estimate.slowdown_pct,
+        ci95_pct=estimate.ci95_pct,
+        p_value=estimate.p_value,
+        noise_floor_pct=estimate.noise_floor_pct,
+        threshold_pct=estimate.threshold_pct,
+        pairs=estimate.pairs,
+        compared=claim.compared,
+    )

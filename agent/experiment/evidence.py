@@ -1,0 +1,203 @@
+"""What an experiment's verdict rests on, as the document has it: trials, pairs, waits, what the CPU time gave."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from agent.analysis.aggressors import extra_waits_s
+from agent.analysis.observation import Blocks, Observation, Pairs, TrialResult, owner_of
+from agent.documents.metric import STRETCH
+from agent.documents.verdict_parts import (
+    Better,
+    Blame,
+    Efficiency,
+    Pair,
+    SecondaryMetric,
+    Trial,
+    WaitHistograms,
+    WaitMatrix,
+)
+from agent.experiment.plan import Plan
+from agent.statistics import TrialPair, plan_looks, secondary_effects
+from collectors.host.hierarchy import leaf
+from collectors.host.readings import Missing
+from collectors.sources import counting
+from collectors.windows import counters, histogram
+from collectors.windows.figures import CounterFigures, add_counts
+from collectors.windows.sched import KERNEL, NS_PER_MS, NS_PER_S
+
+Number = TypeVar("Number", int, float)
+BY_INSTRUCTIONS, BY_WORK = "cycles per instruction", "CPU time per unit of work"
+# Beside the victim and its neighbours; the others are one column together.
+MOST_OTHERS = 6
+EVERYONE_ELSE = "everyone else"
+
+
+def trial_row(trial: TrialResult) -> Trial:
+    """One trial."""
+    victim, figures = trial.victim, counters.figures(trial.counted)
+    return Trial(
+        index=trial.index,
+        block=trial.block,
+        arm=trial.arm,
+        duration_s=trial.duration_s,
+        metrics={sample.metric.name: sample.value for sample in trial.samples},
+        void=trial.void,
+        wait_ns=victim.wait_ns,
+        run_ns=victim.run_ns,
+        throttled_ns=victim.throttled_ns,
+        preempted=victim.preempted_foreign + victim.preempted_own + victim.preempted_throttled,
+        instructions=number(figures.instructions),
+        cycles=number(figures.cycles),
+    )
+
+
+def pair_rows(blocks: Blocks) -> tuple[Pair, ...]:
+    """The primary metric in both trials of each block."""
+    return tuple(_pair(without, with_) for without, with_ in blocks)
+
+
+def _pair(without: TrialResult, with_: TrialResult) -> Pair:
+    a, b = without.samples[0].value, with_.samples[0].value
+    ratio = b / a if without.samples[0].metric.better == "lower" else a / b
+    return Pair(without.block, a, b, 100 * (ratio - 1))
+
+
+def secondary_metrics(blocks: Blocks, plan: Plan) -> tuple[SecondaryMetric, ...]:
+    """Every further metric that all trials have, with intervals and p-values that hold together."""
+    by_name: dict[str, list[TrialPair]] = {}
+    for without, with_ in blocks:
+        values = {sample.metric.name: sample.value for sample in with_.samples[1:]}
+        for sample in without.samples[1:]:
+            if sample.metric.name in values:
+                by_name.setdefault(sample.metric.name, []).append(
+                    TrialPair(sample.value, values[sample.metric.name])
+                )
+    metrics = {sample.metric.name: sample.metric for sample in blocks[0][0].samples[1:]}
+    whole = {
+        name: (pairs, metrics[name].better) for name, pairs in by_name.items() if len(pairs) == len(blocks)
+    }
+    if not whole:
+        return ()
+    effects = secondary_effects(whole, plan.threshold_pct, plan_looks(plan.pairs, plan.max_pairs))
+    return tuple(
+        SecondaryMetric(
+            name=name,
+            unit=metrics[name].unit,
+            better=Better(metrics[name].better),
+            without=effect.without,
+            with_=effect.with_,
+            slowdown_pct=effect.slowdown_pct,
+            ci95_pct=effect.ci95_pct,
+            p_value=effect.p_value,
+        )
+        for name, effect in effects.items()
+    )
+
+
+def efficiency(pairs: Pairs) -> Efficiency | None:
+    """Both arms, over all pairs; None where there is neither a counter nor a unit of work."""
+    without, with_ = zip(*pairs, strict=True)
+    before, after = counted(without), counted(with_)
+    has_work = pairs[0][0].sample.metric != STRETCH
+    ipc = number(before.ipc), number(after.ipc)
+    if None in ipc and not has_work:
+        return None
+    return Efficiency(
+        measure=BY_WORK if None in ipc else BY_INSTRUCTIONS,
+        cpu_s_without=cpu_s(without) if has_work else None,
+        cpu_s_with=cpu_s(with_) if has_work else None,
+        ipc_without=ipc[0],
+        ipc_with=ipc[1],
+        llc_misses_without=number(before.llc_misses),
+        llc_misses_with=number(after.llc_misses),
+    )
+
+
+def cpu_s(seen: Sequence[Observation]) -> float:
+    """Time of the victim's tasks on a CPU, per unit of its work."""
+    return sum(each.victim.run_ns for each in seen) / NS_PER_S / sum(each.work for each in seen)
+
+
+def counted(seen: Sequence[Observation]) -> CounterFigures:
+    """What the victim's counters amount to over these observations."""
+    return counters.figures(add_counts(each.counted for each in seen))
+
+
+def pmu(pairs: Pairs) -> str:
+    """Whether hardware events were counted in the trials, and if not, why."""
+    figures = [counted(arm) for arm in zip(*pairs, strict=True)]
+    missing = next((each.ipc for each in figures if isinstance(each.ipc, Missing)), None)
+    if missing is None:
+        return "available"
+    refusal = counting.refusal_of_ipc()
+    return f"unavailable: {refusal.reason if refusal else missing.reason}"
+
+
+def number(figure: Number | Missing) -> Number | None:
+    """The figure, None where it is missing."""
+    return None if isinstance(figure, Missing) else figure
+
+
+def blame_rows(pairs: Pairs, names: Mapping[str, str]) -> tuple[Blame, ...]:
+    """How much longer than to be expected the victim waited for each cgroup in a mean trial, the longest first."""
+    waits = {path: wait_s for path, wait_s in extra_waits_s(pairs).items() if wait_s > 0}
+    whole_s = sum(waits.values())
+    rows = [
+        Blame(path, names.get(path, leaf(path)), wait_s * 1e3, 100 * wait_s / whole_s)
+        for path, wait_s in waits.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: -row.wait_ms_per_trial))
+
+
+def wait_histograms(blocks: Blocks) -> WaitHistograms:
+    """The victim's waits in both arms."""
+    return WaitHistograms(
+        edges_ns=(*map(float, histogram.EDGES_NS[1:]), None),
+        without=histogram.add(without.victim.histogram for without, _ in blocks),
+        with_=histogram.add(with_.victim.histogram for _, with_ in blocks),
+    )
+
+
+def wait_matrix(trials: Sequence[TrialResult], names: Mapping[str, str]) -> WaitMatrix:
+    """Waits in a mean trial.
+
+    Args:
+        trials: At least one.
+        names: Display name of each neighbour's cgroup; it and the victim's count with everything below them.
+    """
+    roots = [trials[0].victim.path, *names]
+    waits: Counter[tuple[str, str]] = Counter()
+    for trial in trials:
+        for waiting, waited_for, wait_ns in _waits(trial):
+            waits[owner_of(waiting, roots), owner_of(waited_for, roots)] += wait_ns
+    rows = [*roots, *_heaviest(waits, roots)]
+    columns = [*rows, *([] if KERNEL in rows else [KERNEL]), EVERYONE_ELSE]
+    ns_by_cell: Counter[tuple[str, str]] = Counter()
+    for (waiting, waited_for), wait_ns in waits.items():
+        ns_by_cell[waiting, waited_for if waited_for in columns else EVERYONE_ELSE] += wait_ns
+    used = [column for column in columns if any(ns_by_cell[row, column] for row in rows)]
+    return WaitMatrix(
+        waiting=tuple(names.get(row, leaf(row)) for row in rows),
+        waited_for=tuple(names.get(column, leaf(column)) for column in used),
+        wait_ms_per_trial=tuple(
+            tuple(ns_by_cell[row, column] / NS_PER_MS / len(trials) for column in used) for row in rows
+        ),
+    )
+
+
+def _waits(trial: TrialResult) -> Iterator[tuple[str, str, int]]:
+    """Who waited for whom and how long, own threads included."""
+    for path, cgroup in trial.window.cgroups.items():
+        yield path, path, cgroup.self_ns
+        for name, wait in cgroup.waited_for.items():
+            yield path, name, wait.wait_ns
+
+
+def _heaviest(waits: Mapping[tuple[str, str], int], roots: Sequence[str]) -> list[str]:
+    """The other cgroups that waited longest."""
+    by_row: Counter[str] = Counter()
+    for (waiting, _), wait_ns in waits.items():
+        if waiting not in roots and wait_ns:
+            by_row[waiting] += wait_ns
+    return [path for path, _ in by_row.most_common(MOST_OTHERS)]
