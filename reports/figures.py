@@ -5,9 +5,11 @@ unavailable and reads `n/a`, never 0.
 """
 
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+from msgspec.structs import replace
+
+from agent.documents.codec import Record
 from agent.documents.verdict import Verdict
 
 UNAVAILABLE = "n/a"
@@ -133,10 +135,9 @@ def _shown(name: str, value: Any) -> Any:  # noqa: ANN401  any field of a record
         return rounded_pct(value) if name.endswith("_pct") else rounded(value)
     if isinstance(value, tuple):
         return tuple(_shown(name, part) for part in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(
-            value, **{each.name: _shown(each.name, getattr(value, each.name)) for each in fields(value)}
-        )
+    if isinstance(value, Record):
+        names = value.__struct_fields__
+        return replace(value, **{each: _shown(each, getattr(value, each)) for each in names})
     return value
 
 

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+
+from msgspec import to_builtins
 
 from agent.documents.blame import BlameSummary
 from agent.documents.capabilities import Capability, Counting
@@ -39,8 +40,8 @@ def render_top(table: LiveTable) -> str:
 
 def render_capabilities(capabilities: Sequence[Capability], counting: Counting) -> str:
     """What the host can measure: `capabilities`, each `{name, state, reason, remedy}`; what counting events costs."""
-    entries = [asdict(capability) for capability in capabilities]
-    return _dump({"schema": DOCTOR_SCHEMA, "capabilities": entries, "counting": asdict(counting)})
+    entries = [to_builtins(capability) for capability in capabilities]
+    return _dump({"schema": DOCTOR_SCHEMA, "capabilities": entries, "counting": to_builtins(counting)})
 
 
 def render_selftest(selftest: Selftest) -> str:
@@ -50,7 +51,7 @@ def render_selftest(selftest: Selftest) -> str:
 
 def render_labels(labels: Sequence[Label]) -> str:
     """The self-test's scenarios: a list `scenarios` of labels."""
-    return _dump({"schema": LABELS_SCHEMA, "scenarios": [asdict(label) for label in labels]})
+    return _dump({"schema": LABELS_SCHEMA, "scenarios": [to_builtins(label) for label in labels]})
 
 
 def _dump(document: dict[str, object]) -> str:

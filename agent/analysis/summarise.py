@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from math import ceil, isinf
+
+from msgspec.structs import replace
 
 from agent.analysis import untracked
 from agent.documents.summary import (

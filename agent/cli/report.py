@@ -12,7 +12,6 @@ from agent.cli import history as from_history
 from agent.cli import output
 from agent.cli.experiment import VERDICT_FILE
 from agent.cli.history import HistoryFile, HistoryFlag
-from agent.documents.selftest import SCHEMA as SELFTEST_SCHEMA
 from agent.documents.selftest import Selftest
 from agent.documents.summary import RunSummary
 from agent.documents.verdict import Verdict
@@ -106,7 +105,7 @@ def _document(path: Path) -> Verdict | Selftest:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no JSON document ({error})", "give a file that jostle wrote") from error
-    is_selftest = isinstance(document, dict) and document.get("schema") == SELFTEST_SCHEMA
+    is_selftest = isinstance(document, dict) and document.get("schema") == Selftest.SCHEMA
     kind, name = (Selftest, "self-test") if is_selftest else (Verdict, "verdict")
     try:
         return kind.from_document(document)

@@ -5,8 +5,9 @@ cursor, or be no character at all.
 """
 
 import json
-from dataclasses import replace
 from typing import IO
+
+from msgspec.structs import replace
 
 from agent.daemon.config import Config
 from agent.daemon.notify import INFO, NOTICE, WARNING, is_journal

@@ -1,7 +1,9 @@
 """The detector: windows in, events out. What it keeps of a cgroup is small, and forgotten after the cgroup."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from agent.detection.gates import Evidence, FindQuota, pass_gates
 from agent.detection.indicators import IndicatorSample, ipc_of

@@ -1,12 +1,8 @@
 """Who one cgroup waited for, schema `jostle.blame/1`: the parts of its wait, which add up to it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from agent.documents.codec import decode, encode
-
-SCHEMA = "jostle.blame/1"
+from agent.documents.codec import Document, Record
 
 
 class Charge(StrEnum):
@@ -22,8 +18,7 @@ class Charge(StrEnum):
     UNATTRIBUTED = "unattributed"  # nobody: what the probe lost track of
 
 
-@dataclass(frozen=True, slots=True)
-class WaitPart:
+class WaitPart(Record, frozen=True):
     """One part of the wait. `preemptions` counts how often that one took the CPU away; null: it has no such count."""
 
     charge: Charge
@@ -34,12 +29,13 @@ class WaitPart:
     cgroup: str | None = None  # its path, where it is a cgroup
 
 
-@dataclass(frozen=True, slots=True)
-class BlameSummary:
+class BlameSummary(Document, frozen=True):
     """One cgroup, with all below it as one, over a stretch of time; times are summed over its tasks.
 
     `parts` are in order of their share; their waits add up to `wait_ms` and their shares to 100.
     """
+
+    SCHEMA = "jostle.blame/1"
 
     cgroup: str
     name: str
@@ -53,16 +49,3 @@ class BlameSummary:
     partial: bool
     warnings: tuple[str, ...]
     sampled_pct: float | None = None  # of the wait, shared out by sample; left out: it never waited
-
-    def to_document(self) -> dict[str, Any]:
-        """The document, ready for `json.dump`."""
-        return encode(self, SCHEMA)
-
-    @classmethod
-    def from_document(cls, document: object) -> "BlameSummary":
-        """The inverse.
-
-        Raises:
-            UsageError: another schema, or a key that is missing or wrong, by name.
-        """
-        return decode(cls, document, SCHEMA)

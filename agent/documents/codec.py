@@ -1,4 +1,4 @@
-"""Frozen records to JSON documents and back, driven by their type hints.
+"""Frozen records to JSON documents and back: msgspec reads them by their type hints.
 
 The rules, for every document this project writes:
 
@@ -12,92 +12,103 @@ The rules, for every document this project writes:
 """
 
 import math
-import types
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar
+
+import msgspec
 
 from probes.errors import UsageError
 
-Record = TypeVar("Record")
-
-NAMES = {
-    dict: "an object",
-    list: "a list",
-    str: "text",
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    type(None): "null",
-}
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
-def encode(record: object, schema: str) -> dict[str, Any]:
-    """The JSON-ready document of one frozen dataclass instance, `schema` first.
+def _key(name: str) -> str:
+    return name.removesuffix("_")
+
+
+class Record(msgspec.Struct, frozen=True, rename=_key):
+    """A part of a document. `msgspec.structs.replace` makes another with some fields changed."""
+
+
+class Document(Record, frozen=True):
+    """A whole document, of the schema that the class names."""
+
+    SCHEMA: ClassVar[str]
+
+    def to_document(self) -> dict[str, Any]:
+        """The document, ready for `json.dump`, `schema` first.
+
+        Raises:
+            ValueError: A number is not finite, which JSON cannot say.
+        """
+        return encode(self, self.SCHEMA)
+
+    @classmethod
+    def from_document(cls, document: object) -> Self:
+        """The record that a parsed JSON document describes; keys that are not known are ignored.
+
+        Raises:
+            UsageError: Another schema, or the first key that is missing or wrong, by name.
+        """
+        return decode(cls, document, cls.SCHEMA)
+
+
+Kind = TypeVar("Kind", bound=Record)
+
+
+def encode(record: Record, schema: str) -> dict[str, Any]:
+    """The JSON-ready document of a record, `schema` first.
 
     Raises:
-        ValueError: a number is not finite, which JSON cannot say.
+        ValueError: A number is not finite, which JSON cannot say.
     """
     return {"schema": schema, **_object(record)}
 
 
-def decode(kind: type[Record], document: object, schema: str) -> Record:
-    """The record of dataclass `kind` that `document` (parsed JSON) describes.
+def decode(kind: type[Kind], document: object, schema: str) -> Kind:
+    """The record of this kind that `document` (parsed JSON) describes.
 
     Raises:
-        UsageError: another schema, or the first key that is missing or wrong, by name.
+        UsageError: Another schema, or the first key that is missing or wrong, by name.
     """
     found = document.get("schema") if isinstance(document, dict) else None
     if found != schema:
         raise UsageError(f"not a document of schema {schema!r}: its schema is {str(found)[:40]!r}")
+    if (at := next(_not_finite(document), None)) is not None:
+        raise UsageError(f"{schema} document: {at} must be a finite number")
     try:
-        return cast("Record", _record(kind, document, ""))
-    except _WrongKeyError as error:
-        raise UsageError(f"{schema} document: {error}") from error
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{schema} document: {_explained(str(error))}") from error
 
 
-def null_keys(record: object) -> Iterator[str]:
-    """The keys of `record` that are null in its document, those left out excepted."""
-    for field in _fields(type(record)):
-        if getattr(record, field.name) is None and not _omissible(field):
-            yield _key(field)
-
-
-class _WrongKeyError(Exception):
-    """The key, counted from the document's root, and what is wrong with it."""
-
-    def __init__(self, at: str, wrong: str) -> None:
-        super().__init__(f"{at} {wrong}" if at else wrong)
-
-
-def _fields(kind: type) -> tuple[Field[Any], ...]:
-    return fields(kind)
+def null_keys(record: Record) -> Iterator[str]:
+    """The keys of a record that are null in its document, those left out excepted."""
+    for name, omissible in _names(type(record)).items():
+        if getattr(record, name) is None and not omissible:
+            yield _key(name)
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _names(kind: type[Any]) -> dict[str, bool]:
+    """The names of a record's fields, and of each whether it is left out where it is None."""
+    known = msgspec.structs.fields(kind) if issubclass(kind, Record) else fields(kind)
+    return {each.name: each.default is None for each in known}
 
 
-def _key(field: Field[Any]) -> str:
-    return field.name.removesuffix("_")
-
-
-def _omissible(field: Field[Any]) -> bool:
-    return field.default is None
-
-
-def _object(record: object) -> dict[str, object]:
-    pairs = ((field, getattr(record, field.name)) for field in _fields(type(record)))
+def _object(record: Any) -> dict[str, object]:  # noqa: ANN401  a Record, or a dataclass of the collectors
+    pairs = ((name, getattr(record, name), omissible) for name, omissible in _names(record.__class__).items())
     return {
-        _key(field): _plain(value) for field, value in pairs if value is not None or not _omissible(field)
+        _key(name): _plain(value) for name, value, omissible in pairs if value is not None or not omissible
     }
 
 
 def _plain(value: object) -> object:
-    if is_dataclass(value):
+    if isinstance(value, Record) or is_dataclass(value):
         return _object(value)
     if isinstance(value, Enum):
         return value.value
@@ -116,80 +127,26 @@ def _finite(value: float) -> float:
     return float(value)  # numpy's float is a subclass of Python's, and its repr is its own
 
 
-def _record(kind: type, value: object, at: str) -> object:
-    known = _expect(dict, value, at)
-    arguments = {}
-    for field in _fields(kind):
-        inner = _join(at, _key(field))
-        if _key(field) in known:
-            arguments[field.name] = _value(_hints(kind)[field.name], known[_key(field)], inner)
-        elif field.default is MISSING and field.default_factory is MISSING:
-            raise _WrongKeyError(inner, "is missing")
-    try:
-        return kind(**arguments)
-    except ValueError as error:
-        raise _WrongKeyError(f"{at}:" if at else "", str(error)) from error
+def _not_finite(value: object, at: str = "") -> Iterator[str]:
+    """Where parsed JSON has a number that is not finite: Python reads NaN and 1e999, and msgspec takes them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield at
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _not_finite(item, _join(at, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _not_finite(item, f"{at}[{index}]")
 
 
-def _value(hint: Any, value: object, at: str) -> object:  # noqa: ANN401  a type hint has no narrower type
-    origin, parameters = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        # Of numbers, a whole one where the document has one.
-        hint = next((each for each in parameters if each is type(value)), parameters[0])
-        return None if value is None else _value(hint, value, at)
-    if origin is tuple:
-        return _tuple(parameters, value, at)
-    if origin is Mapping:
-        return {
-            key: _value(parameters[1], item, _join(at, key)) for key, item in _expect(dict, value, at).items()
-        }
-    if is_dataclass(hint):
-        return _record(cast("type", hint), value, at)
-    if issubclass(hint, Enum):
-        return _member(hint, value, at)
-    return _scalar(hint, value, at)
-
-
-def _tuple(parameters: tuple[Any, ...], value: object, at: str) -> tuple[object, ...]:
-    items = _expect(list, value, at)
-    if parameters[-1] is Ellipsis:
-        return tuple(_value(parameters[0], item, f"{at}[{index}]") for index, item in enumerate(items))
-    if len(items) != len(parameters):
-        raise _WrongKeyError(at, f"must have {len(parameters)} items, not {len(items)}")
-    pairs = zip(parameters, items, strict=True)
-    return tuple(_value(hint, item, f"{at}[{index}]") for index, (hint, item) in enumerate(pairs))
-
-
-def _member(kind: type[Enum], value: object, at: str) -> Enum:
-    choices = [member.value for member in kind]
-    if value not in choices:
-        raise _WrongKeyError(at, f"must be one of {', '.join(choices)}")
-    return kind(value)
-
-
-def _scalar(kind: type, value: object, at: str) -> object:
-    if kind is float:
-        return _number(value, at)
-    return _expect(kind, value, at)
-
-
-def _number(value: object, at: str) -> float:
-    # JSON writers are free to write 5.0 as 5, and Python reads that as an int, of any size.
-    try:
-        number = float(value) if type(value) is int else _expect(float, value, at)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise _WrongKeyError(at, "must be a finite number")
-    return number
-
-
-def _expect(kind: type[Record], value: object, at: str) -> Record:
-    # Not isinstance: True is an int to Python, not to a reader of the document.
-    if type(value) is not kind:
-        wrong = NAMES.get(type(value), type(value).__name__)
-        raise _WrongKeyError(at, f"must be {NAMES[kind]}, not {wrong}")
-    return value
+def _explained(message: str) -> str:
+    """What msgspec says is wrong, the key first: `effect.pairs: expected `int`, got `str``."""
+    wrong, _, path = message.partition(" - at `$")
+    at = path.rstrip("`").lstrip(".")
+    if missing := _MISSING.fullmatch(wrong):
+        return f"{_join(at, missing[1])} is missing"
+    wrong = wrong[:1].lower() + wrong[1:]
+    return f"{at}: {wrong}" if at else wrong
 
 
 def _join(at: str, key: str) -> str:

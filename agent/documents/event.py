@@ -1,12 +1,8 @@
 """What a detector found, schema `jostle.event/1`: for the journal, the history and the metrics."""
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from agent.documents.codec import decode, encode
-
-SCHEMA = "jostle.event/1"
+from agent.documents.codec import Document, Record
 
 
 class EventCause(StrEnum):
@@ -26,16 +22,14 @@ class EventState(StrEnum):
     CLEARED = "cleared"
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
+class Suspect(Record, frozen=True):
     """A neighbour, and its share of what the victim waited for neighbours."""
 
     cgroup: str
     share_pct: float
 
 
-@dataclass(frozen=True, slots=True)
-class GateFinding:
+class GateFinding(Record, frozen=True):
     """What one gate found, as a sentence. `explains`: it explains the event, so that no neighbour is blamed.
 
     None: it could not be told.
@@ -46,14 +40,15 @@ class GateFinding:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Document, frozen=True):
     """One cgroup's signal has left where it belongs, for long enough to be told, or has come back.
 
     `baseline` is what is usual, by the method; None where it compares with a fixed limit. `limit` is what `value`
     went beyond. `suspects`, the first first, are empty when a gate explains the event. When it is cleared, cause,
     suspects and findings are those that it was raised with.
     """
+
+    SCHEMA = "jostle.event/1"
 
     utc_ns: int  # end of the window that raised or cleared it
     state: EventState
@@ -69,21 +64,11 @@ class Event:
     suspects: tuple[Suspect, ...]
     findings: tuple[GateFinding, ...]
 
-    def to_document(self) -> dict[str, Any]:
-        """The document, ready for `json.dump`."""
-        return encode(self, SCHEMA)
-
-    @classmethod
-    def from_document(cls, document: object) -> "Event":
-        """The event that a parsed JSON document describes; raises UsageError as `documents.decode` does."""
-        return decode(cls, document, SCHEMA)
-
 
 _NS = 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(Record, frozen=True):
     """One event, from the first window beyond the limit on.
 
     `over` is false when it was not cleared before the agent ended, or the history does; it lasted until then at least.

@@ -5,18 +5,13 @@ experiment that failed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
-from agent.documents.codec import decode, encode
+from agent.documents.codec import Document, Record
 from agent.documents.verdict import CauseKind, Conclusion
 from agent.documents.verdict_parts import Host, Interval
 
-SCHEMA = "jostle.selftest/1"
 
-
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(Record, frozen=True):
     """What is true of a scenario: see `agent.selftest.scenarios.Scenario`."""
 
     scenario: str
@@ -33,8 +28,7 @@ class Label:
         return self.verdict is not Conclusion.NO_INTERFERENCE
 
 
-@dataclass(frozen=True, slots=True)
-class SelftestFinding:
+class SelftestFinding(Record, frozen=True):
     """What one experiment concluded. `error` says why it could not, and then nothing else is known of it."""
 
     scenario: str
@@ -52,8 +46,7 @@ class SelftestFinding:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Record, frozen=True):
     """`hits` out of `trials`, with the interval of Clopper and Pearson; null when there were no trials."""
 
     name: str
@@ -64,8 +57,7 @@ class Rate:
     ci95_pct: Interval | None
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Record, frozen=True):
     """One scenario: how many of its experiments were right, and in what."""
 
     scenario: str
@@ -78,9 +70,10 @@ class Tally:
     median_pairs: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Selftest:
+class Selftest(Document, frozen=True):
     """A whole self-test, or what was done of it until it was interrupted."""
+
+    SCHEMA = "jostle.selftest/1"
 
     partial: bool
     planned: int
@@ -95,16 +88,3 @@ class Selftest:
     tallies: tuple[Tally, ...]
     labels: tuple[Label, ...]
     findings: tuple[SelftestFinding, ...]
-
-    def to_document(self) -> dict[str, Any]:
-        """The document, ready for `json.dump`."""
-        return encode(self, SCHEMA)
-
-    @classmethod
-    def from_document(cls, document: object) -> "Selftest":
-        """The self-test that a parsed JSON document describes.
-
-        Raises:
-            UsageError: another schema, or a key that is missing or wrong, by name.
-        """
-        return decode(cls, document, SCHEMA)

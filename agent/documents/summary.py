@@ -5,17 +5,16 @@ An unavailable figure is None, and `unavailable` maps the name of its field (`wa
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
-from agent.documents.codec import decode, encode, null_keys
+import msgspec
+
+from agent.documents.codec import Document, Record, null_keys
 from agent.documents.event import Episode
 from agent.documents.verdict import SelfCost
 from agent.documents.verdict_parts import Host
 from collectors.windows.figures import CGROUP_FIGURES, CounterFigures, specs
 from collectors.windows.signals import Absence
 
-SCHEMA = "jostle.summary/1"
 SIGNALS = (*(spec for spec in CGROUP_FIGURES if spec.name != "limit_cpus"), *specs(CounterFigures))
 """The figures in a cgroup's `signals`; its limit stands beside them, as no limit is left out."""
 
@@ -23,16 +22,14 @@ Signals = Mapping[str, int | float | None]
 """Figures of one cgroup by the names in SIGNALS: each the sum over those windows that have it, None where none has."""
 
 
-@dataclass(frozen=True, slots=True)
-class WaitBy:
+class WaitBy(Record, frozen=True):
     """How long a cgroup waited while this one ran on its CPU."""
 
     name: str
     wait_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class CorunWith:
+class CorunWith(Record, frozen=True):
     """How long a cgroup ran while this one did, on a sibling thread or on a CPU of the same last-level cache."""
 
     name: str
@@ -40,8 +37,7 @@ class CorunWith:
     llc_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkloadSummary:
+class WorkloadSummary(Record, frozen=True):
     """Who runs in a cgroup, as far as its path and the runtimes' files tell. Every name is hostile text."""
 
     kind: str
@@ -55,8 +51,7 @@ class WorkloadSummary:
     qos_class: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CpuSummary:
+class CpuSummary(Record, frozen=True):
     """One CPU; `frequency_mhz` is the mean over the windows."""
 
     cpu: int
@@ -66,8 +61,7 @@ class CpuSummary:
     frequency_mhz: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class CacheSummary:
+class CacheSummary(Record, frozen=True):
     """One resctrl group in one cache domain; `occupancy_bytes` is the mean over the windows."""
 
     group: str
@@ -77,8 +71,7 @@ class CacheSummary:
     local_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class HostSummary:
+class HostSummary(Record, frozen=True):
     """The host; `pressure` by name, as in a cgroup (`io_some_ns`)."""
 
     cpus: tuple[CpuSummary, ...]
@@ -86,8 +79,7 @@ class HostSummary:
     caches: tuple[CacheSummary, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CgroupSummary:
+class CgroupSummary(Record, frozen=True):
     """One cgroup over the whole recording. The times are summed over its tasks."""
 
     path: str
@@ -111,32 +103,28 @@ class CgroupSummary:
     workload: WorkloadSummary | None = None  # left out: it was not looked for
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Record, frozen=True):
     """How many waits of one cgroup fell into each bucket of `RunDetails.edges_ns`."""
 
     name: str
     waits: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Record, frozen=True):
     """How many tasks of one cgroup waited for a CPU at each point in time, on average."""
 
     name: str
     mean_waiting: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Record, frozen=True):
     """One point of a time line: one window or several, in seconds from the recording's beginning."""
 
     begin_s: float
     end_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class RunMatrix:
+class RunMatrix(Record, frozen=True):
     """Who waited for whom in the whole recording; for its own threads where its row meets its column."""
 
     waiting: tuple[str, ...]
@@ -144,8 +132,7 @@ class RunMatrix:
     wait_ns: tuple[tuple[int, ...], ...]  # a row for each that waited
 
 
-@dataclass(frozen=True, slots=True)
-class RunDetails:
+class RunDetails(Record, frozen=True):
     """All of them, the cgroup that waited longest first.
 
     `edges_ns` are upper edges, ascending; null marks the open last bucket.
@@ -158,9 +145,10 @@ class RunDetails:
     matrix: RunMatrix
 
 
-@dataclass(frozen=True, slots=True)
-class RunSummary:
+class RunSummary(Document, frozen=True):
     """A whole recording, the cgroup that waited longest first."""
+
+    SCHEMA = "jostle.summary/1"
 
     duration_s: float
     host: Host
@@ -170,9 +158,9 @@ class RunSummary:
     lost_windows: int
     partial: bool
     warnings: tuple[str, ...]
-    unavailable: Mapping[str, str] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = msgspec.field(default_factory=dict)
     host_signals: HostSummary | None = None
-    missing: Mapping[str, Absence] = field(default_factory=dict)
+    missing: Mapping[str, Absence] = msgspec.field(default_factory=dict)
     events: tuple[Episode, ...] | None = None  # of the agent's history; left out: nobody judged
     details: RunDetails | None = None  # left out: nothing is known of single windows
 
@@ -180,19 +168,6 @@ class RunSummary:
         silent = sorted(_nulls(self) - self.unavailable.keys())
         if silent:
             raise ValueError(f"{silent[0]} is null and unavailable gives no reason")
-
-    def to_document(self) -> dict[str, Any]:
-        """The document, ready for `json.dump`."""
-        return encode(self, SCHEMA)
-
-    @classmethod
-    def from_document(cls, document: object) -> "RunSummary":
-        """The summary that a parsed JSON document describes; unknown keys are ignored.
-
-        Raises:
-            UsageError: another schema, or a key that is missing or wrong, by name.
-        """
-        return decode(cls, document, SCHEMA)
 
 
 def _nulls(summary: RunSummary) -> set[str]:

@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
-from agent.documents.codec import decode, encode, null_keys
+import msgspec
+from msgspec.structs import replace
 
-SCHEMA = "jostle.top/1"
-
+from agent.documents.codec import Document, Record, null_keys
 
 # A cgroup that waits less than this part of a window suffers from nobody, however little it ran.
 LEAST_WAIT_RATIO = 0.001
@@ -27,8 +25,7 @@ class Sort(StrEnum):
     NAME = "name"
 
 
-@dataclass(frozen=True, slots=True)
-class LiveRow:
+class LiveRow(Record, frozen=True):
     """One cgroup in one window. Times are summed over its tasks; rates are per second of the window."""
 
     cgroup: str
@@ -46,12 +43,13 @@ class LiveRow:
     sampled_ns: int  # of wait_ns, shared out by sample
 
 
-@dataclass(frozen=True, slots=True)
-class LiveTable:
+class LiveTable(Document, frozen=True):
     """All cgroups of a window that ran or waited, in the order asked for.
 
     `unavailable` has the reason for each column that is null somewhere.
     """
+
+    SCHEMA = "jostle.top/1"
 
     hostname: str
     cpus: int
@@ -59,7 +57,7 @@ class LiveTable:
     sort: str
     cgroups: tuple[LiveRow, ...]
     warnings: tuple[str, ...]
-    unavailable: Mapping[str, str] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         nulls = {name for row in self.cgroups for name in null_keys(row)}
@@ -70,19 +68,6 @@ class LiveTable:
         """The same window in another order."""
         rows = ordered(self.cgroups, sort, round(self.duration_s * 1e9))
         return replace(self, sort=sort, cgroups=tuple(rows))
-
-    def to_document(self) -> dict[str, Any]:
-        """The document, ready for `json.dump`."""
-        return encode(self, SCHEMA)
-
-    @classmethod
-    def from_document(cls, document: object) -> "LiveTable":
-        """The inverse.
-
-        Raises:
-            UsageError: another schema, or a key that is missing or wrong, by name.
-        """
-        return decode(cls, document, SCHEMA)
 
 
 def ordered(rows: Iterable[LiveRow], sort: Sort, duration_ns: int) -> list[LiveRow]:

@@ -5,12 +5,12 @@ An unavailable figure is None here and `null` in the document, and `unavailable`
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
-from typing import Any
 
-from agent.documents.codec import decode, encode, null_keys
+import msgspec
+
+from agent.documents.codec import Document, Record, null_keys
 from agent.documents.verdict_parts import (
     Better,
     Blame,
@@ -28,7 +28,6 @@ from agent.documents.verdict_parts import (
     WaitMatrix,
 )
 
-SCHEMA = "jostle.verdict/1"
 SUM_TOLERANCE_PCT = 0.5
 
 
@@ -67,8 +66,7 @@ class CauseKind(StrEnum):
     UNEXPLAINED = "unexplained"
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(Record, frozen=True):
     """The primary metric without and with the neighbours, or as `compared` says.
 
     A positive slowdown is worse, whichever way is better.
@@ -91,8 +89,7 @@ class Effect:
         _check_interval(self.ci95_pct)
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Record, frozen=True):
     """One term's share of the additional time; negative where the term shrank."""
 
     cause: CauseKind
@@ -103,8 +100,7 @@ class Cause:
         _check_interval(self.ci95_pct)
 
 
-@dataclass(frozen=True, slots=True)
-class Aggressor:
+class Aggressor(Record, frozen=True):
     """A cgroup that the victim lost time to, and its share of what is charged to anyone."""
 
     cgroup: str
@@ -117,8 +113,7 @@ class Aggressor:
             raise ValueError(f"share_pct of {self.share_pct} is not within 0 to 100")
 
 
-@dataclass(frozen=True, slots=True)
-class Quality:
+class Quality(Record, frozen=True):
     """How far the figures can be trusted."""
 
     ok: bool
@@ -131,8 +126,7 @@ class Quality:
     blame_sampled_pct: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SelfCost:
+class SelfCost(Record, frozen=True):
     """What measuring cost this host."""
 
     ns_per_switch: float | None
@@ -149,9 +143,10 @@ def why_no_cost(tier: str) -> str:
     return "no BPF program was attached"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Document, frozen=True):
     """The whole document. `advice` holds sentences of `agent.analysis.advice.Advice`."""
+
+    SCHEMA = "jostle.verdict/1"
 
     verdict: Conclusion
     reason: str
@@ -161,7 +156,7 @@ class Verdict:
     quality: Quality
     self_cost: SelfCost | None
     advice: tuple[str, ...]
-    unavailable: Mapping[str, str] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = msgspec.field(default_factory=dict)
     partial: bool = False
     victim_cgroup: str | None = None
     experiment: Experiment | None = None
@@ -181,19 +176,6 @@ class Verdict:
         _check_causes(self.causes)
         _check_aggressors(self.aggressors, self.victim_cgroup)
         _check_reasons(self)
-
-    def to_document(self) -> dict[str, Any]:
-        """The document, ready for `json.dump`, with the contract's keys in the contract's order."""
-        return encode(self, SCHEMA)
-
-    @classmethod
-    def from_document(cls, document: object) -> "Verdict":
-        """The verdict that a parsed JSON document describes; unknown keys are ignored.
-
-        Raises:
-            UsageError: another schema, or a key that is missing or wrong, by name.
-        """
-        return decode(cls, document, SCHEMA)
 
 
 def _check_interval(interval: Interval | None) -> None:

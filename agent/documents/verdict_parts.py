@@ -1,9 +1,10 @@
 """The parts of a verdict document that say how the verdict came about: all optional, all typed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+
+from agent.documents.codec import Record
 
 Interval = tuple[float, float]
 
@@ -22,8 +23,7 @@ class Better(StrEnum):
     HIGHER = "higher"
 
 
-@dataclass(frozen=True, slots=True)
-class Experiment:
+class Experiment(Record, frozen=True):
     """What was run, so that it can be run again."""
 
     command: tuple[str, ...]  # the argument vector of jostle itself
@@ -38,8 +38,7 @@ class Experiment:
     jostle_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Record, frozen=True):
     """Where it ran."""
 
     hostname: str  # or a hash of it, as configured
@@ -50,8 +49,7 @@ class Host:
     config_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Record, frozen=True):
     """One run of the victim in one arm. The times are the victim cgroup's, summed over its tasks."""
 
     index: int
@@ -68,8 +66,7 @@ class Trial:
     cycles: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Record, frozen=True):
     """The primary metric in both trials of one block, and what the neighbours cost there."""
 
     block: int
@@ -78,8 +75,7 @@ class Pair:
     slowdown_pct: float
 
 
-@dataclass(frozen=True, slots=True)
-class Efficiency:
+class Efficiency(Record, frozen=True):
     """What the victim got out of its time on the CPUs in both arms, all trials of an arm together.
 
     Without a PMU nothing is said of its instructions, and the CPU time per unit of its work stands in for the cycles
@@ -95,8 +91,7 @@ class Efficiency:
     llc_misses_with: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SecondaryMetric:
+class SecondaryMetric(Record, frozen=True):
     """A further metric's effect; `p_value` is corrected for the number of metrics."""
 
     name: str
@@ -109,8 +104,7 @@ class SecondaryMetric:
     p_value: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Blame:
+class Blame(Record, frozen=True):
     """How long the victim waited for one cgroup in a mean trial with the neighbours."""
 
     cgroup: str
@@ -119,8 +113,7 @@ class Blame:
     share_pct: float
 
 
-@dataclass(frozen=True, slots=True)
-class WaitMatrix:
+class WaitMatrix(Record, frozen=True):
     """Who waited for whom in a mean trial with the neighbours: a row for each that waited, by display name.
 
     What a cgroup waited for its own threads stands where its row meets its column.
@@ -138,8 +131,7 @@ class WaitMatrix:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class WaitHistograms:
+class WaitHistograms(Record, frozen=True):
     """The victim's run-queue waits in both arms, on the same buckets.
 
     `edges_ns` are upper edges, ascending; null marks the open last bucket.
@@ -159,8 +151,7 @@ class WaitHistograms:
             raise ValueError("edges_ns must ascend")
 
 
-@dataclass(frozen=True, slots=True)
-class SweepPoint:
+class SweepPoint(Record, frozen=True):
     """The victim's slowdown with the neighbours at one level of intensity."""
 
     level_pct: float
@@ -170,8 +161,7 @@ class SweepPoint:
     used_cpus: float | None = None  # what the neighbours kept busy at this level
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(Record, frozen=True):
     """What stopping this suspect alone gave back to the victim."""
 
     cgroup: str
@@ -181,8 +171,7 @@ class Confirmation:
     pairs: int
 
 
-@dataclass(frozen=True, slots=True)
-class DataFile:
+class DataFile(Record, frozen=True):
     """A file beside the report: its name relative to the report, and what it holds."""
 
     path: str

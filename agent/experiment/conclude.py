@@ -1,8 +1,9 @@
 """From an experiment's trials to the verdict document."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib.metadata import version
+
+from msgspec.structs import replace
 
 from agent.analysis.observation import Pairs, pairs_of
 from agent.analysis.verdict import Claim, Evidence, Origin, find, reason_of, verdict_of

@@ -13,9 +13,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
 
-from agent.documents.codec import decode, encode
+from agent.documents.codec import Kind, Record, decode, encode
 from agent.documents.event import Episode
 from agent.store.codec import DAMAGE
 from agent.store.files import cannot_write, is_shared, make_private, own_directory
@@ -28,8 +27,6 @@ from probes.errors import JostleError, UsageError
 
 # Of the records that `pack` writes, which have had one form since the first version.
 _FACTS = "jostle.run/1"
-
-Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class Run:
         """What the recorder found worth telling."""
         return self.record("notes", Notes).warnings if "notes" in self.meta else ()
 
-    def record(self, key: str, kind: type[Record]) -> Record:
+    def record(self, key: str, kind: type[Kind]) -> Kind:
         """What `pack` made of a record.
 
         Raises:
@@ -62,15 +59,14 @@ class Run:
             raise UsageError(f"the run file says nothing readable of {key!r}", "record again") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Notes:
+class Notes(Record, frozen=True):
     """What a recorder found worth telling, each once: the record `notes` of `meta`."""
 
     warnings: tuple[str, ...]
 
 
-def pack(record: object) -> str:
-    """A frozen dataclass instance as the value of a key of `meta`."""
+def pack(record: Record) -> str:
+    """A record as the value of a key of `meta`."""
     return json.dumps(encode(record, _FACTS))
 
 

@@ -1,7 +1,8 @@
 """Who one cgroup waited for, as sections: the answer of `jostle blame`."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agent.documents.blame import BlameSummary, Charge, WaitPart
 from reports.figures import (

@@ -1,8 +1,9 @@
 """A recording as sections: who waited, who ran, who waited for whom, and what lies behind the summary."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
+
+from msgspec.structs import replace
 
 from agent.analysis.untracked import sampled_pct
 from agent.documents.summary import CgroupSummary, RunDetails, RunMatrix, RunSummary

@@ -1,6 +1,6 @@
 """Events of the agent's history: one that blames, one that does not, one that nothing explains; and hostile ones."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from agent.detection.gates import BLAME_LEFT_OUT
 from agent.documents.event import Episode, Event, EventCause, EventState, GateFinding, Suspect

@@ -1,6 +1,6 @@
 """One verdict of each kind, as full as an experiment makes it, and one whose every name is hostile."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from agent.analysis.advice import Advice
 from agent.analysis.top import DID_NOT_RUN, DID_NOT_WAIT, NOT_PREEMPTED

@@ -3,7 +3,6 @@
 import re
 import unicodedata
 import xml.etree.ElementTree as ET
-from dataclasses import replace
 from functools import cache
 from html import unescape
 from html.parser import HTMLParser
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from agent.documents.summary import Moment, RunMatrix, Waiting, Waits
 from agent.documents.verdict import Aggressor, Cause, CauseKind, Verdict

@@ -7,6 +7,7 @@ from io import StringIO
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -66,7 +67,7 @@ def test_a_starved_cgroup_is_called_so() -> None:
 
 
 def test_with_counters_there_is_a_column_of_ipc() -> None:
-    counted = replace(TOP, cgroups=tuple(replace(row, ipc=1.234) for row in TOP.cgroups))
+    counted = structs.replace(TOP, cgroups=tuple(structs.replace(row, ipc=1.234) for row in TOP.cgroups))
     lines = drawn(counted, room=Room(100, 24)).splitlines()
     assert "IPC" in lines[1]
     assert "1.23" in lines[2]
@@ -119,7 +120,9 @@ def test_pause_and_the_filter_being_typed_are_told() -> None:
 
 
 def test_a_hostile_name_is_harmless() -> None:
-    shown = drawn(replace(TOP, cgroups=(replace(TOP.cgroups[1], name=EVIL, preempted_by=EVIL),)))
+    shown = drawn(
+        structs.replace(TOP, cgroups=(structs.replace(TOP.cgroups[1], name=EVIL, preempted_by=EVIL),))
+    )
     assert "\x1b" not in shown
     assert "<script>" in shown
 

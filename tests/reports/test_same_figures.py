@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.documents.verdict import Aggressor, Cause, CauseKind, Effect, SelfCost, Verdict
 from agent.documents.verdict_parts import Better, SecondaryMetric

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from agent.analysis.advice import Advice
 from agent.analysis.before_after import DRIFT, compare
@@ -145,7 +146,7 @@ def test_a_tier_that_charges_nobody_is_told_as_in_an_experiment() -> None:
 
 
 def test_doubts_about_the_recordings_are_told() -> None:
-    elsewhere = pack(replace(HOST, hostname="node-8"))
+    elsewhere = pack(structs.replace(HOST, hostname="node-8"))
     found = verdict(run(QUIET, partial=True), run(HINDERED, host=elsewhere))
     assert "the first recording is partial" in found.quality.warnings
     assert "the recordings are not of the same host" in found.quality.warnings

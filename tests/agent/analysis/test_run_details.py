@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from agent.analysis.summarise import EVERYONE_ELSE, MOST_CGROUPS, MOST_POINTS, distinct, run_details
 from agent.documents.summary import Moment, RunDetails
@@ -80,7 +81,7 @@ def test_the_waits_are_those_of_all_windows() -> None:
 
 
 def test_nobody_waited() -> None:
-    assert details([]) == replace(details(recorded(window(cgroup(1.0)))), moments=())
+    assert details([]) == structs.replace(details(recorded(window(cgroup(1.0)))), moments=())
 
 
 def test_cgroups_of_one_name_are_told_apart_by_their_paths() -> None:

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from agent.analysis.top import LastMinute, ipc_of, live_table
 from agent.documents.top import LiveTable, Sort
@@ -84,7 +85,7 @@ def test_every_null_has_its_reason() -> None:
     assert found.unavailable["ipc"] == "no hardware PMU"
     assert {"wait_per_run", "wait_p50_ns", "wait_p99_ns"} <= found.unavailable.keys()
     with pytest.raises(ValueError, match="ipc is null"):
-        replace(found, unavailable={})
+        structs.replace(found, unavailable={})
 
 
 def test_counted_instructions_are_shown_where_they_are() -> None:

@@ -8,6 +8,7 @@ from statistics import fmean, pstdev
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from agent.detection.indicators import INDICATORS, IndicatorSample, value_of
 from agent.detection.quota import binding_quota
@@ -200,7 +201,7 @@ class TestQuota:
 
 @given(st.text(), st.text())
 def test_an_event_survives_its_document(victim: str, text: str) -> None:
-    found = replace(
+    found = structs.replace(
         event(victim, suspects=(Suspect(text, 50.0),)), findings=(GateFinding("steal", None, text),)
     )
     assert Event.from_document(json.loads(json.dumps(found.to_document()))) == found

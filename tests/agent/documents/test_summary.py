@@ -1,9 +1,9 @@
 """The summary of a recording as a document."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agent.documents.summary import RunSummary
 from probes.errors import UsageError

@@ -1,7 +1,8 @@
 """Verdicts to test with: the contract's own example, and builders for others."""
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from agent.documents.verdict import Cause, CauseKind, Conclusion, Effect, Quality, SelfCost, Verdict
 from agent.documents.verdict_parts import Better

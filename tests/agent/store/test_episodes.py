@@ -1,9 +1,9 @@
 """Events in pairs: what was raised and what cleared it, over the agent's restarts."""
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace
 
 from agent.documents.event import Event, EventCause, EventState
 from agent.store.episodes import episodes
@@ -47,7 +47,7 @@ def test_one_of_which_the_beginning_is_no_longer_kept_says_the_rest() -> None:
 
 @pytest.mark.parametrize("other", [{"victim": "/b"}, {"signal": "ipc"}, {"method": "percent"}])
 def test_each_victim_signal_and_method_has_its_own(other: dict[str, str]) -> None:
-    late = replace(RAISED, since_utc_ns=110 * NS, **other)  # type: ignore[arg-type]  # texts only
+    late = replace(RAISED, since_utc_ns=110 * NS, **other)
     told = [
         (1, late),
         (1, RAISED),

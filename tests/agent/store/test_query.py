@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from agent.daemon.history_sink import History, Retention
 from agent.documents.event import Event, EventState
@@ -183,7 +184,7 @@ def told(path: Path, *events: Event) -> Path:
 
 
 def lasting(victim: str, since: float, utc: float, state: EventState) -> Event:
-    return replace(event(victim, state=state), since_utc_ns=at(since), utc_ns=at(utc))
+    return structs.replace(event(victim, state=state), since_utc_ns=at(since), utc_ns=at(utc))
 
 
 def test_a_period_has_the_events_that_lasted_into_it(path: Path) -> None:

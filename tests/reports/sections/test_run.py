@@ -1,7 +1,8 @@
 """A recording of a crowded host: its report stays one that a person can read."""
 
 import json
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agent.documents.summary import WaitBy
 from reports import json_document, text

@@ -1,6 +1,6 @@
 """A self-test's report: every rate, every scenario, and each experiment that was not right."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from agent.documents.verdict import CauseKind, Conclusion
 from agent.selftest.scenarios import Place, scenarios
