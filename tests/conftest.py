@@ -1,13 +1,15 @@
 """For all tests: what some need to run, how long each may take, and how hypothesis runs.
 
 The result is the same however the tests are started. Under nohup or as a shell's background job SIGHUP or SIGINT is
-ignored, which every process started from here would inherit, and jostle respects. A handler is not inherited.
+ignored, which every process started from here would inherit, and jostle respects; a handler is not inherited. The path
+of a Unix socket has at most 107 bytes (unix(7)), so that with a long TMPDIR the tests' own files lie in /tmp.
 """
 
 import functools
 import importlib.util
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -29,8 +31,14 @@ LIMIT_ASKED_FOR_S = 3600 * SLOWNESS
 INHERITED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
+# What pytest adds to it, and a test, leaves a socket's name 20 bytes.
+LONGEST_TMPDIR = 30
+
+
 def pytest_configure() -> None:
     """What is ignored stays without effect here, and has its default effect in every process started from here."""
+    if len(tempfile.gettempdir()) > LONGEST_TMPDIR:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = "/tmp"  # noqa: S108  pytest makes a private one in it
     for number in INHERITED:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda _number, _frame: None)
