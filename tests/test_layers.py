@@ -19,7 +19,7 @@ ALLOWED = {
     "collectors.windows": ("probes", "collectors.host"),
     "collectors.sources": ("probes", "collectors.host", "collectors.windows"),
     "agent.documents": _COLLECTORS,
-    "agent.statistics": ("probes",),
+    "agent.statistics": ("probes", "agent.documents"),
     "agent.recording": (*_COLLECTORS, "agent.documents"),
     "agent.store": (*_COLLECTORS, "agent.documents"),
     "agent.sandbox": ("probes", "collectors.host", "collectors.windows"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from agent.analysis.observation import Observation, Pairs
+from agent.analysis.observation import Pairs, VictimObservation
 from agent.documents.verdict import Aggressor, CauseKind
 from collectors.host.hierarchy import leaf
 from collectors.windows.sched import NS_PER_S
@@ -84,7 +84,7 @@ def extra_waits_s(pairs: Pairs) -> dict[str, float]:
     }
 
 
-def _wait_s(seen: Observation, name: str) -> float:
+def _wait_s(seen: VictimObservation, name: str) -> float:
     wait = seen.victim.waited_for.get(name)
     return wait.wait_ns / NS_PER_S if wait else 0.0
 
@@ -101,7 +101,7 @@ def throttled_own_ratio(pairs: Pairs) -> float:
     return own / (own + ancestors)
 
 
-def _growth_per_work(pairs: Pairs, amount: Callable[[Observation], int | None]) -> float | None:
+def _growth_per_work(pairs: Pairs, amount: Callable[[VictimObservation], int | None]) -> float | None:
     """How much more of it there was with the neighbours in all, at least 0; None where it was not measured."""
     grown = 0.0
     for without, with_ in pairs:
@@ -124,7 +124,7 @@ def blame_residual_pct(pairs: Pairs) -> float | None:
     return 100 * lost_ns / wait_ns if wait_ns else None
 
 
-def _extra(pairs: Pairs, path: str, amounts: Callable[[Observation], Mapping[str, int]]) -> float:
+def _extra(pairs: Pairs, path: str, amounts: Callable[[VictimObservation], Mapping[str, int]]) -> float:
     """How much more a cgroup had of it than in as long a time without the neighbours, at least 0."""
     extra = (
         amounts(with_).get(path, 0) - amounts(without).get(path, 0) * with_.duration_s / without.duration_s

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from agent.analysis.observation import observe, stretch
 from agent.analysis.recordings import (
-    Comparison,
+    RecordingComparison,
     VictimWindow,
     comparison_verdict,
     recorded_cgroup,
@@ -37,7 +37,7 @@ def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) 
     # Nobody says who the neighbours are: an ancestor's quota may have been used up by anyone.
     others = {path for each in (*before, *after) for path in each.window.cgroups}
     return comparison_verdict(
-        Comparison(
+        RecordingComparison(
             run=with_,
             windows=(*without.windows, *with_.windows),
             victim=paths[1],

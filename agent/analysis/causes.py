@@ -8,7 +8,7 @@ accounts for is `unexplained`. See docs/method.md.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.analysis.observation import Observation, Pairs, VictimSignals
+from agent.analysis.observation import Pairs, VictimObservation, VictimSignals
 from agent.documents.metric import STRETCH
 from agent.documents.verdict import Cause, CauseKind
 from agent.statistics import residual_pct, shares
@@ -63,7 +63,7 @@ def decompose(pairs: Pairs) -> Decomposition:
     return Decomposition(causes, residual_pct(extra, total) if causes else None)
 
 
-def extra_s(without: Observation, with_: Observation) -> dict[CauseKind, float]:
+def extra_s(without: VictimObservation, with_: VictimObservation) -> dict[CauseKind, float]:
     """What each cause added to the wall time of a unit of work.
 
     Where frequency or instructions are not counted, all that the run grew by is put down to caches, bandwidth and SMT
@@ -117,7 +117,7 @@ def longer_run_s(without: Terms, with_: Terms) -> float:
     return min(together, each)
 
 
-def terms_of(seen: Observation) -> Terms:
+def terms_of(seen: VictimObservation) -> Terms:
     """The terms of an observation."""
     victim, work = seen.victim, seen.work
     spent, busy = seen.spent_s, (victim.run_ns + victim.wait_ns) / NS_PER_S
@@ -136,7 +136,7 @@ def terms_of(seen: Observation) -> Terms:
     )
 
 
-def waits_s(seen: Observation) -> dict[CauseKind, float]:
+def waits_s(seen: VictimObservation) -> dict[CauseKind, float]:
     """The whole wait, in task seconds, but for what the probe saw the CPU idle."""
     victim = seen.victim
     others_ns = sum(wait.wait_ns for wait in victim.waited_for.values()) + victim.unattributed_ns
@@ -149,7 +149,7 @@ def waits_s(seen: Observation) -> dict[CauseKind, float]:
     }
 
 
-def preempted_by_others_ns(seen: Observation, others_ns: int) -> int:
+def preempted_by_others_ns(seen: VictimObservation, others_ns: int) -> int:
     """The waits for others that began with a preemption, where no CPU was so full that they had to take turns.
 
     Preemptions by own threads and by quotas count first, so this is the least that it was.
@@ -160,7 +160,7 @@ def preempted_by_others_ns(seen: Observation, others_ns: int) -> int:
     return min(others_ns, max(0, victim.preempt_wait_ns - victim.self_ns - victim.throttled_ns))
 
 
-def taken_s(seen: Observation) -> dict[CauseKind, float]:
+def taken_s(seen: VictimObservation) -> dict[CauseKind, float]:
     """What others had of the victim's time on the CPU: the hypervisor as much as it says, interrupts the rest."""
     stolen_ns, told_ns = seen.victim.stolen_ns, seen.signals.steal_ns
     steal_ns = stolen_ns if told_ns is None else min(stolen_ns, told_ns)

@@ -53,7 +53,7 @@ class VictimSignals:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class VictimObservation:
     """One stretch of time.
 
     Attributes:
@@ -104,7 +104,7 @@ class Observation:
         return None if isinstance(ipc, Missing) else ipc
 
 
-Pairs = Sequence[tuple[Observation, Observation]]
+Pairs = Sequence[tuple[VictimObservation, VictimObservation]]
 """Of observations without the neighbours, and with them."""
 
 
@@ -118,12 +118,12 @@ class TrialResult:
         arm: With or without the neighbours.
         duration_s: From release to exit of the victim, or as long as it was watched.
         samples: The metrics, the primary first; empty when void.
-        victim: As an Observation has it.
-        others_run_ns: As an Observation has it.
+        victim: As a VictimObservation has it.
+        others_run_ns: As a VictimObservation has it.
         window: The whole host's window.
         void: Why the trial does not count, or None.
         signals: What else held the victim up, as far as it was read.
-        counted: As an Observation has it.
+        counted: As a VictimObservation has it.
     """
 
     index: int
@@ -139,9 +139,9 @@ class TrialResult:
     counted: Mapping[str, Reading] = field(default_factory=dict)
 
     @property
-    def observation(self) -> Observation:
+    def observation(self) -> VictimObservation:
         """What is compared of it; there is none of a void trial."""
-        return Observation(
+        return VictimObservation(
             duration_s=self.duration_s,
             sample=self.samples[0],
             victim=self.victim,
@@ -161,11 +161,11 @@ def pairs_of(blocks: Blocks) -> Pairs:
     return [(without.observation, with_.observation) for without, with_ in blocks]
 
 
-def observe(windows: Sequence[SchedWindow], victim: str, neighbours: Iterable[str] = ()) -> Observation:
+def observe(windows: Sequence[SchedWindow], victim: str, neighbours: Iterable[str] = ()) -> VictimObservation:
     """Windows of a recording as one observation; its figure is the stretch, as nothing else is in a recording."""
     paths = tuple(neighbours)
     whole = fold_subtrees(add(victim, (subtree(window.cgroups, victim) for window in windows)), paths)
-    return Observation(
+    return VictimObservation(
         duration_s=sum(window.duration_ns for window in windows) / NS_PER_S,
         sample=Sample(STRETCH, stretch(whole)),
         victim=whole,

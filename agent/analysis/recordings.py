@@ -8,8 +8,8 @@ second that it ran, 1 when it never waits. And nothing was randomised, so the ve
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.analysis.observation import Observation, is_idle
-from agent.analysis.verdict import Claim, Evidence, Findings, Origin, find, reason_of, verdict_of
+from agent.analysis.observation import VictimObservation, is_idle
+from agent.analysis.verdict import Claim, Findings, Origin, VerdictBasis, find, reason_of, verdict_of
 from agent.documents.metric import STRETCH
 from agent.documents.verdict import Compared, Conclusion, Verdict
 from agent.documents.verdict_parts import Host
@@ -64,7 +64,7 @@ def victim_windows(run: Run, victim: str, which: str) -> list[VictimWindow]:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RecordingComparison:
     """Two kinds of windows, and what is to be said of them.
 
     Attributes:
@@ -85,7 +85,7 @@ class Comparison:
     windows: Sequence[SchedWindow]
     victim: str
     compared: Compared
-    pair: tuple[Observation, Observation]
+    pair: tuple[VictimObservation, VictimObservation]
     effect: EffectEstimate
     when: str
     unit: str
@@ -94,7 +94,7 @@ class Comparison:
     neighbours: Mapping[str, str] = field(default_factory=dict)
 
 
-def comparison_verdict(found: Comparison) -> Verdict:
+def comparison_verdict(found: RecordingComparison) -> Verdict:
     """The verdict on a comparison."""
     effect = found.effect
     judged = judge(effect.ci95_pct, effect.noise_floor_pct, effect.threshold_pct)
@@ -102,11 +102,11 @@ def comparison_verdict(found: Comparison) -> Verdict:
     clauses = (measured(effect, found.when, found.unit), follows(judged, effect, found.unit))
     claim = Claim(effect, STRETCH, found.compared, f"a single {found.unit} shows no spread")
     warnings = (*found.caveats, *found.warnings)
-    evidence = Evidence([found.pair], found.windows, _tier(found.run), _pmu(found.run), warnings)
+    basis = VerdictBasis([found.pair], found.windows, _tier(found.run), _pmu(found.run), warnings)
     return verdict_of(
         findings,
         claim,
-        evidence,
+        basis,
         _origin(found.run, found.victim),
         reason_of(clauses, findings, found.caveats),
     )
@@ -117,8 +117,8 @@ def undecided_verdict(
 ) -> Verdict:
     """The verdict where there is too little to compare."""
     findings, claim = Findings(Conclusion.INCONCLUSIVE), Claim(None, STRETCH, compared, why)
-    evidence = Evidence([], run.windows, _tier(run), _pmu(run), warnings)
-    return verdict_of(findings, claim, evidence, _origin(run, victim), reason_of([why], findings))
+    basis = VerdictBasis([], run.windows, _tier(run), _pmu(run), warnings)
+    return verdict_of(findings, claim, basis, _origin(run, victim), reason_of([why], findings))
 
 
 def _origin(run: Run, victim: str) -> Origin:

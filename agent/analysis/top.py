@@ -8,7 +8,7 @@ from agent.analysis import untracked
 from agent.documents.top import LiveRow, LiveTable, Sort, ordered
 from collectors.host.readings import Missing
 from collectors.windows import counters, histogram
-from collectors.windows.sched import CgroupWindow, SchedWindow
+from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow
 from probes.snapshot import Snapshot
 
 DID_NOT_RUN = "a cgroup that did not run in this window has no wait per second of run"
@@ -33,7 +33,7 @@ def live_table(  # noqa: D417  the first four are what they are called
     return LiveTable(
         hostname=hostname,
         cpus=len(window.cpus),
-        duration_s=window.duration_ns / 1e9,
+        duration_s=window.duration_ns / NS_PER_S,
         sort=sort,
         cgroups=tuple(ordered(rows, sort, window.duration_ns)),
         warnings=tuple(_warnings(window)),
@@ -59,7 +59,7 @@ def _row(
     named: Callable[[str], str],
     ipc: Mapping[str, float] | Missing,
 ) -> LiveRow:
-    per_s = 1e9 / duration_ns
+    per_s = NS_PER_S / duration_ns
     by = max(cgroup.waited_for.items(), key=lambda item: item[1].preemptions, default=None)
     return LiveRow(
         cgroup=cgroup.path,
@@ -111,9 +111,11 @@ class LastMinute:
 
     def add(self, window: SchedWindow) -> None:
         """Add one window, and forget those that ended more than a minute before it."""
-        end_s = window.end_ns / 1e9
-        waited_s = {path: cgroup.wait_ns / 1e9 for path, cgroup in window.cgroups.items() if cgroup.wait_ns}
-        self._moments.append(_Moment(end_s, window.duration_ns / 1e9, waited_s))
+        end_s = window.end_ns / NS_PER_S
+        waited_s = {
+            path: cgroup.wait_ns / NS_PER_S for path, cgroup in window.cgroups.items() if cgroup.wait_ns
+        }
+        self._moments.append(_Moment(end_s, window.duration_ns / NS_PER_S, waited_s))
         while self._moments[0].end_s <= end_s - MINUTE_S:
             self._moments.popleft()
 

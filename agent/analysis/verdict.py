@@ -98,7 +98,7 @@ def reason_of(clauses: Sequence[str], findings: Findings, further: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class VerdictBasis:
     """What a verdict rests on.
 
     Attributes:
@@ -118,22 +118,22 @@ class Evidence:
     discarded: int = 0
 
 
-def quality_of(evidence: Evidence, findings: Findings) -> Quality:
+def quality_of(basis: VerdictBasis, findings: Findings) -> Quality:
     """How far the verdict can be trusted; it is `ok` where there is nothing to warn of."""
-    residual_pct = blame_residual_pct(evidence.pairs)
-    victim = sched.add("victim", (with_.victim for _, with_ in evidence.pairs))
+    residual_pct = blame_residual_pct(basis.pairs)
+    victim = sched.add("victim", (with_.victim for _, with_ in basis.pairs))
     warnings = [
-        *evidence.warnings,
-        *untracked.warnings(evidence.windows),
-        *_doubts(evidence.tier, residual_pct, findings.bent_pct),
+        *basis.warnings,
+        *untracked.warnings(basis.windows),
+        *_doubts(basis.tier, residual_pct, findings.bent_pct),
     ]
     return Quality(
         ok=not warnings,
-        tier=evidence.tier,
+        tier=basis.tier,
         warnings=tuple(warnings),
         blame_residual_pct=residual_pct,
-        discarded=evidence.discarded,
-        pmu=evidence.pmu,
+        discarded=basis.discarded,
+        pmu=basis.pmu,
         blame_sampled_pct=sampled_pct(victim.wait_ns, victim.sampled_ns),
     )
 
@@ -174,10 +174,10 @@ class Origin:
     why_no_cost: str
 
 
-def verdict_of(findings: Findings, claim: Claim, evidence: Evidence, origin: Origin, reason: str) -> Verdict:
+def verdict_of(findings: Findings, claim: Claim, basis: VerdictBasis, origin: Origin, reason: str) -> Verdict:
     """The parts of the document that every verdict has."""
-    effect, quality = _effect(claim), quality_of(evidence, findings)
-    never_waited = "the victim never waited for a CPU" if evidence.pairs else "nothing could be compared"
+    effect, quality = _effect(claim), quality_of(basis, findings)
+    never_waited = "the victim never waited for a CPU" if basis.pairs else "nothing could be compared"
     spread = None if effect is None else (effect.ci95_pct, effect.noise_floor_pct)
     nulls = {
         "effect": (claim.why_none, effect),

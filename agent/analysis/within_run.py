@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
-from agent.analysis.observation import LEAST_RUN_RATIO, Observation, observe, stretch
+from agent.analysis.observation import LEAST_RUN_RATIO, VictimObservation, observe, stretch
 from agent.analysis.recordings import (
-    Comparison,
+    RecordingComparison,
     VictimWindow,
     comparison_verdict,
     recorded_cgroup,
@@ -65,12 +65,12 @@ def compare_within(run: Run, tenant: str, cgroup: str | None, threshold_pct: flo
         why = too_few(windows, len(pairs), tenant)
         return undecided_verdict(run, victim, Compared.WINDOWS, why, [NOT_RANDOM, *doubts])
 
-    def seen(kind: str) -> Observation:
+    def seen(kind: str) -> VictimObservation:
         indices = [index for cycle in found for index in getattr(cycle, kind)]
         return observe([windows[index].of.window for index in indices], victim, [tenant])
 
     return comparison_verdict(
-        Comparison(
+        RecordingComparison(
             run=run,
             windows=run.windows,
             victim=victim,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from agent.documents.event import EventCause, GateFinding
-from collectors.windows.sched import CgroupWindow
+from collectors.windows.sched import NS_PER_S, CgroupWindow
 
 # A part of the wait explains an event when it is the greater half.
 _GREATER_HALF_PCT = 50.0
@@ -90,7 +90,7 @@ def own_threads(evidence: Evidence) -> GateFinding:
 
 def own_load(evidence: Evidence) -> GateFinding:
     """Whether it wanted more than usual."""
-    cpus = evidence.cgroup.run_ns / 1e9 / evidence.seconds
+    cpus = evidence.cgroup.run_ns / NS_PER_S / evidence.seconds
     usual = evidence.usual_cpus
     if usual is None:
         return GateFinding(

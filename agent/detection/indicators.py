@@ -11,7 +11,7 @@ from typing import Literal
 
 from collectors.host.readings import Missing
 from collectors.windows import counters, histogram
-from collectors.windows.sched import CgroupWindow, SchedWindow
+from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow
 
 # The 99th percentile of fewer waits is all but their maximum.
 _LEAST_WAITS = 50
@@ -62,7 +62,7 @@ def _wait_p99_ms(sample: IndicatorSample) -> float | None:
 
 
 def _preempted_per_s(sample: IndicatorSample) -> float:
-    return sample.cgroup.preempted_foreign / (sample.duration_ns / 1e9)
+    return sample.cgroup.preempted_foreign / (sample.duration_ns / NS_PER_S)
 
 
 def _throttled_share(sample: IndicatorSample) -> float:

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from msgspec.structs import replace
 
 from agent.analysis.observation import Pairs, pairs_of
-from agent.analysis.verdict import Claim, Evidence, Origin, find, reason_of, verdict_of
+from agent.analysis.verdict import Claim, Origin, VerdictBasis, find, reason_of, verdict_of
 from agent.documents.verdict import Verdict, why_no_cost
 from agent.documents.verdict_parts import DataFile, Experiment
 from agent.experiment.evidence import (
@@ -41,7 +41,7 @@ def conclude(
     common = verdict_of(
         findings,
         Claim(decision.effect, pairs[0][0].sample.metric, None, "a single pair shows no spread"),
-        _evidence(pairs, session, decision),
+        _basis(pairs, session, decision),
         Origin(session.victim_cgroup, session.host, session.self_cost, why_no_cost(tier)),
         reason_of(decision.reason, findings, further_clauses(session)),
     )
@@ -72,13 +72,13 @@ def _is_partial(session: Session) -> bool:
     return session.outcome.partial or any(rounds.partial for rounds in session.further)
 
 
-def _evidence(pairs: Pairs, session: Session, decision: Decision) -> Evidence:
+def _basis(pairs: Pairs, session: Session, decision: Decision) -> VerdictBasis:
     discarded = [
         *(trial.void for trial in session.outcome.trials if trial.void),
         *session.outcome.failed,
         *(why for rounds in session.further for why in rounds.discarded),
     ]
-    return Evidence(
+    return VerdictBasis(
         pairs=pairs,
         windows=[trial.window for trial in session.outcome.trials],
         tier=session.plan.tier,

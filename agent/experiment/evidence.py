@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from agent.analysis.aggressors import extra_waits_s
-from agent.analysis.observation import Blocks, Observation, Pairs, TrialResult, owner_of
+from agent.analysis.observation import Blocks, Pairs, TrialResult, VictimObservation, owner_of
 from agent.documents.metric import STRETCH
 from agent.documents.verdict_parts import (
     Better,
@@ -114,12 +114,12 @@ def efficiency(pairs: Pairs) -> Efficiency | None:
     )
 
 
-def cpu_s(seen: Sequence[Observation]) -> float:
+def cpu_s(seen: Sequence[VictimObservation]) -> float:
     """Time of the victim's tasks on a CPU, per unit of its work."""
     return sum(each.victim.run_ns for each in seen) / NS_PER_S / sum(each.work for each in seen)
 
 
-def counted(seen: Sequence[Observation]) -> CounterFigures:
+def counted(seen: Sequence[VictimObservation]) -> CounterFigures:
     """What the victim's counters amount to over these observations."""
     return counters.figures(add_counts(each.counted for each in seen))
 

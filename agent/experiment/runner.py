@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.analysis.observation import Blocks, TrialResult
+from agent.documents.metric import Better
 from agent.documents.verdict_parts import Arm
 from agent.experiment.design import ALONE, BESIDE_ALL, Design, Treatment, orders
 from agent.experiment.plan import Plan
@@ -15,7 +16,6 @@ from agent.experiment.victim_metrics import MetricError
 from agent.sandbox.freezer import DidNotFreezeError
 from agent.sandbox.interrupts import Interrupted
 from agent.statistics import (
-    Better,
     Decision,
     LookPlan,
     Order,

@@ -32,7 +32,7 @@ from collectors.sources.signal_reader import SignalReader, signals_within
 from collectors.sources.tiers import Source
 from collectors.windows import counters, sched
 from collectors.windows.figures import add_counts
-from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow
+from collectors.windows.sched import NS_PER_MS, NS_PER_S, CgroupWindow, SchedWindow
 from collectors.windows.signals import SignalWindow
 from probes.errors import JostleError
 from probes.perf_event import Reading
@@ -216,7 +216,8 @@ class TrialRunner:
         """Why a cgroup that hardly ran while it was watched says nothing; None when it ran enough."""
         if isinstance(self._victim, Group) or not is_idle(victim, duration_s):
             return None
-        return f"the victim {victim.path} ran for {victim.run_ns / 1e6:.0f} ms in {duration_s:.1f} s: give it load"
+        run_ms = victim.run_ns / NS_PER_MS
+        return f"the victim {victim.path} ran for {run_ms:.0f} ms in {duration_s:.1f} s: give it load"
 
 
 def samples_of(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from agent.documents.verdict import SelfCost
 from agent.recording.self_cost import CostMeter, self_cost
 from collectors.sources.tiers import Source
-from collectors.windows.sched import SchedWindow
+from collectors.windows.sched import NS_PER_S, SchedWindow
 from probes.errors import UsageError
 from probes.sched_probe import SHEDDING_ORDER
 
@@ -59,7 +59,7 @@ class Governor:
     def measured(self, meter: CostMeter, window: SchedWindow) -> None:
         """Take in one window's cost, and shed or resume work for the next ones."""
         switches = sum(cpu.switches for cpu in window.cpus)
-        self.cost = self_cost(meter, switches, window.duration_ns / 1e9, len(window.cpus))
+        self.cost = self_cost(meter, switches, window.duration_ns / NS_PER_S, len(window.cpus))
         if self.cost is None or self.cost.cpu_pct is None:
             return
         level = next_level(self._level, self.cost.cpu_pct, self.budget_pct)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from agent.documents.verdict import SelfCost
 from collectors.sources.tiers import Source
+from collectors.windows.sched import NS_PER_S
 from probes import bpf_syscall
 
 
@@ -64,6 +65,6 @@ def self_cost(meter: CostMeter, switches: int, seconds: float, cpus: int) -> Sel
     return SelfCost(
         ns_per_switch=meter.ns_per_switch,
         switches_per_s=per_second,
-        cpu_pct=100 * spent_ns_per_s / 1e9 / cpus,
+        cpu_pct=100 * spent_ns_per_s / NS_PER_S / cpus,
         counters_ns_per_switch=meter.counters_ns_per_switch,
     )

@@ -9,15 +9,14 @@
     cycles.py          windows in which a tenant was busy beside those in which it was not, as pairs
 
 The method, its sources and its simulated error rates: docs/method.md. numpy and scipy are imported in this
-package alone, so a command that needs no statistics never pays for them. It imports nothing else of jostle but errors,
-and must not know where its numbers come from.
+package alone, so a command that needs no statistics never pays for them. It imports nothing else of jostle but errors
+and which direction of a metric is better, and must not know where its numbers come from.
 """
 
 from agent.statistics.decision import Decision, Judgement, decide
 from agent.statistics.design import LookPlan, Order, block_orders, plan_looks
 from agent.statistics.dose_response import DoseCurve, fit_dose_curve, largest_harmless_level
 from agent.statistics.effect import (
-    Better,
     EffectEstimate,
     Slowdown,
     TrialPair,
@@ -33,7 +32,6 @@ from agent.statistics.shares import RESIDUAL_LIMIT_PCT, CauseShare, residual_pct
 
 __all__ = [
     "RESIDUAL_LIMIT_PCT",
-    "Better",
     "CauseShare",
     "Decision",
     "DoseCurve",

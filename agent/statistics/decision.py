@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from agent.documents.metric import Better
 from agent.statistics.design import ALPHA, LookPlan
-from agent.statistics.effect import Better, EffectEstimate, TrialPair, measure, to_log, to_pct
+from agent.statistics.effect import EffectEstimate, TrialPair, measure, to_log, to_pct
 from agent.statistics.intervals import student_factor
 
 Judgement = Literal["interference", "no-interference", "inconclusive"]

@@ -8,16 +8,14 @@ no change as twice as slow.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from scipy import stats
 
+from agent.documents.metric import Better
 from agent.statistics.design import ALPHA, LookPlan
 from agent.statistics.intervals import Floats, hodges_lehmann, interval, student_factor
 from probes.errors import UsageError
-
-Better = Literal["lower", "higher"]
 
 EXACT_FLIPS = 2**16
 FLIP_SEED = 20240229

@@ -21,11 +21,10 @@ from collectors.windows.figures import (
     Unit,
     waited,
 )
-from collectors.windows.sched import OTHER
+from collectors.windows.sched import NS_PER_S, OTHER
 
-_NS_PER_S = 1e9
 # Waits are whole nanoseconds below the next bucket's edge.
-_LE = (*(str(bound / _NS_PER_S) for bound in BOUNDS_NS), "+Inf")
+_LE = (*(str(bound / NS_PER_S) for bound in BOUNDS_NS), "+Inf")
 _SCHED = (
     # The histogram of waits has their sum.
     *(spec for spec in SCHED_FIGURES if spec.name != "wait_ns"),
@@ -54,7 +53,7 @@ def _cgroups(cgroups: Sequence[tuple[Labels, CgroupTotals]]) -> Iterator[Metric]
     sums = [(labels, total.figures()) for labels, total in cgroups]
     for (labels, total), (_, figures) in zip(cgroups, sums, strict=True):
         buckets = list(zip(_LE, map(float, accumulate(total.waits)), strict=True))
-        waits.add_metric(labels, buckets, (figures["wait_ns"] or 0) / _NS_PER_S)
+        waits.add_metric(labels, buckets, (figures["wait_ns"] or 0) / NS_PER_S)
     yield waits
     yield from figure_families(_SCHED, sums)
     yield from figure_families(CGROUP_FIGURES, sums, since_first=True)
@@ -79,7 +78,7 @@ def figure_families(
         if name not in found:
             kind = CounterMetricFamily if is_counter else GaugeMetricFamily
             found[name] = kind(name, what, labels=["cgroup", *(label or ())[:1]])
-        per = _NS_PER_S if spec.unit is Unit.NS else 1
+        per = NS_PER_S if spec.unit is Unit.NS else 1
         for labels, figures in cgroups:
             amount = figures[spec.name]
             if amount is None or amount == inf or (since_first and not amount):
@@ -100,7 +99,7 @@ def _pairs(pairs: Sequence[tuple[Labels, PairTotals]]) -> Iterator[Metric]:
         "jostle_blame_wait_seconds",
         "Time that a cgroup waited while another ran on its CPU; the top pairs, the others together.",
         names,
-        ((labels, total.wait_ns / _NS_PER_S) for labels, total in pairs),
+        ((labels, total.wait_ns / NS_PER_S) for labels, total in pairs),
     )
     yield _counter(
         "jostle_blame_preemptions",
@@ -112,11 +111,11 @@ def _pairs(pairs: Sequence[tuple[Labels, PairTotals]]) -> Iterator[Metric]:
 
 def _cpus(cpus: Sequence[CpuTotals]) -> Iterator[Metric]:
     for name, what, values in (
-        ("jostle_cpu_run_seconds", "Time with a task.", [cpu.run_ns / _NS_PER_S for cpu in cpus]),
+        ("jostle_cpu_run_seconds", "Time with a task.", [cpu.run_ns / NS_PER_S for cpu in cpus]),
         (
             "jostle_cpu_wait_seconds",
             "Time that tasks waited for it.",
-            [cpu.wait_ns / _NS_PER_S for cpu in cpus],
+            [cpu.wait_ns / NS_PER_S for cpu in cpus],
         ),
         ("jostle_cpu_switches", "Context switches.", [cpu.switches for cpu in cpus]),
     ):
@@ -129,7 +128,7 @@ def agent(observation: Observation) -> Iterator[Metric]:
     yield _gauge(
         "jostle_last_window_timestamp_seconds",
         "When the latest window ended.",
-        observation.end_utc_ns / _NS_PER_S,
+        observation.end_utc_ns / NS_PER_S,
     )
     yield _counter("jostle_agent_windows", "Windows read.", (), [((), health.windows)])
     yield _counter(
@@ -167,7 +166,7 @@ def _probe(cost: SelfCost) -> Iterator[Metric]:
         yield _gauge(
             "jostle_probe_switch_seconds",
             "Time in the probe per context switch.",
-            cost.ns_per_switch / _NS_PER_S,
+            cost.ns_per_switch / NS_PER_S,
         )
     if cost.cpu_pct is not None:
         yield _gauge(

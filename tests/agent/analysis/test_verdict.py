@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.analysis.verdict import Evidence, attribute, find, has_effect, quality_of
+from agent.analysis.verdict import VerdictBasis, attribute, find, has_effect, quality_of
 from agent.documents.verdict import Cause, CauseKind, Conclusion
 from agent.documents.verdict_parts import Arm
 from agent.statistics import EffectEstimate, Judgement
@@ -68,7 +68,7 @@ def test_an_effect_is_an_interval_above_0(
 def test_causes_that_add_up_only_when_bent_are_a_warning() -> None:
     pairs = pair(trial(), trial(Arm.WITH, 2.0, victim=cgroup(0.5, {NEIGHBOUR: 1.5})))
     found = find(pairs, "interference", EffectEstimate(1.0, 2.0, 100.0, (90.0, 110.0), 0.1, 1.0, 5.0, 4), {})
-    quality = quality_of(Evidence(pairs, [], "ebpf", "available", []), found)
+    quality = quality_of(VerdictBasis(pairs, [], "ebpf", "available", []), found)
     assert quality.warnings == (
         "the causes add up only after 50 % of the extra time was left out of them or scaled down",
     )

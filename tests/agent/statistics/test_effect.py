@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from agent.documents.metric import Better
 from agent.statistics import (
-    Better,
     TrialPair,
     decide,
     holm,
