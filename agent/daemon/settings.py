@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
 
 import msgspec
 
+from agent.documents.codec import split_path
 from collectors.host.readings import excerpt
 from probes.errors import UsageError
 
@@ -18,7 +19,7 @@ Key = tuple[str | int, ...]
 """Where a value stands: names of tables and keys, and numbers in arrays."""
 
 
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Section(msgspec.Struct, frozen=True):
     """A table of the file. `FIXED` names the keys that cannot change while the agent runs."""
 
     FIXED: ClassVar[tuple[str, ...]] = ()
@@ -38,7 +39,7 @@ _TOKEN = re.compile(
     r"|[\[\]{}.\n]",
     re.DOTALL,
 )
-_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_STEP = re.compile(r"(\w+)|\[(\d+)\]")
 
 
 def between(low: float, high: float, unit: str = "") -> msgspec.Meta:
@@ -77,14 +78,19 @@ def read(kind: type[Record], text: str, name: str) -> Record:
     try:
         _require_short_keys(text)
         document = tomllib.loads(text)
+        if unknown := next(_unknown(kind, document), None):
+            raise _refused(name, text, *unknown)
         return msgspec.convert(document, kind)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{name}: {error}", "fix the file") from error
     except RecursionError as error:
         raise UsageError(f"{name}: its values are nested too deeply", "fix the file") from error
     except msgspec.ValidationError as error:
-        at, wrong = _explained(kind, document, error)
-        raise UsageError(f"{name}:{line_of(text, at)}: {_dotted(at)}: {wrong}", "fix the file") from error
+        raise _refused(name, text, *_explained(kind, document, error)) from error
+
+
+def _refused(name: str, text: str, at: Key, wrong: str) -> UsageError:
+    return UsageError(f"{name}:{line_of(text, at)}: {_dotted(at)}: {wrong}", "fix the file")
 
 
 def line_of(text: str, at: Key) -> int:
@@ -154,16 +160,26 @@ def _follow(document: Any, at: Key) -> Any:  # noqa: ANN401  parsed TOML
     return document
 
 
+def _unknown(hint: Any, value: object, at: Key = ()) -> Iterator[tuple[Key, str]]:  # noqa: ANN401  as `_hint`
+    """The keys that no section has, and what there is. Not left to msgspec, which has them as they are in its text."""
+    if isinstance(value, Mapping) and isinstance(hint, type) and issubclass(hint, Section):
+        for key, part in value.items():
+            if key in hint.__struct_fields__:
+                yield from _unknown(_hint(hint, (key,)), part, (*at, key))
+            else:
+                yield (*at, key), f"there is no such key; there are: {', '.join(hint.__struct_fields__)}"
+    elif isinstance(value, list) and get_args(hint):
+        for number, part in enumerate(value):
+            yield from _unknown(get_args(hint)[0], part, (*at, number))
+
+
 def _explained(kind: type, document: object, error: msgspec.ValidationError) -> tuple[Key, str]:
     """Which key msgspec refuses, and why, with what would be allowed."""
-    wrong, _, path = str(error).partition(" - at `$")
+    wrong, path = split_path(str(error))
     at: Key = tuple(int(number) if number else name for name, number in _STEP.findall(path))
     value, hint = _follow(document, at), _hint(kind, at)
-    if isinstance(value, Mapping) and isinstance(hint, type) and issubclass(hint, Section):
-        unknown = next((key for key in value if key not in hint.__struct_fields__), None)
-        if unknown is None:
-            return at, wrong  # what the section itself says of its keys together
-        return (*at, unknown), f"there is no such key; there are: {', '.join(hint.__struct_fields__)}"
+    if isinstance(value, Mapping) and isinstance(hint, type):
+        return at, wrong  # what the section itself says of its keys together
     allowed = [meta.description for meta in getattr(hint, "__metadata__", ()) if meta.description]
     wrong = f"allowed: {', '.join(allowed)}" if allowed else f"{wrong[:1].lower()}{wrong[1:]}"
     return at, f"{_shown(value)} is not allowed; {wrong}"

@@ -24,6 +24,7 @@ import msgspec
 from probes.errors import UsageError
 
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
+_AT = re.compile(r" - at `\$([^`]*)`\Z")
 
 
 def _key(name: str) -> str:
@@ -84,6 +85,8 @@ def decode(kind: type[Kind], document: object, schema: str) -> Kind:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
         raise UsageError(f"{schema} document: {_explained(str(error))}") from error
+    except UnicodeEncodeError as error:  # half of a surrogate pair, where msgspec compares with names
+        raise UsageError(f"{schema} document: a key or a word is not Unicode") from error
 
 
 def null_keys(record: Record) -> Iterator[str]:
@@ -141,12 +144,17 @@ def _not_finite(value: object, at: str = "") -> Iterator[str]:
 
 def _explained(message: str) -> str:
     """What msgspec says is wrong, the key first: `effect.pairs: expected `int`, got `str``."""
-    wrong, _, path = message.partition(" - at `$")
-    at = path.rstrip("`").lstrip(".")
+    wrong, at = split_path(message)
     if missing := _MISSING.fullmatch(wrong):
         return f"{_join(at, missing[1])} is missing"
     wrong = wrong[:1].lower() + wrong[1:]
     return f"{at}: {wrong}" if at else wrong
+
+
+def split_path(message: str) -> tuple[str, str]:
+    """What msgspec says is wrong, and where: `effect.pairs`, or nothing for the whole document."""
+    found = _AT.search(message)
+    return (message[: found.start()], found[1].lstrip(".")) if found else (message, "")
 
 
 def _join(at: str, key: str) -> str:

@@ -92,6 +92,9 @@ def test_without_a_default_file_the_defaults_hold(tmp_path: Path, monkeypatch: p
         ("[history]\nmax_size_mib = 64.5\n", 2, r"64\.5 is not allowed; allowed: 4 to 1.* MiB"),
         ("[detection]\nwindows = 2\nexceeded = 3\n", 1, r"detection: exceeded = 3 cannot happen"),
         ("[[detection.rules]]\n[[detection.rules]]\nmethod = 'x'\n", 3, r"detection\.rules\[1\]\.method"),
+        ('"a` - at `$.b" = 1\n', 1, r"'a` - at `\$\.b': there is no such key"),
+        ('\nagent.tier = "a` - at `$.b\\n"\n', 2, r"agent\.tier: 'a` - at"),
+        ("[agent]\n[agent.cgroups]\na = 1\n", 2, r"agent\.cgroups: .* expected `array`, got `object`"),
         ('"a\\u001bb" = 1\n', 1, r"'a\\x1bb': there is no such key"),
     ],
 )
