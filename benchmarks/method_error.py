@@ -13,21 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.statistics import (
-    Judgement,
-    LookPlan,
-    Order,
-    TrialPair,
-    block_orders,
-    noise_floor,
-    plan_looks,
-    shares,
-    slowdown,
-)
-from agent.statistics.decision import judge
-from agent.statistics.design import ALPHA
-from agent.statistics.effect import log_ratios
+from agent.statistics.decision import Judgement, judge
+from agent.statistics.design import ALPHA, LookPlan, Order, block_orders, plan_looks
+from agent.statistics.effect import TrialPair, log_ratios, noise_floor, slowdown
 from agent.statistics.intervals import Floats, interval, student_interval
+from agent.statistics.shares import shares
 
 THRESHOLD_PCT = 5.0
 SLOWDOWNS_PCT = (0.0, 3.0, 5.0, 8.0, 15.0, 50.0, 100.0)

@@ -16,7 +16,7 @@ from agent.analysis.recordings import (
 from agent.documents.metric import require_threshold
 from agent.documents.verdict import Compared, Verdict
 from agent.documents.verdict_parts import Host
-from agent.statistics import EffectEstimate, measure_unpaired
+from agent.statistics.effect import EffectEstimate, measure_unpaired
 from agent.store.run_file import Run
 from collectors.host.hierarchy import leaf
 

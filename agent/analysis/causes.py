@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from agent.analysis.observation import Pairs, VictimObservation, VictimSignals
 from agent.documents.metric import STRETCH
 from agent.documents.verdict import Cause, CauseKind
-from agent.statistics import residual_pct, shares
+from agent.statistics.shares import residual_pct, shares
 from collectors.windows.sched import NS_PER_S
 
 # Where a CPU was busy for more than this share of the time, tasks took turns on it, and each turn ends in a

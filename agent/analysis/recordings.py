@@ -13,8 +13,8 @@ from agent.analysis.verdict import Claim, Findings, Origin, VerdictBasis, find, 
 from agent.documents.metric import STRETCH
 from agent.documents.verdict import Compared, Conclusion, Verdict
 from agent.documents.verdict_parts import Host
-from agent.statistics import EffectEstimate
 from agent.statistics.decision import follows, judge, measured
+from agent.statistics.effect import EffectEstimate
 from agent.store.run_file import Run
 from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow, is_within, subtree, totals
 from probes.errors import UsageError

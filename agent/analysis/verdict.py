@@ -4,7 +4,7 @@ The one way for experiments and for comparisons of recordings: what an effect, a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from agent.analysis import untracked
 from agent.analysis.advice import advise
@@ -25,7 +25,9 @@ from agent.documents.verdict import (
     Verdict,
 )
 from agent.documents.verdict_parts import Better, Host
-from agent.statistics import RESIDUAL_LIMIT_PCT, EffectEstimate, Judgement
+from agent.statistics.decision import Judgement
+from agent.statistics.effect import EffectEstimate
+from agent.statistics.shares import RESIDUAL_LIMIT_PCT
 from collectors.windows import sched
 from collectors.windows.sched import SchedWindow
 
@@ -209,13 +211,6 @@ def _effect(claim: Claim) -> Effect | None:
         metric=claim.metric.name,
         unit=claim.metric.unit,
         better=Better(claim.metric.better),
-        without=estimate.without,
-        with_=estimate.with_,
-        slowdown_pct=estimate.slowdown_pct,
-        ci95_pct=estimate.ci95_pct,
-        p_value=estimate.p_value,
-        noise_floor_pct=estimate.noise_floor_pct,
-        threshold_pct=estimate.threshold_pct,
-        pairs=estimate.pairs,
         compared=claim.compared,
+        **asdict(estimate),
     )

@@ -12,7 +12,8 @@ from agent.cli.output import say
 from agent.cli.progress import describe
 from agent.experiment.design import Treatment
 from agent.experiment.runner import Observer
-from agent.statistics import Decision, Slowdown
+from agent.statistics.decision import Decision
+from agent.statistics.effect import Slowdown
 from reports.escape import for_terminal
 
 _BAR_WIDTH = 10  # what 80 columns leave beside the longest words

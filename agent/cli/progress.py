@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from agent.analysis.observation import TrialResult
 from agent.cli.output import say
 from agent.experiment.runner import Observer
-from agent.statistics import Decision
+from agent.statistics.decision import Decision
 
 
 class Lines(Observer):

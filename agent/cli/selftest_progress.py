@@ -9,7 +9,7 @@ from agent.documents.selftest import Label, SelftestFinding
 from agent.experiment.runner import Observer
 from agent.selftest.run import SelftestObserver
 from agent.selftest.scenarios import Scenario
-from agent.statistics import Slowdown
+from agent.statistics.effect import Slowdown
 
 
 class _Lines(SelftestObserver):

@@ -22,7 +22,7 @@ from agent.experiment.evidence import (
 from agent.experiment.follow_ups import describe_confirmed
 from agent.experiment.runner import valid_blocks
 from agent.experiment.session import Session
-from agent.statistics import Decision
+from agent.statistics.decision import Decision
 
 WATCHED = (
     "the stretch of a cgroup that is watched knows of waiting for a CPU and of quotas, not of what caches, memory "

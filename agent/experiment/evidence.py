@@ -18,7 +18,8 @@ from agent.documents.verdict_parts import (
     WaitMatrix,
 )
 from agent.experiment.plan import Plan
-from agent.statistics import TrialPair, plan_looks, secondary_effects
+from agent.statistics.design import plan_looks
+from agent.statistics.effect import TrialPair, secondary_effects
 from collectors.host.hierarchy import leaf
 from collectors.host.readings import Missing
 from collectors.sources import counting

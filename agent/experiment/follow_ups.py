@@ -14,15 +14,9 @@ from agent.experiment.plan import Plan
 from agent.experiment.runner import Observer, Outcome, Rounds, RunTrial, run_rounds, valid_blocks
 from agent.sandbox.cgroups import PREFIX
 from agent.sandbox.existing import ExistingCgroup, Freezable, find_cgroup, freezable
-from agent.statistics import (
-    DoseCurve,
-    LookPlan,
-    Slowdown,
-    fit_dose_curve,
-    largest_harmless_level,
-    secondary_effects,
-    slowdown,
-)
+from agent.statistics.design import LookPlan
+from agent.statistics.dose_response import DoseCurve, fit_dose_curve, largest_harmless_level
+from agent.statistics.effect import Slowdown, secondary_effects, slowdown
 from collectors.host.hierarchy import CgroupLayout
 from collectors.windows.sched import NS_PER_S, is_within
 from probes.errors import HostError, UsageError

@@ -15,17 +15,9 @@ from agent.experiment.trial import VictimFailedError, VictimTimeoutError
 from agent.experiment.victim_metrics import MetricError
 from agent.sandbox.freezer import DidNotFreezeError
 from agent.sandbox.interrupts import Interrupted
-from agent.statistics import (
-    Decision,
-    LookPlan,
-    Order,
-    Slowdown,
-    TrialPair,
-    block_orders,
-    decide,
-    plan_looks,
-    slowdown,
-)
+from agent.statistics.decision import Decision, decide
+from agent.statistics.design import LookPlan, Order, block_orders, plan_looks
+from agent.statistics.effect import Slowdown, TrialPair, slowdown
 from probes.errors import JostleError
 
 # So many void trials in a row, in one place of the design, are no accident.

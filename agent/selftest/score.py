@@ -6,7 +6,7 @@ from statistics import median
 
 from agent.documents.selftest import Label, Rate, SelftestFinding, Tally
 from agent.documents.verdict import Conclusion
-from agent.statistics import proportion
+from agent.statistics.intervals import proportion
 
 # What calls for action; the other two conclusions do not.
 ALARMS = frozenset({Conclusion.INTERFERENCE, Conclusion.SELF_INFLICTED})

@@ -13,7 +13,9 @@ from agent.cli.experiment_bar import Bar, Pace, clock
 from agent.cli.progress import describe, progress
 from agent.documents.verdict_parts import Arm
 from agent.experiment.design import ALONE, BESIDE_ALL, Treatment
-from agent.statistics import Slowdown, TrialPair, decide, plan_looks
+from agent.statistics.decision import decide
+from agent.statistics.design import plan_looks
+from agent.statistics.effect import Slowdown, TrialPair
 from tests.agent.analysis.trials import trial
 from tests.cli.running import JOSTLE, ROOT
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.statistics import Order, block_orders
+from agent.statistics.design import Order, block_orders
 from tests.cli.running import end, eventually, leaves_nothing, marked_sleep, run, start
 
 pytestmark = pytest.mark.kernel

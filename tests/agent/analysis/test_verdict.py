@@ -5,7 +5,8 @@ import pytest
 from agent.analysis.verdict import VerdictBasis, attribute, find, has_effect, quality_of
 from agent.documents.verdict import Cause, CauseKind, Conclusion
 from agent.documents.verdict_parts import Arm
-from agent.statistics import EffectEstimate, Judgement
+from agent.statistics.decision import Judgement
+from agent.statistics.effect import EffectEstimate
 from collectors.host.hierarchy import leaf
 from tests.agent.analysis.trials import NEIGHBOUR, cgroup, pair, trial
 

@@ -16,7 +16,8 @@ from agent.experiment.plan import Plan
 from agent.experiment.runner import Log, Outcome, Rounds, better, complete_pairs
 from agent.experiment.session import Session
 from agent.experiment.victim_metrics import parse_spec
-from agent.statistics import decide, plan_looks
+from agent.statistics.decision import decide
+from agent.statistics.design import plan_looks
 from collectors.windows.sched import CgroupWindow
 from tests.agent.analysis.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, trial
 

@@ -19,7 +19,8 @@ from agent.experiment.runner import (
 from agent.experiment.trial import VictimFailedError, VictimTimeoutError
 from agent.experiment.victim_metrics import MetricNotFoundError, parse_spec
 from agent.sandbox.interrupts import Interrupted
-from agent.statistics import Decision, block_orders, plan_looks
+from agent.statistics.decision import Decision
+from agent.statistics.design import block_orders, plan_looks
 from probes.errors import JostleError
 from tests.agent.analysis.trials import trial
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.statistics import Decision, LookPlan, TrialPair, decide, plan_looks
-from agent.statistics.decision import judge
+from agent.statistics.decision import Decision, decide, judge
+from agent.statistics.design import LookPlan, plan_looks
+from agent.statistics.effect import TrialPair
 from tests.agent.statistics.strategies import METRICS, PAIRS
 
 PLAN = plan_looks(4, 24)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.statistics import LookPlan, Order, block_orders, plan_looks
+from agent.statistics.design import LookPlan, Order, block_orders, plan_looks
 from probes.errors import UsageError
 
 SEEDS = st.integers(min_value=0, max_value=2**64 - 1)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.statistics import Slowdown, fit_dose_curve, largest_harmless_level
+from agent.statistics.dose_response import fit_dose_curve, largest_harmless_level
+from agent.statistics.effect import Slowdown
 from probes.errors import UsageError
 
 PCTS = st.lists(st.floats(-50, 300), min_size=1, max_size=10)

@@ -10,17 +10,20 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from agent.documents.metric import Better
-from agent.statistics import (
+from agent.statistics.decision import decide
+from agent.statistics.design import plan_looks
+from agent.statistics.effect import (
     TrialPair,
-    decide,
     holm,
+    log_ratios,
+    measure,
     noise_floor,
     p_value,
-    plan_looks,
     secondary_effects,
     slowdown,
+    to_log,
+    to_pct,
 )
-from agent.statistics.effect import log_ratios, measure, to_log, to_pct
 from agent.statistics.intervals import hodges_lehmann, interval
 from probes.errors import UsageError
 from tests.agent.statistics.strategies import METRICS, PAIRS

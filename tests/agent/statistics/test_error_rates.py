@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agent.statistics import LookPlan, plan_looks
+from agent.statistics.design import LookPlan, plan_looks
 from benchmarks.method_error import NOISES, THRESHOLD_PCT, Outcome, is_wrong, share_rows, simulate
 
 RUNS = 300

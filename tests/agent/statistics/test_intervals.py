@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from agent.statistics import proportion
 from agent.statistics.intervals import (
     EXACT_UP_TO,
     hodges_lehmann,
     interval,
+    proportion,
     signed_rank_margin,
     signed_rank_pmf,
     student_interval,

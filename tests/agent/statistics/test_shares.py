@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from agent.statistics import CauseShare, residual_pct, shares
+from agent.statistics.shares import CauseShare, residual_pct, shares
 from probes.errors import UsageError
 
 SECONDS = st.floats(-10, 10)
