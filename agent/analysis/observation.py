@@ -58,7 +58,7 @@ class VictimObservation:
 
     Attributes:
         duration_s: How long it was, on the clock.
-        sample: The victim's figure in it.
+        samples: The victim's metrics, the primary first.
         victim: The victim's cgroup with everything below it; what it waited for a part of a neighbour is charged to
             that neighbour.
         others_run_ns: On-CPU time of every other cgroup, a neighbour's with everything below it.
@@ -68,12 +68,17 @@ class VictimObservation:
     """
 
     duration_s: float
-    sample: Sample
+    samples: tuple[Sample, ...]
     victim: CgroupWindow
     others_run_ns: Mapping[str, int]
     busiest_cpu: float | None = None
     signals: VictimSignals = field(default_factory=VictimSignals)
     counted: Mapping[str, Reading] = field(default_factory=dict)
+
+    @property
+    def sample(self) -> Sample:
+        """The primary metric, which is compared."""
+        return self.samples[0]
 
     @property
     def work(self) -> float:
@@ -116,40 +121,17 @@ class TrialResult:
         index: Number of the trial in the order they ran, from 0.
         block: Number of its block, from 0; void trials are repeated in the same block.
         arm: With or without the neighbours.
-        duration_s: From release to exit of the victim, or as long as it was watched.
-        samples: The metrics, the primary first; empty when void.
-        victim: As a VictimObservation has it.
-        others_run_ns: As a VictimObservation has it.
+        seen: What is compared; without samples where the trial is void.
         window: The whole host's window.
         void: Why the trial does not count, or None.
-        signals: What else held the victim up, as far as it was read.
-        counted: As a VictimObservation has it.
     """
 
     index: int
     block: int
     arm: Arm
-    duration_s: float
-    samples: tuple[Sample, ...]
-    victim: CgroupWindow
-    others_run_ns: Mapping[str, int]
+    seen: VictimObservation
     window: SchedWindow
     void: str | None
-    signals: VictimSignals = field(default_factory=VictimSignals)
-    counted: Mapping[str, Reading] = field(default_factory=dict)
-
-    @property
-    def observation(self) -> VictimObservation:
-        """What is compared of it; there is none of a void trial."""
-        return VictimObservation(
-            duration_s=self.duration_s,
-            sample=self.samples[0],
-            victim=self.victim,
-            others_run_ns=self.others_run_ns,
-            busiest_cpu=_busiest_cpu([self.window]),
-            signals=self.signals,
-            counted=self.counted,
-        )
 
 
 Blocks = Sequence[tuple[TrialResult, TrialResult]]
@@ -158,7 +140,7 @@ Blocks = Sequence[tuple[TrialResult, TrialResult]]
 
 def pairs_of(blocks: Blocks) -> Pairs:
     """What is compared of the blocks of an experiment."""
-    return [(without.observation, with_.observation) for without, with_ in blocks]
+    return [(without.seen, with_.seen) for without, with_ in blocks]
 
 
 def observe(windows: Sequence[SchedWindow], victim: str, neighbours: Iterable[str] = ()) -> VictimObservation:
@@ -167,10 +149,10 @@ def observe(windows: Sequence[SchedWindow], victim: str, neighbours: Iterable[st
     whole = fold_subtrees(add(victim, (subtree(window.cgroups, victim) for window in windows)), paths)
     return VictimObservation(
         duration_s=sum(window.duration_ns for window in windows) / NS_PER_S,
-        sample=Sample(STRETCH, stretch(whole)),
+        samples=(Sample(STRETCH, stretch(whole)),),
         victim=whole,
         others_run_ns=others_run_ns(totals(windows), victim, paths),
-        busiest_cpu=_busiest_cpu(windows),
+        busiest_cpu=busiest_cpu(windows),
         signals=_throttled([window.signals for window in windows], victim),
     )
 
@@ -247,8 +229,8 @@ def _known_sum(amounts: Sequence[int | None]) -> int | None:
     return sum(known) if known and len(known) == len(amounts) else None
 
 
-def _busiest_cpu(windows: Sequence[SchedWindow]) -> float | None:
-    """The largest mean over CPUs; None without windows, or where they do not say, or the CPUs changed."""
+def busiest_cpu(windows: Sequence[SchedWindow]) -> float | None:
+    """How much of the time the busiest CPU ran a task; None where windows do not say, or the CPUs changed."""
     if not windows or len({len(window.cpus) for window in windows}) > 1 or not windows[0].cpus:
         return None
     duration_ns = sum(window.duration_ns for window in windows)

@@ -36,13 +36,13 @@ EVERYONE_ELSE = "everyone else"
 
 def trial_row(trial: TrialResult) -> Trial:
     """One trial."""
-    victim, figures = trial.victim, counters.figures(trial.counted)
+    victim, figures = trial.seen.victim, trial.seen.counters
     return Trial(
         index=trial.index,
         block=trial.block,
         arm=trial.arm,
-        duration_s=trial.duration_s,
-        metrics={sample.metric.name: sample.value for sample in trial.samples},
+        duration_s=trial.seen.duration_s,
+        metrics={sample.metric.name: sample.value for sample in trial.seen.samples},
         void=trial.void,
         wait_ns=victim.wait_ns,
         run_ns=victim.run_ns,
@@ -59,8 +59,8 @@ def pair_rows(blocks: Blocks) -> tuple[Pair, ...]:
 
 
 def _pair(without: TrialResult, with_: TrialResult) -> Pair:
-    a, b = without.samples[0].value, with_.samples[0].value
-    ratio = b / a if without.samples[0].metric.better == "lower" else a / b
+    a, b = without.seen.sample.value, with_.seen.sample.value
+    ratio = b / a if without.seen.sample.metric.better == "lower" else a / b
     return Pair(without.block, a, b, 100 * (ratio - 1))
 
 
@@ -68,13 +68,13 @@ def secondary_metrics(blocks: Blocks, plan: Plan) -> tuple[SecondaryMetric, ...]
     """Every further metric that all trials have, with intervals and p-values that hold together."""
     by_name: dict[str, list[TrialPair]] = {}
     for without, with_ in blocks:
-        values = {sample.metric.name: sample.value for sample in with_.samples[1:]}
-        for sample in without.samples[1:]:
+        values = {sample.metric.name: sample.value for sample in with_.seen.samples[1:]}
+        for sample in without.seen.samples[1:]:
             if sample.metric.name in values:
                 by_name.setdefault(sample.metric.name, []).append(
                     TrialPair(sample.value, values[sample.metric.name])
                 )
-    metrics = {sample.metric.name: sample.metric for sample in blocks[0][0].samples[1:]}
+    metrics = {sample.metric.name: sample.metric for sample in blocks[0][0].seen.samples[1:]}
     whole = {
         name: (pairs, metrics[name].better) for name, pairs in by_name.items() if len(pairs) == len(blocks)
     }
@@ -155,8 +155,8 @@ def wait_histograms(blocks: Blocks) -> WaitHistograms:
     """The victim's waits in both arms."""
     return WaitHistograms(
         edges_ns=(*map(float, histogram.EDGES_NS[1:]), None),
-        without=histogram.add(without.victim.histogram for without, _ in blocks),
-        with_=histogram.add(with_.victim.histogram for _, with_ in blocks),
+        without=histogram.add(without.seen.victim.histogram for without, _ in blocks),
+        with_=histogram.add(with_.seen.victim.histogram for _, with_ in blocks),
     )
 
 
@@ -167,7 +167,7 @@ def wait_matrix(trials: Sequence[TrialResult], names: Mapping[str, str]) -> Wait
         trials: At least one.
         names: Display name of each neighbour's cgroup; it and the victim's count with everything below them.
     """
-    roots = [trials[0].victim.path, *names]
+    roots = [trials[0].seen.victim.path, *names]
     waits: Counter[tuple[str, str]] = Counter()
     for trial in trials:
         for waiting, waited_for, wait_ns in _waits(trial):

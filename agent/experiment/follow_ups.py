@@ -207,8 +207,8 @@ def _cost(rounds: Rounds, level_pct: float) -> Slowdown:
 def _used_cpus(rounds: Rounds, treatment: Treatment, neighbours: Sequence[str]) -> float:
     """How many CPUs the neighbours really kept busy, on average: never more than their quota."""
     trials = [trials[treatment] for trials in rounds.whole]
-    return sum(_ran_s(trial, neighbours) for trial in trials) / sum(trial.duration_s for trial in trials)
+    return sum(_ran_s(trial, neighbours) for trial in trials) / sum(trial.seen.duration_s for trial in trials)
 
 
 def _ran_s(trial: TrialResult, neighbours: Sequence[str]) -> float:
-    return sum(trial.others_run_ns.get(path, 0) for path in neighbours) / NS_PER_S
+    return sum(trial.seen.others_run_ns.get(path, 0) for path in neighbours) / NS_PER_S

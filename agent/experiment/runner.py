@@ -158,7 +158,7 @@ def complete_pairs(trials: Sequence[TrialResult]) -> list[TrialPair]:
 
 def better(trials: Sequence[TrialResult]) -> Better:
     """Which direction of the primary metric is better."""
-    return next(trial.samples[0].metric.better for trial in trials if trial.samples)
+    return next(trial.seen.sample.metric.better for trial in trials if trial.seen.samples)
 
 
 def _look(plan: Plan, looks: LookPlan, trials: Sequence[TrialResult]) -> Decision:
@@ -194,7 +194,7 @@ class Rounds:
     @property
     def better(self) -> Better:
         """Which direction of the primary metric is better; there must be a complete round."""
-        return next(iter(self.whole[0].values())).samples[0].metric.better
+        return next(iter(self.whole[0].values())).seen.sample.metric.better
 
     @property
     def discarded(self) -> list[str]:
@@ -219,4 +219,4 @@ def run_rounds(design: Design, first_index: int, run_trial: RunTrial, observer: 
 
 
 def _figure(trial: TrialResult) -> float:
-    return trial.samples[0].value
+    return trial.seen.sample.value

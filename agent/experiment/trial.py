@@ -10,7 +10,9 @@ from time import monotonic
 
 from agent.analysis.observation import (
     TrialResult,
+    VictimObservation,
     VictimSignals,
+    busiest_cpu,
     fold_subtrees,
     is_idle,
     others_run_ns,
@@ -118,19 +120,16 @@ class TrialRunner:
         )
         if void is None:
             self._require_success(measured.command, stem)
-        return TrialResult(
-            index=index,
-            block=block,
-            arm=treatment.arm,
+        seen = VictimObservation(
             duration_s=measured.duration_s,
             samples=() if void else self._samples(stem, measured.duration_s, victim),
             victim=victim,
             others_run_ns=run_ns,
-            window=measured.window,
-            void=void,
+            busiest_cpu=busiest_cpu([measured.window]),
             signals=self._victim_signals(measured.signals, names),
             counted=measured.counted,
         )
+        return TrialResult(index, block, treatment.arm, seen, measured.window, void)
 
     def _measure(self, stem: str, treatment: Treatment, commands: list[Command]) -> _Measured:
         """The victim from its release to its end, or for as long as it is watched, unless a neighbour ends first."""

@@ -1,7 +1,5 @@
 """Who the loss is charged to, in observations whose answer is known by construction."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 
@@ -16,14 +14,14 @@ from agent.analysis.observation import Pairs, VictimSignals
 from agent.documents.verdict import CauseKind
 from agent.documents.verdict_parts import Arm
 from tests.agent.analysis.test_causes import alone, beside, hindered, observed_pairs, shares_of
-from tests.agent.analysis.trials import NEIGHBOUR, NS, OTHER, cgroup, pair, trial
+from tests.agent.analysis.trials import NEIGHBOUR, NS, OTHER, cgroup, pair, seen_as, trial
 
 
 def throttled(own_s: float, ancestors_s: float) -> Pairs:
-    none = replace(alone(), signals=VictimSignals(throttled_own_ns=0, throttled_ancestors_ns=0))
+    none = seen_as(alone(), signals=VictimSignals(throttled_own_ns=0, throttled_ancestors_ns=0))
     some = VictimSignals(throttled_own_ns=round(own_s * NS), throttled_ancestors_ns=round(ancestors_s * NS))
     with_ = hindered(2.0, cgroup(1.0, throttled_s=1.0), some)
-    return pair(none, replace(with_, others_run_ns={NEIGHBOUR: NS, "/elsewhere/other": NS}))
+    return pair(none, seen_as(with_, others_run_ns={NEIGHBOUR: NS, "/elsewhere/other": NS}))
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from agent.analysis.aggressors import (
     aggressors,
 )
 from agent.analysis.causes import decompose, mean_concurrency, preempted_by_others_ns, terms_of
-from agent.analysis.observation import Pairs, TrialResult, VictimSignals, pairs_of
+from agent.analysis.observation import Pairs, TrialResult, VictimSignals, busiest_cpu, pairs_of
 from agent.documents.metric import STRETCH, Metric
 from agent.documents.verdict import CauseKind
 from agent.documents.verdict_parts import Arm
 from collectors.windows.sched import CgroupWindow, CpuWindow
-from tests.agent.analysis.trials import NEIGHBOUR, NS, OTHER, cgroup, instructions, pair, trial
+from tests.agent.analysis.trials import NEIGHBOUR, NS, OTHER, cgroup, instructions, pair, seen_as, trial
 
 RATE = Metric("requests", "1/s", "higher")
 
@@ -33,7 +33,7 @@ def beside(duration_s: float, victim: CgroupWindow) -> TrialResult:
 
 
 def hindered(duration_s: float, victim: CgroupWindow, by: VictimSignals) -> TrialResult:
-    return replace(beside(duration_s, victim), signals=by)
+    return seen_as(beside(duration_s, victim), signals=by)
 
 
 seconds = st.floats(0, 10)
@@ -101,8 +101,8 @@ def test_a_mostly_sleeping_victim_is_not_scaled_up() -> None:
 
 
 def test_the_work_of_a_rate_is_rate_times_time() -> None:
-    assert trial(duration_s=2.0, value=50.0, metric=RATE).observation.work == 100.0
-    assert trial(duration_s=2.0).observation.work == 1.0
+    assert trial(duration_s=2.0, value=50.0, metric=RATE).seen.work == 100.0
+    assert trial(duration_s=2.0).seen.work == 1.0
 
 
 def test_other_work_in_threads_of_its_own_is_no_longer_run() -> None:
@@ -128,7 +128,7 @@ def test_a_loss_of_concurrency_is_no_longer_run() -> None:
 def test_preemptions_are_told_apart_where_no_cpu_is_full(running: float, cause: CauseKind) -> None:
     with_ = beside(2.0, replace(cgroup(1.0, {NEIGHBOUR: 1.0}), preempt_wait_ns=NS))
     cpus = (CpuWindow(running, 0.5, 1000),)
-    pairs = pair(alone(), replace(with_, window=replace(with_.window, cpus=cpus)))
+    pairs = pair(alone(), seen_as(with_, busiest_cpu=busiest_cpu([replace(with_.window, cpus=cpus)])))
     assert shares_of(pairs)[cause] == pytest.approx(100)
     (found,) = aggressors(pairs, {cause: 100.0}, {NEIGHBOUR: "n"})
     assert (found.cgroup, found.cause) == (NEIGHBOUR, cause)
@@ -136,7 +136,11 @@ def test_preemptions_are_told_apart_where_no_cpu_is_full(running: float, cause: 
 
 def test_own_preemptions_are_not_charged_to_others() -> None:
     victim = replace(cgroup(1.0, {NEIGHBOUR: 0.5}, self_s=0.5), preempt_wait_ns=NS // 2)
-    assert preempted_by_others_ns(beside(2.0, victim).observation, NS // 2) == 0
+    seen = seen_as(beside(2.0, victim), busiest_cpu=0.5).seen
+    assert preempted_by_others_ns(seen, NS // 2) == 0
+    assert (
+        preempted_by_others_ns(replace(seen, victim=replace(victim, preempt_wait_ns=NS)), NS // 2) == NS // 2
+    )
 
 
 def test_stolen_time_beyond_the_hypervisors_is_interrupts() -> None:
@@ -153,7 +157,7 @@ def test_stalls_count_as_far_as_the_victim_was_blocked() -> None:
 
 
 def test_a_lower_frequency_explains_as_much_of_a_longer_run() -> None:
-    fast = replace(alone(), signals=VictimSignals(frequency_khz=3e6))
+    fast = seen_as(alone(), signals=VictimSignals(frequency_khz=3e6))
     shares = shares_of(pair(fast, hindered(2.0, cgroup(2.0), VictimSignals(frequency_khz=2e6))))
     # At 3 GHz the run of 2 s would have taken a third less.
     assert shares[CauseKind.FREQUENCY] == pytest.approx(100 * 2 / 3)
@@ -172,8 +176,8 @@ def test_a_lower_frequency_explains_as_much_of_a_longer_run() -> None:
 def test_where_instructions_are_counted_only_slower_ones_are_microarchitecture(
     run_s: float, number: float, cycles: float, slower_pct: float
 ) -> None:
-    before = replace(alone(), counted=instructions(3 * NS, 3 * NS))
-    after = replace(
+    before = seen_as(alone(), counted=instructions(3 * NS, 3 * NS))
+    after = seen_as(
         beside(run_s, cgroup(run_s)), counted=instructions(round(number * NS), round(cycles * NS))
     )
     shares = shares_of(pair(before, after))
@@ -182,8 +186,8 @@ def test_where_instructions_are_counted_only_slower_ones_are_microarchitecture(
 
 
 def test_counters_that_took_turns_too_often_decide_nothing() -> None:
-    before = replace(alone(), counted=instructions(3 * NS, 3 * NS))
-    after = replace(beside(2.0, cgroup(2.0)), counted=instructions(6 * NS, 6 * NS, ratio=0.7))
+    before = seen_as(alone(), counted=instructions(3 * NS, 3 * NS))
+    after = seen_as(beside(2.0, cgroup(2.0)), counted=instructions(6 * NS, 6 * NS, ratio=0.7))
     assert shares_of(pair(before, after))[CauseKind.MICROARCHITECTURE] == pytest.approx(100)
 
 
@@ -210,7 +214,7 @@ def test_the_stretch_knows_of_waiting_alone() -> None:
         Arm.WITH, 2.0, metric=STRETCH, value=2.0, victim=cgroup(1.0, {NEIGHBOUR: 1.0}, stolen_s=0.5)
     )
     seen = pair(
-        replace(without, signals=VictimSignals(frequency_khz=3e6, steal_ns=0)), replace(with_, signals=slow)
+        seen_as(without, signals=VictimSignals(frequency_khz=3e6, steal_ns=0)), seen_as(with_, signals=slow)
     )
     assert shares_of(seen) == {
         CauseKind.CPU_WAIT: pytest.approx(100),

@@ -1,8 +1,9 @@
 """Trials to reason about, built from the figures that matter in a test."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from agent.analysis.observation import Pairs, TrialResult, pairs_of
+from agent.analysis.observation import Pairs, TrialResult, VictimObservation, pairs_of
 from agent.documents.metric import DURATION, Metric, Sample
 from agent.documents.verdict_parts import Arm
 from collectors.windows import histogram
@@ -70,18 +71,19 @@ def trial(
     counted: Mapping[str, Reading] | None = None,
 ) -> TrialResult:
     whole = victim or cgroup(duration_s)
-    return TrialResult(
-        index=index,
-        block=block,
-        arm=arm,
+    seen = VictimObservation(
         duration_s=duration_s,
         samples=() if void else (Sample(metric, duration_s if value is None else value),),
         victim=whole,
         others_run_ns={path: round(run_s * NS) for path, run_s in (others_run_s or {}).items()},
-        window=window(whole, duration_s=duration_s),
-        void=void,
         counted=counted or {},
     )
+    return TrialResult(index, block, arm, seen, window(whole, duration_s=duration_s), void)
+
+
+def seen_as(result: TrialResult, **changes: object) -> TrialResult:
+    """The same trial, with other figures in what is compared of it."""
+    return replace(result, seen=replace(result.seen, **changes))  # type: ignore[arg-type]  # each of its own type
 
 
 def instructions(

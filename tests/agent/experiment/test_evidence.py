@@ -26,6 +26,7 @@ from tests.agent.analysis.trials import (
     cgroup,
     instructions,
     pair,
+    seen_as,
     trial,
     window,
 )
@@ -122,7 +123,7 @@ def test_without_counters_cpu_time_per_unit_of_work_stands_in() -> None:
 def test_of_a_cgroup_that_is_watched_only_counters_tell() -> None:
     watched = trial(metric=STRETCH, value=1.0)
     assert efficiency(pair(watched, watched)) is None
-    counted = replace(watched, counted=instructions(NS, NS))
+    counted = seen_as(watched, counted=instructions(NS, NS))
     found = efficiency(pair(counted, counted))
     assert found == Efficiency(BY_INSTRUCTIONS, ipc_without=1.0, ipc_with=1.0)
 

@@ -135,7 +135,7 @@ def test_a_void_trial_is_kept_but_repeated_in_its_block_and_arm() -> None:
     assert [result.void for result in outcome.trials].count(None) == 8
     assert len(outcome.trials) == 10
     assert {without.block for without, _ in valid_blocks(outcome.trials)} == {0, 1, 2, 3}
-    assert all(with_.duration_s < 99 for _, with_ in valid_blocks(outcome.trials))
+    assert all(with_.seen.duration_s < 99 for _, with_ in valid_blocks(outcome.trials))
     indices = [index for index, _, _ in watcher.started]
     assert indices == list(range(len(indices)))
 

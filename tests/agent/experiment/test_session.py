@@ -58,8 +58,8 @@ def test_events_are_counted_for_the_victim_in_each_trial(tmp_path: Path) -> None
     assert len(session.outcome.trials) == 2
     for trial in session.outcome.trials:
         # Some guests switch unseen a few times a second: then it is another's for a moment.
-        assert trial.counted["page-faults"].value == pytest.approx(pages, rel=0.2)
-        assert trial.counted["cpu-clock"].value == pytest.approx(trial.victim.run_ns, rel=0.2)
+        assert trial.seen.counted["page-faults"].value == pytest.approx(pages, rel=0.2)
+        assert trial.seen.counted["cpu-clock"].value == pytest.approx(trial.seen.victim.run_ns, rel=0.2)
     assert session.self_cost is not None
     assert session.self_cost.counters_ns_per_switch is not None
 
@@ -68,6 +68,6 @@ def test_counters_can_be_left_out(tmp_path: Path) -> None:
     plan = Plan("true", ("sleep 1000",), (parse_spec("duration"),), 1, 1, 1, 5.0, 600.0, None, counters=False)
     with Interrupts() as interrupts:
         session = run_session(plan, tmp_path, Observer(), interrupts, (CPU_CLOCK,))
-    assert [trial.counted for trial in session.outcome.trials] == [{}, {}]
+    assert [trial.seen.counted for trial in session.outcome.trials] == [{}, {}]
     assert session.self_cost is not None
     assert session.self_cost.counters_ns_per_switch is None
