@@ -22,7 +22,8 @@ NeighbourCgroup = Annotated[
 ]
 AllowFreeze = Annotated[bool, typer.Option("--allow-freeze", help="Existing cgroups may be frozen.")]
 MetricOption = Annotated[
-    list[str] | None, typer.Option(metavar="SPEC", help="duration, a reader, NAME=REGEX:lower|higher (*).")
+    list[str] | None,
+    typer.Option(metavar="SPEC", help="duration, a reader, NAME=REGEX:lower|higher[:UNIT] (*)."),
 ]
 Pairs = Annotated[
     int, typer.Option(metavar="N", help=f"Pairs of trials to begin with ({PAIRS}).", show_default=False)

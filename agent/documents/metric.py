@@ -16,16 +16,18 @@ class Metric:
         name: one or more of `[A-Za-z0-9_.-]`; unique among the samples of a trial.
         unit: as shown to people; "" if unknown.
         better: the direction that the victim's owner wishes for.
+        is_failure_count: it counts what went wrong, so that 0 is its usual value and ratios of it mean nothing.
     """
 
     name: str
     unit: str
     better: Better
+    is_failure_count: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One trial's value of a metric, in the metric's unit: positive and finite."""
+    """One trial's value of a metric, in the metric's unit: finite, and positive; a count of failures may be 0."""
 
     metric: Metric
     value: float

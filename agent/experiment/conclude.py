@@ -22,6 +22,7 @@ from agent.experiment.evidence import (
 from agent.experiment.follow_ups import describe_confirmed
 from agent.experiment.runner import valid_blocks
 from agent.experiment.session import Session
+from agent.experiment.victim_metrics import more_failures
 from agent.statistics.decision import Decision
 
 WATCHED = (
@@ -78,12 +79,13 @@ def _basis(pairs: Pairs, session: Session, decision: Decision) -> VerdictBasis:
         *session.outcome.failed,
         *(why for rounds in session.further for why in rounds.discarded),
     ]
+    failures = more_failures((without.samples, with_.samples) for without, with_ in pairs)
     return VerdictBasis(
         pairs=pairs,
         windows=[trial.window for trial in session.outcome.trials],
         tier=session.plan.tier,
         pmu=pmu(pairs),
-        warnings=(*decision.warnings, *discarded, *_warnings(session)),
+        warnings=(*decision.warnings, *discarded, *_warnings(session), *failures),
         discarded=len(discarded),
     )
 

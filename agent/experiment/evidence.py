@@ -70,7 +70,7 @@ def secondary_metrics(blocks: Blocks, plan: Plan) -> tuple[SecondaryMetric, ...]
     for without, with_ in blocks:
         values = {sample.metric.name: sample.value for sample in with_.seen.samples[1:]}
         for sample in without.seen.samples[1:]:
-            if sample.metric.name in values:
+            if sample.metric.name in values and not sample.metric.is_failure_count:
                 by_name.setdefault(sample.metric.name, []).append(
                     TrialPair(sample.value, values[sample.metric.name])
                 )

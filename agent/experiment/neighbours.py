@@ -3,11 +3,10 @@
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from agent.documents.verdict_parts import Arm
 from agent.experiment.design import WHOLE_PCT, Treatment
+from agent.experiment.outputs import Outputs
 from agent.experiment.plan import Plan, neighbour_name
 from agent.sandbox.cgroups import Workspace
 from agent.sandbox.commands import Command, start
@@ -19,21 +18,6 @@ from collectors.windows.sched import NS_PER_S
 _GRACE_S = 1.0
 # Processes that live outside of the frozen hierarchy would make the trials without neighbours a sham.
 MOST_FROZEN_RUN_RATIO = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """Where the commands of a trial write."""
-
-    raw: Path
-
-    def out(self, stem: str) -> Path:
-        """Standard output of one command."""
-        return self.raw / f"{stem}.stdout"
-
-    def err(self, stem: str) -> Path:
-        """Standard error."""
-        return self.raw / f"{stem}.stderr"
 
 
 class Neighbours:

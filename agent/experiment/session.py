@@ -13,7 +13,8 @@ from agent.documents.verdict import SelfCost
 from agent.documents.verdict_parts import Confirmation, Host
 from agent.experiment.design import Treatment
 from agent.experiment.follow_ups import DoseResponse, FollowUps
-from agent.experiment.neighbours import Neighbours, Outputs
+from agent.experiment.neighbours import Neighbours
+from agent.experiment.outputs import Outputs
 from agent.experiment.plan import Plan
 from agent.experiment.runner import Observer, Outcome, Rounds, run_experiment
 from agent.experiment.trial import TrialRunner

@@ -1,7 +1,6 @@
 """One trial: the victim runs once, or is watched, with the neighbours or without them, and is measured from outside."""
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +21,10 @@ from agent.analysis.observation import (
 from agent.documents.metric import DURATION, STRETCH, Sample
 from agent.documents.verdict_parts import Arm
 from agent.experiment.design import Treatment
-from agent.experiment.neighbours import Neighbours, Outputs
+from agent.experiment.neighbours import Neighbours
+from agent.experiment.outputs import Outputs, bound, end_of
 from agent.experiment.plan import Plan
-from agent.experiment.victim_metrics import MetricSpec, read_metrics
+from agent.experiment.victim_metrics import MetricSpec, read_metrics, require_one_unit
 from agent.sandbox.cgroups import Group
 from agent.sandbox.commands import Command, start, wait_for_first
 from agent.sandbox.existing import ExistingCgroup
@@ -45,8 +45,6 @@ from probes.snapshot import Snapshot
 SETTLE_S = 0.3
 # At the end of a trial at most this much of the victim's time is missing, in the tier without eBPF.
 _POLL_S = 0.05
-# Of a victim's output, which a chatty one makes endless, the figure is looked for in the end.
-OUTPUT_LIMIT = 4 << 20
 _ONLINE = "sys/devices/system/cpu/online"
 # Far above what reading three clocks takes, and what NTP may slew in a trial of a minute (500 ppm: 30 ms).
 _STEP_S = 0.1
@@ -92,6 +90,7 @@ class TrialRunner:
         self._neighbours = neighbours
         self._outputs = outputs
         self._interrupts = interrupts
+        self._units: dict[str, str] = {}
 
     def run(self, index: int, block: int, treatment: Treatment) -> TrialResult:
         """Run one trial; whatever happens, nothing of it keeps running, and nothing stays frozen or capped.
@@ -102,9 +101,17 @@ class TrialRunner:
             MetricError: Its output does not hold the metric.
             DidNotFreezeError: A cgroup runs on that was to stand still.
             JostleError: The cgroup that is watched, or a neighbour, is gone.
+            UsageError: A metric comes in another unit than in the first trial, or its pattern takes too long.
             Interrupted: There was a signal.
         """
         stem = f"trial-{index:03d}-{treatment.stem}"
+        try:
+            return self._run(index, block, treatment, stem)
+        finally:
+            for path in self._outputs.of(stem):
+                bound(path)
+
+    def _run(self, index: int, block: int, treatment: Treatment, stem: str) -> TrialResult:
         before = machine_state()
         with self._neighbours.beside(treatment, stem) as commands:
             measured = self._measure(stem, treatment, commands)
@@ -204,7 +211,9 @@ class TrialRunner:
 
     def _samples(self, stem: str, duration_s: float, victim: CgroupWindow) -> tuple[Sample, ...]:
         files = (self._outputs.out(stem), self._outputs.err(stem)) if isinstance(self._victim, Group) else ()
-        return samples_of(self._plan.metrics, duration_s, victim, files)
+        samples = samples_of(self._plan.metrics, duration_s, victim, files)
+        require_one_unit(self._units, samples)
+        return samples
 
     def _victim_signals(self, read: SignalWindow | None, neighbours: Mapping[str, str]) -> VictimSignals:
         if read is None:
@@ -234,16 +243,6 @@ def samples_of(
         for spec in specs
         for sample in (read_metrics(spec, *texts) if spec.reader else [measured[spec.text]])
     )
-
-
-def end_of(path: Path, limit: int = OUTPUT_LIMIT) -> str:
-    """The text of a file; of one longer than `limit` bytes the last whole lines within them."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - limit))
-        data = file.read(limit)
-    whole = data if size <= limit else data.partition(b"\n")[2]
-    return whole.decode("utf-8", errors="replace")
 
 
 @dataclass(frozen=True, slots=True)

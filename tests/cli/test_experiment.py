@@ -235,3 +235,30 @@ def test_nothing_piles_up_in_jostle_from_trial_to_trial(tmp_path: Path) -> None:
         # Files that are read for the second time stay open from then on; the gate may be open still.
         _, *later = descriptors
         assert max(later) - min(later) <= 1
+
+
+def test_trials_that_print_different_units_are_refused_with_what_to_write(tmp_path: Path) -> None:
+    # 850us without the neighbour, 1.2ms beside it: as bare numbers, 99.9 % faster.
+    victim = f"sleep 0.2; if test -e {tmp_path}/there; then echo p99: 1.2ms; else echo p99: 850us; fi"
+    neighbour = f"trap 'rm {tmp_path}/there' EXIT TERM; touch {tmp_path}/there; sleep 1000 & wait"
+    ended = experiment(tmp_path, victim, neighbour, "--metric", "p99=p99: ([0-9.]+):lower", *ONE_PAIR)
+    assert ended.code == 2
+    assert "name the unit to compare in: --metric 'p99=REGEX:lower:" in ended.err
+    assert leaves_nothing(ended, "sleep 1000")
+
+
+def test_a_pattern_without_end_is_bad_usage(tmp_path: Path) -> None:
+    victim = f"sleep 0.1; echo {'a' * 60}"
+    ended = experiment(tmp_path, victim, "sleep 1000", "--metric", "x=(a+)+b:lower", *ONE_PAIR)
+    assert (ended.code, ended.out) == (2, "")
+    assert "took more than 2 s" in ended.err
+
+
+def test_a_victim_that_prints_without_end_leaves_a_bounded_output(tmp_path: Path) -> None:
+    victim = "yes noise | head -c 30000000; echo latency 12"
+    ended = experiment(
+        tmp_path, victim, "sleep 1000", "--metric", r"x=^latency (\d+)$:lower:ms", "--json", *ONE_PAIR
+    )
+    assert json.loads(ended.out)["effect"]["without"] == 12
+    sizes = [path.stat().st_size for path in (tmp_path / "out/raw").glob("*.stdout")]
+    assert max(sizes) < 5_000_000

@@ -3,7 +3,7 @@
 JostleError
 └── MetricError                 the trial has no usable figure
     ├── MetricNotFoundError     the victim printed nothing that looks like it
-    └── MetricRefusedError      the victim printed it, but as zero, negative, nan, inf or no number
+    └── MetricRefusedError      the victim printed it, but as zero, negative, nan, inf, no number or an unclear one
 """
 
 from probes.errors import JostleError

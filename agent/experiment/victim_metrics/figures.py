@@ -12,6 +12,8 @@ from agent.documents.metric import Metric, Sample
 from agent.experiment.victim_metrics.errors import MetricRefusedError
 
 NO_UNIT: Mapping[str, float] = {"": 1.0}
+ERRORS = Metric("errors", "errors", "lower", is_failure_count=True)
+"""What every tool's reader calls the operations that failed."""
 SHOWN_CHARACTERS = 40
 NAME_CHARACTERS = 60
 
@@ -40,10 +42,16 @@ def required(metric: Metric, printed: str, units: Mapping[str, float] = NO_UNIT)
 def checked(metric: Metric, value: float | None, printed: str) -> Sample:
     """As `required`, for a value computed from what was printed."""
     if value is None or not math.isfinite(value) or value <= 0:
-        shown = repr(printed[:SHOWN_CHARACTERS])
-        message = f"the victim printed {metric.name} as {shown}, which is not a positive, finite number"
-        raise MetricRefusedError(message, "make the trial longer, or choose another metric")
+        raise refusal(metric.name, printed, "make the trial longer, or choose another metric")
     return Sample(metric, value)
+
+
+def refusal(
+    name: str, printed: str, remedy: str, why: str = "not a positive, finite number"
+) -> MetricRefusedError:
+    """The error for a figure that was printed and cannot be used."""
+    shown = repr(printed[:SHOWN_CHARACTERS])
+    return MetricRefusedError(f"the victim printed {name} as {shown}, which is {why}", remedy)
 
 
 def optional(metric: Metric, printed: str | None, units: Mapping[str, float] = NO_UNIT) -> list[Sample]:
@@ -54,6 +62,14 @@ def optional(metric: Metric, printed: str | None, units: Mapping[str, float] = N
 def if_positive(metric: Metric, value: float | None) -> list[Sample]:
     """As `optional`, for a value computed from what was printed."""
     return [Sample(metric, value)] if value is not None and math.isfinite(value) and value > 0 else []
+
+
+def failures(printed: Iterable[str], metric: Metric = ERRORS) -> list[Sample]:
+    """The sum of counts of failures as printed, 0 of none; no sample where one of them cannot be read."""
+    counts = [scaled(text) for text in printed]
+    known = [count for count in counts if count is not None and count >= 0]
+    total = sum(known)
+    return [Sample(metric, total)] if len(known) == len(counts) and math.isfinite(total) else []
 
 
 def latency(name: str) -> Metric:

@@ -1,8 +1,11 @@
 """From what the victim printed to the samples of one trial."""
 
+from collections.abc import Iterable
+
 from agent.documents.metric import Sample
 from agent.experiment.victim_metrics.errors import MetricNotFoundError
 from agent.experiment.victim_metrics.spec import MetricSpec
+from probes.errors import UsageError
 
 EXCERPT_LINES = 3
 EXCERPT_CHARACTERS = 200
@@ -11,9 +14,13 @@ EXCERPT_CHARACTERS = 200
 def read_metrics(spec: MetricSpec, stdout: str, stderr: str) -> list[Sample]:
     """The samples of one trial, the primary first.
 
-    Standard output is read first, standard error only if the figure is not there. The list is empty for
-    `duration` alone, whose value the runner measures. Raises MetricNotFoundError if neither stream holds the
-    figure, and MetricRefusedError if it is no positive, finite number.
+    Standard output is read first, standard error only if the figure is not there. Of several results the last
+    complete one is taken. The list is empty for `duration` alone, whose value the runner measures.
+
+    Raises:
+        MetricNotFoundError: Neither stream holds the figure.
+        MetricRefusedError: It is not a positive, finite number, or not sure what it means.
+        UsageError: A pattern takes too long.
     """
     if spec.reader is None:
         return []
@@ -25,6 +32,25 @@ def read_metrics(spec: MetricSpec, stdout: str, stderr: str) -> list[Sample]:
         )
         raise MetricNotFoundError(message, "run the victim alone and compare its output with the metric")
     return samples
+
+
+def require_one_unit(known: dict[str, str], samples: Iterable[Sample]) -> None:
+    """Hold each metric to the unit of its first trial, which `known` keeps by the metric's name.
+
+    Raises:
+        UsageError: A figure comes in another unit, so that the trials cannot be compared.
+    """
+    for sample in samples:
+        name, unit = sample.metric.name, sample.metric.unit
+        if (first := known.setdefault(name, unit)) != unit:
+            raise UsageError(
+                f"the victim prints {name} in {_unit(first)} in one trial and in {_unit(unit)} in another",
+                f"name the unit to compare in: --metric '{name}=REGEX:{sample.metric.better}:{unit or first}'",
+            )
+
+
+def _unit(unit: str) -> str:
+    return repr(unit) if unit else "no unit"
 
 
 def _describe(stream: str, text: str) -> str:

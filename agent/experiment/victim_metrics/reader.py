@@ -1,5 +1,6 @@
 """How a tool's output is read."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,9 +13,29 @@ class Reader:
 
     Attributes:
         parse: from one output stream to its samples, the primary first; empty if the stream does not hold the
-            tool's figure. Raises MetricRefusedError and nothing else, whatever the text.
+            tool's figure. Of several results it takes the last complete one, and nothing of the others. Raises
+            MetricRefusedError, whatever the text; a pattern's reader raises UsageError too.
         looks_for: the line or pattern without which there is no figure, for the message that says so.
+        about: what it reads, in one sentence, and what one result is where an output may hold several.
     """
 
     parse: Callable[[str], list[Sample]]
     looks_for: str
+    about: str
+
+
+def last_result(text: str, start: re.Pattern[str], end: re.Pattern[str]) -> str:
+    """The last complete result in an output that may hold several, such as a warm-up and a run; "" if there is none.
+
+    Args:
+        text: the output.
+        start: matches where a result begins. Without a match it begins where the one before it ended.
+        end: matches the line that every complete result ends with.
+    """
+    before, stop = 0, 0
+    for match in end.finditer(text):
+        before, stop = stop, match.end()
+    begin = before
+    for match in start.finditer(text, before, stop):
+        begin = match.start()
+    return text[begin:stop]

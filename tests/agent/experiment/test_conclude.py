@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from agent.analysis.observation import TrialResult
-from agent.documents.metric import Metric
+from agent.documents.metric import Metric, Sample
 from agent.documents.verdict import CauseKind, Conclusion, SelfCost, Verdict
 from agent.documents.verdict_parts import Arm, Confirmation, Host, SweepPoint
 from agent.experiment.conclude import conclude
@@ -16,6 +16,7 @@ from agent.experiment.plan import Plan
 from agent.experiment.runner import Log, Outcome, Rounds, better, complete_pairs
 from agent.experiment.session import Session
 from agent.experiment.victim_metrics import parse_spec
+from agent.experiment.victim_metrics.figures import ERRORS
 from agent.statistics.decision import decide
 from agent.statistics.design import plan_looks
 from collectors.windows.sched import CgroupWindow
@@ -130,6 +131,26 @@ def test_a_higher_rate_is_better() -> None:
     assert verdict.verdict is Conclusion.INTERFERENCE
     assert verdict.pairs is not None
     assert verdict.pairs[0].slowdown_pct == pytest.approx(100)
+
+
+def test_failures_beside_the_neighbours_make_a_faster_verdict_doubtful() -> None:
+    def with_errors(result: TrialResult) -> TrialResult:
+        errors = 610_000.0 if result.arm is Arm.WITH else 0.0
+        seen = replace(result.seen, samples=(*result.seen.samples, Sample(ERRORS, errors)))
+        return replace(result, seen=seen)
+
+    fast = [
+        trial(arm, index=2 * block + place, block=block, metric=RATE, value=value * (1 + 0.001 * block))
+        for block in range(4)
+        for place, (arm, value) in enumerate(((Arm.WITHOUT, 1000.0), (Arm.WITH, 1500.0)), 1)
+    ]
+    assert concluded(session(fast)).quality.ok
+    verdict = concluded(session(list(map(with_errors, fast))))
+    assert not verdict.quality.ok
+    assert any("errors 0 without them, 2,440,000 with them" in text for text in verdict.quality.warnings)
+    assert verdict.metrics == ()  # a count of failures has no slowdown
+    assert verdict.trials is not None
+    assert [entry.metrics["errors"] for entry in verdict.trials[:2]] == [0, 610_000]
 
 
 def test_the_document_can_be_written_and_read_again() -> None:

@@ -16,12 +16,14 @@ FURTHER = (
     *(latency(f"latency_{label}") for label in ("p50", "p95", "p99", "max")),
 )
 
+_START = re.compile(r"^operations=", re.MULTILINE)
 _LINE = re.compile(r"^(\w+)=(\S+) (\S+)$", re.MULTILINE | re.ASCII)
 
 
 def parse(text: str) -> list[Sample]:
     """Operations per second, then the victim's own duration and its latencies."""
-    printed = {(key, unit): value for key, value, unit in _LINE.findall(text)}
+    begin = max((match.start() for match in _START.finditer(text)), default=0)
+    printed = {(key, unit): value for key, value, unit in _LINE.findall(text, begin)}
     rate = printed.get((OPERATIONS.name, OPERATIONS.unit))
     if rate is None:
         return []
@@ -29,4 +31,8 @@ def parse(text: str) -> list[Sample]:
     return [required(OPERATIONS, rate), *chain.from_iterable(further)]
 
 
-READER = Reader(parse, "operations_per_s=NUMBER operations/s")
+READER = Reader(
+    parse,
+    "operations_per_s=NUMBER operations/s",
+    "operations per second, duration and latencies of the built-in victim. One result begins with 'operations='",
+)

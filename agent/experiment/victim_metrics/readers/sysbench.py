@@ -2,7 +2,7 @@
 
 The primary figure is `MiB/sec` for memory, `events per second` for cpu, and for the others (threads, mutex,
 fileio, oltp) the number of events over the total time. That time is printed in steps of 0.1 ms: give the
-mutex test, whose work is fixed, enough loops to last a second.
+mutex test, whose work is fixed, enough loops to last a second. `errors` are the errors that oltp tests ignore.
 """
 
 import re
@@ -10,33 +10,43 @@ import re
 from agent.documents.metric import Metric, Sample
 from agent.experiment.victim_metrics.figures import (
     checked,
+    failures,
     latency,
     optional,
     percentile_name,
     required,
     scaled,
 )
-from agent.experiment.victim_metrics.reader import Reader
+from agent.experiment.victim_metrics.reader import Reader, last_result
 
 EVENTS = Metric("events_per_s", "events/s", "higher")
 OPERATIONS = Metric("operations_per_s", "operations/s", "higher")
 BANDWIDTH = Metric("bandwidth", "MiB/s", "higher")
 
+_START = re.compile(r"^(?:Running the test with following options:|.*Checkpoint report:)$", re.MULTILINE)
+_END = re.compile(r"^ +execution time \(avg/stddev\): .*$", re.MULTILINE)
 _MEMORY = re.compile(r"^\S+ MiB transferred \((\S+) MiB/sec\)$", re.MULTILINE)
 _OPERATIONS = re.compile(r"^Total operations: \S+ \((\S+) per second\)$", re.MULTILINE)
 _EVENTS_PER_SECOND = re.compile(r"^ +events per second: +(\S+)$", re.MULTILINE)
 _TOTAL_TIME = re.compile(r"^ +total time: +(\S+)s$", re.MULTILINE)
 _TOTAL_EVENTS = re.compile(r"^ +total number of events: +(\S+)$", re.MULTILINE)
+_IGNORED = re.compile(r"^ +ignored errors: +(\S+) +\(", re.MULTILINE)
 _LATENCY = re.compile(r"^ +(avg|max|(\d{1,3})th percentile): +(\S+)$", re.MULTILINE | re.ASCII)
 
 
 def parse(text: str) -> list[Sample]:
-    """The throughput, then the latencies and, for memory, the operations per second."""
-    throughput = _throughput(text)
+    """The throughput, then the latencies, the errors and, for memory, the operations per second."""
+    result = last_result(text, _START, _END) or text
+    throughput = _throughput(result)
     if throughput is None:
         return []
-    operations = _OPERATIONS.search(text)
-    return [throughput, *optional(OPERATIONS, operations and operations[1]), *_latencies(text)]
+    operations = _OPERATIONS.search(result)
+    return [
+        throughput,
+        *optional(OPERATIONS, operations and operations[1]),
+        *_latencies(result),
+        *failures(_IGNORED.findall(result)),
+    ]
 
 
 def _throughput(text: str) -> Sample | None:
@@ -62,4 +72,9 @@ def _latencies(text: str) -> list[Sample]:
     ]
 
 
-READER = Reader(parse, "events per second, MiB/sec, or total number of events and total time")
+READER = Reader(
+    parse,
+    "events per second, MiB/sec, or total number of events and total time, and execution time behind them",
+    "events per second, or MiB/s for memory; latencies and errors. One result ends with 'execution time', also at a "
+    "checkpoint",
+)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 OUTPUTS = Path(__file__).parent / "outputs"
-TOOL_OF_PREFIX = {"redis": "redis-benchmark"}
+TOOL_OF_PREFIX = {"redis": "redis-benchmark", "wrk2": "wrk"}
 
 
 def recorded(name: str) -> str:

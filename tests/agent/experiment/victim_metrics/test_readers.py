@@ -26,7 +26,7 @@ def test_every_recorded_output_is_read(name: str) -> None:
     samples = read(tool_of(name), recorded(name))
     assert samples[0].metric.better == "higher"
     assert len({sample.metric.name for sample in samples}) == len(samples)
-    assert all(sample.value > 0 for sample in samples)
+    assert all(sample.value > 0 or sample.metric.is_failure_count for sample in samples)
     assert {sample.metric.better for sample in samples if sample.metric.unit == "ms"} <= {"lower"}
 
 
@@ -65,13 +65,19 @@ def test_sysbench_latencies_that_print_as_zero_are_unknown() -> None:
         "bandwidth": 8759.83,
         "operations_per_s": 8970066.79,
         "latency_max": 0.09,
+        "errors": 0,
     }
 
 
 def test_sysbench_prints_the_percentile_that_was_asked_for() -> None:
     assert figures("sysbench-cpu.txt")["latency_p99"] == 0.37
     assert figures("sysbench-cpu-histogram.txt")["latency_p95"] == 0.31
-    assert set(figures("sysbench-cpu-no-percentile.txt")) == {"events_per_s", "latency_avg", "latency_max"}
+    assert set(figures("sysbench-cpu-no-percentile.txt")) == {
+        "events_per_s",
+        "latency_avg",
+        "latency_max",
+        "errors",
+    }
 
 
 def test_wrk_times_and_bytes_come_in_one_unit() -> None:
@@ -85,11 +91,17 @@ def test_wrk_times_and_bytes_come_in_one_unit() -> None:
             "latency_p99": 1.72,
             "latency_max": 5.71,
             "transfer": 1.13,
-            "non_2xx_responses": 2510,
+            "errors": 2510,
         }
     )
     assert figures("wrk-plain.txt") == pytest.approx(
-        {"requests_per_s": 2078.82, "latency_avg": 0.94, "latency_max": 8.90, "transfer": 761.29 / 1024}
+        {
+            "requests_per_s": 2078.82,
+            "latency_avg": 0.94,
+            "latency_max": 8.90,
+            "transfer": 761.29 / 1024,
+            "errors": 0,
+        }
     )
 
 
@@ -101,12 +113,21 @@ def test_wrk_prints_times_in_units_from_us_to_h(printed: str, milliseconds: floa
     assert milliseconds in [sample.value for sample in read("wrk", text)]
 
 
+def test_wrk2_prints_latencies_twice_and_the_corrected_are_read() -> None:
+    found = figures("wrk2-both.txt")
+    assert {name: found[name] for name in ("latency_p50", "latency_p99", "latency_p100")} == {
+        "latency_p50": 1.02,  # 0.248 uncorrected
+        "latency_p99": 5.88,
+        "latency_p100": 12.81,
+    }
+
+
 def test_units() -> None:
-    assert set(units("sysbench-memory.txt").values()) == {"MiB/s", "operations/s", "ms"}
-    assert set(units("wrk-404.txt").values()) == {"requests/s", "ms", "MiB/s", "responses"}
-    assert set(units("pgbench-plain.txt").values()) == {"transactions/s", "ms"}
-    assert set(units("redis-text.txt").values()) == {"requests/s", "ms"}
-    assert set(units("fio-rw.json").values()) == {"IO/s", "MiB/s", "ms"}
+    assert set(units("sysbench-memory.txt").values()) == {"MiB/s", "operations/s", "ms", "errors"}
+    assert set(units("wrk-404.txt").values()) == {"requests/s", "ms", "MiB/s", "errors"}
+    assert set(units("pgbench-plain.txt").values()) == {"transactions/s", "ms", "errors", "transactions"}
+    assert set(units("redis-text.txt").values()) == {"requests/s", "ms", "errors"}
+    assert set(units("fio-rw.json").values()) == {"IO/s", "MiB/s", "ms", "errors"}
 
 
 def test_pgbench_progress_is_no_result() -> None:
@@ -120,7 +141,7 @@ def test_pgbench_before_14_prints_the_rate_without_connecting_last() -> None:
         "tps = 85.1 (including connections establishing)\n"
         "tps = 85.3 (excluding connections establishing)\n"
     )
-    assert [sample.value for sample in read("pgbench", text)] == [85.3, 0.4]
+    assert [sample.value for sample in read("pgbench", text)] == [85.3, 0.4, 0, 0]
 
 
 REDIS_RATES = {
@@ -163,7 +184,7 @@ def test_redis_custom_commands_may_hold_the_delimiter() -> None:
     ],
 )
 def test_redis_5_prints_rates_alone(text: str) -> None:
-    assert [sample.value for sample in read("redis-benchmark", text)] == pytest.approx([200, 100, 400])
+    assert [sample.value for sample in read("redis-benchmark", text)] == pytest.approx([200, 100, 400, 0])
 
 
 def test_redis_progress_alone_is_no_result() -> None:

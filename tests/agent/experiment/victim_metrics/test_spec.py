@@ -22,7 +22,7 @@ def test_a_named_reader(name: str) -> None:
 def test_a_pattern_may_hold_the_characters_that_delimit_it() -> None:
     spec = parse_spec(r"p99=^rt:p=0\.99: (?:took=)?(\S+) ms$:lower")
     samples = read_metrics(spec, "start\nrt:p=0.99: took=12.5 ms\nend\n", "")
-    assert samples == [Sample(Metric("p99", "", "lower"), 12.5)]
+    assert samples == [Sample(Metric("p99", "ms", "lower"), 12.5)]
 
 
 def test_the_direction_is_the_last_word() -> None:
@@ -40,15 +40,15 @@ def test_specs_are_told_apart_by_their_text() -> None:
     [
         ("", "unknown metric ''"),
         ("wkr", "unknown metric 'wkr': use duration, stretch, fio, jostle-victim, pgbench, redis-benchmark"),
-        ("=(.):lower", "'' is no name"),
-        ("a b=(.):lower", "'a b' is no name"),
+        ("=(.):lower", "'' is not a name"),
+        ("a b=(.):lower", "'a b' is not a name"),
         ("wrk=(.):lower", "'wrk' is built in"),
         ("duration=(.):lower", "'duration' is built in"),
         ("x=(.)", "end it in :lower or :higher"),
         ("x=(.):Lower", "end it in :lower or :higher"),
-        ("x=(:lower", "no regular expression"),
-        ("x=a{99999999999999999999}:lower", "no regular expression"),
-        ("x=" + "(" * 5000 + ":lower", "no regular expression"),
+        ("x=(:lower", "not a regular expression"),
+        ("x=a{99999999999999999999}:lower", "not a regular expression"),
+        ("x=" + "(" * 5000 + ":lower", "not a regular expression"),
         ("x=:lower", "has 0 capture groups"),
         ("x=[0-9]+:lower", "has 0 capture groups"),
         ("x=(.)(.):lower", r"has 2 capture groups.*\(\?: \)"),
