@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 from agent.store.codec import count, decode_histogram, decode_path, decode_rows
 from agent.store.schema import COUNTERS
-from agent.store.signal_reading import Cgroups, names, signals_of
+from agent.store.signal_reading import Cgroups, figures_in, names, signals_of
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import CgroupWindow, CpuWindow, SchedWindow, WaitFor
 
@@ -26,7 +26,7 @@ def windows(
     """
     paths = {number: decode_path(path) for number, path in db.execute("SELECT id, path FROM cgroups")}
     shown = {number for number, path in paths.items() if wanted(path)}
-    named = names(db, paths)
+    known = Cgroups(paths, shown, names(db, paths), figures_in(db))
     rows = db.execute(
         f"SELECT id, end_utc_ns, duration_ns, untracked, shed, recording {_BETWEEN} ORDER BY id",
         between_ns,
@@ -41,7 +41,7 @@ def windows(
                 cpus=_cpus(db, number),
                 untracked=count(untracked),
                 shed=tuple(shed.split()),
-                signals=signals_of(db, number, Cgroups(paths, shown, named)),
+                signals=signals_of(db, number, known),
             ),
         )
 

@@ -7,11 +7,13 @@ first migration is written after the first release.
 import sqlite3
 
 from collectors.windows.figures import (
+    CGROUP_FIGURES,
     HOST_PRESSURE,
     SCHED_FIGURES,
     CacheSignals,
     CgroupFigures,
     CpuSignals,
+    FigureSpec,
     Unit,
     specs,
 )
@@ -33,10 +35,12 @@ PER_WINDOW = (
 
 
 def _columns(record: type) -> str:
-    """A column for each figure; a limit of CPUs is a fraction, all else is counted in whole numbers."""
-    return ", ".join(
-        f"{spec.name} {'REAL' if spec.unit is Unit.CPUS else 'INTEGER'}" for spec in specs(record)
-    )
+    return ", ".join(map(_column, specs(record)))
+
+
+def _column(spec: FigureSpec) -> str:
+    """A limit of CPUs is a fraction, all else is counted in whole numbers."""
+    return f"{spec.name} {'REAL' if spec.unit is Unit.CPUS else 'INTEGER'}"
 
 
 _WINDOW = "window INTEGER NOT NULL REFERENCES windows"
@@ -131,13 +135,24 @@ def holds_tables(db: sqlite3.Connection) -> bool:
     return True
 
 
+def unknown_figures(db: sqlite3.Connection) -> tuple[FigureSpec, ...]:
+    """The figures of cgroups that were added to the registry after a file was made: what it holds has none of them.
+
+    To add one is the one change of the tables that needs no other version.
+    """
+    columns = {name for _, name, *_ in db.execute("PRAGMA table_info(signals)")}
+    return tuple(spec for spec in CGROUP_FIGURES if spec.name not in columns)
+
+
 def create_tables(db: sqlite3.Connection) -> None:
-    """Make the tables in an empty file, in one transaction.
+    """Make the tables in an empty file, in one transaction; in one that has them, the columns of figures it lacks.
 
     Raises:
         UsageError: See `holds_tables`.
     """
     if holds_tables(db):
+        for spec in unknown_figures(db):
+            db.execute(f"ALTER TABLE signals ADD COLUMN {_column(spec)}")
         return
     try:
         db.executescript(

@@ -5,10 +5,10 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from agent.store.codec import count
-from agent.store.schema import WORKLOAD
+from agent.store.schema import WORKLOAD, unknown_figures
 from collectors.host.workloads import Workload
 from collectors.windows.corun import Corun
-from collectors.windows.figures import HOST_PRESSURE, CacheSignals, CgroupSignals, CpuSignals
+from collectors.windows.figures import HOST_PRESSURE, CacheSignals, CgroupFigures, CpuSignals
 from collectors.windows.signals import Absence, HostSignals, SignalWindow
 from probes.perf_event import Reading
 
@@ -16,11 +16,19 @@ Row = tuple[Any, ...]
 
 
 class Cgroups(NamedTuple):
-    """The path of each cgroup by its number, those that are wanted, and the workload of each path that was named."""
+    """What holds for all windows of a file.
+
+    Attributes:
+        paths: The path of each cgroup by its number.
+        shown: Those that are wanted.
+        named: The workload of each path that was named.
+        figures: What to select for each figure of the registry.
+    """
 
     paths: Mapping[int, str]
     shown: Container[int]
     named: Mapping[str, Workload]
+    figures: tuple[str, ...]
 
 
 def names(db: sqlite3.Connection, paths: Mapping[int, str]) -> dict[str, Workload]:
@@ -33,14 +41,20 @@ def names(db: sqlite3.Connection, paths: Mapping[int, str]) -> dict[str, Workloa
     }
 
 
+def figures_in(db: sqlite3.Connection) -> tuple[str, ...]:
+    """What to select for each figure of a cgroup; NULL for those that were not known when the file was made."""
+    unknown = {spec.name for spec in unknown_figures(db)}
+    return tuple("NULL" if name in unknown else name for name in CgroupFigures._fields)
+
+
 def signals_of(db: sqlite3.Connection, window: int, known: Cgroups) -> SignalWindow | None:
     """The signals of one window; None where none were read for it."""
     stalled = next(_rows(db, "host_signals", HOST_PRESSURE, window), None)
     if stalled is None:
         return None
     cgroups = {
-        known.paths[cgroup]: CgroupSignals(_limit(limit_cpus), *map(_figure, figures))
-        for cgroup, limit_cpus, *figures in _rows(db, "signals", ("cgroup", *CgroupSignals._fields), window)
+        known.paths[cgroup]: CgroupFigures(_limit(limit_cpus), *map(_figure, figures))
+        for cgroup, limit_cpus, *figures in _rows(db, "signals", ("cgroup", *known.figures), window)
         if cgroup in known.shown
     }
     return SignalWindow(

@@ -6,10 +6,12 @@ from dataclasses import astuple
 
 from agent.store.schema import WORKLOAD
 from collectors.host.workloads import Workload
-from collectors.windows.figures import HOST_PRESSURE
+from collectors.windows.figures import HOST_PRESSURE, CgroupFigures
 from collectors.windows.signals import Absence, HostSignals, SignalWindow
 
 Row = tuple[object, ...]
+# By name: in a file that is older than a figure its column is the last one.
+_SIGNALS = f"signals (window, cgroup, {', '.join(CgroupFigures._fields)})"
 
 
 class SignalWriter:
@@ -21,7 +23,7 @@ class SignalWriter:
 
     def insert(self, number: int, signals: SignalWindow, ids: Mapping[str, int]) -> None:
         """Those of window `number`; `ids` has every cgroup in it."""
-        self._rows("signals", ((number, ids[path], *row) for path, row in signals.cgroups.items()))
+        self._rows(_SIGNALS, ((number, ids[path], *row) for path, row in signals.cgroups.items()))
         self._rows("cpu_signals", ((number, cpu, *row) for cpu, row in signals.host.cpus.items()))
         self._rows("host_signals", [(number, *(signals.host.pressure.get(name) for name in HOST_PRESSURE))])
         self._rows("cache_signals", _cache_rows(number, signals.host))

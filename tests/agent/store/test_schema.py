@@ -3,14 +3,21 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
 
 from agent.store import schema
 from agent.store.opening import open_to_read
+from agent.store.reading import windows
 from agent.store.run_file import read_run
+from agent.store.writing import WindowWriter
+from collectors.windows.figures import CgroupFigures
+from collectors.windows.signals import HostSignals, SignalWindow
 from probes.errors import UsageError
+from tests.agent.analysis.trials import cgroup, window
 
 OTHERS = ["jostle.run/6", "jostle.run/99", "jostle.run/0", "jostle.run/x", "other/1", "jostle.run"]
 
@@ -28,6 +35,27 @@ def test_tables_are_made_in_an_empty_file_and_once(db: sqlite3.Connection) -> No
     before = list(db.iterdump())
     schema.create_tables(db)
     assert list(db.iterdump()) == before
+
+
+def test_a_file_from_before_a_figure_was_added_is_read_without_it_and_goes_on_with_it(tmp_path: Path) -> None:
+    row = CgroupFigures(inf, *range(1, len(CgroupFigures._fields)))
+    ran = replace(window(cgroup(path="/a")), signals=SignalWindow({"/a": row}, HostSignals({}, {})), end_ns=1)
+    path = tmp_path / "history.db"
+    with closing(sqlite3.connect(path)) as made:
+        schema.create_tables(made)
+        with made:
+            WindowWriter(made, 1).insert(ran, 10**9)
+            made.execute("ALTER TABLE signals DROP COLUMN reclaimed_pages")
+    with closing(open_to_read(path)) as old:
+        ((_, found),) = windows(old)
+    assert found.signals is not None
+    assert found.signals.cgroups["/a"] == row._replace(reclaimed_pages=None)
+    with closing(sqlite3.connect(path)) as written:
+        schema.create_tables(written)
+        with written:
+            WindowWriter(written, 1).insert(ran, 2 * 10**9)
+        rows = [each.signals.cgroups["/a"] for _, each in windows(written) if each.signals]
+    assert rows == [row._replace(reclaimed_pages=None), row]
 
 
 @pytest.mark.parametrize("found", OTHERS)
