@@ -47,7 +47,8 @@ class Topic(Enum):
 
     LIMITS = "CPU limits"
     STALLS = "Stalled for want of"
-    MEMORY_AND_IO = "Memory and I/O"
+    MEMORY = "Memory"
+    BLOCK_IO = "Block I/O"
     COUNTERS = "Counters"
 
 
@@ -104,21 +105,18 @@ class FigureSpec:
 def memory_stat(key: str, label: str, heading: str = "", unit: Unit = Unit.COUNT) -> FigureSpec:
     """A line of memory.stat, on v1 the one that includes descendants. With `heading`, a column of reports."""
     v1 = "|".join(f"total_{each}" for each in key.split("|"))
-    return FigureSpec(
-        label, unit, v2=Told("memory.stat", key), v1=Told("memory.stat", v1), column=_memory_and_io(heading)
-    )
+    column = Column(Topic.MEMORY, heading) if heading else None
+    return FigureSpec(label, unit, v2=Told("memory.stat", key), v1=Told("memory.stat", v1), column=column)
 
 
 def _memory_event(key: str, label: str, v1: Told | None, heading: str = "") -> FigureSpec:
-    return FigureSpec(label, v2=Told("memory.events", key), v1=v1, column=_memory_and_io(heading))
+    column = Column(Topic.MEMORY, heading) if heading else None
+    return FigureSpec(label, v2=Told("memory.events", key), v1=v1, column=column)
 
 
 def _block_io(key: str, v1: Told, label: str, unit: Unit, heading: str = "") -> FigureSpec:
-    return FigureSpec(label, unit, v2=Told("io.stat", key), v1=v1, column=_memory_and_io(heading))
-
-
-def _memory_and_io(heading: str) -> Column | None:
-    return Column(Topic.MEMORY_AND_IO, heading) if heading else None
+    column = Column(Topic.BLOCK_IO, heading) if heading else None
+    return FigureSpec(label, unit, v2=Told("io.stat", key), v1=v1, column=column)
 
 
 def _stall(resource: str, key: str, label: str, heading: str = "") -> FigureSpec:

@@ -35,7 +35,8 @@ _FORMATS: Mapping[Unit, Callable[[Any], str]] = {
 _NOTES = {
     Topic.LIMITS: "Own limit and Ancestors' are the times that each was enforced, summed over CPUs.",
     Topic.STALLS: "Time in which a task was stalled (PSI).",
-    Topic.MEMORY_AND_IO: "Refaults, reclaimed and (major) faults are pages.",
+    Topic.MEMORY: "Refaults, reclaimed and (major) faults are pages.",
+    Topic.BLOCK_IO: "Of all devices.",
     Topic.COUNTERS: "Misses per 1,000 instructions.",
 }
 
