@@ -221,6 +221,8 @@ class CgroupFigures(NamedTuple, Generic[Value]):
     anon_refaults: Annotated[Value, memory_stat("workingset_refault_anon", "refaults from swap")]
     scanned_pages: Annotated[Value, memory_stat("pgscan", "pages scanned")]
     reclaimed_pages: Annotated[Value, memory_stat("pgsteal", "pages reclaimed", "Reclaimed")]
+    # By tasks that needed memory, not by kswapd. From 6.0 (673520f8da64).
+    direct_scans: Annotated[Value, memory_stat("pgscan_direct", "pages scanned directly", "Direct scans")]
     major_faults: Annotated[Value, memory_stat("pgmajfault", "major faults", "Faults")]
     memory_high_events: Annotated[Value, _memory_event("high", "hits of memory.high", None)]
     memory_max_events: Annotated[

@@ -44,6 +44,7 @@ SIGNALS: Signals = {
     "anon_refaults": 0,
     "scanned_pages": 4_000,
     "reclaimed_pages": 3_500,
+    "direct_scans": 640,
     "major_faults": 12,
     "memory_high_events": 0,
     "memory_max_events": 2,

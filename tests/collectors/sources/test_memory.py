@@ -52,7 +52,7 @@ def test_v1(tmp_path: Path) -> None:
     assert found.memory_max_events == noted("v1-after", f"{V1}/memory.failcnt", r"(\d+)")
     assert (found.file_refaults, found.major_faults, found.oom_kills) == (0, 0, 0)
     # None is in any file of v1.
-    absent = (found.scanned_pages, found.reclaimed_pages, found.memory_high_events)
+    absent = (found.scanned_pages, found.reclaimed_pages, found.direct_scans, found.memory_high_events)
     assert list(missing_in(memory(found))) == list(absent)
 
 
