@@ -24,7 +24,7 @@ from agent.documents.verdict import (
     SelfCost,
     Verdict,
 )
-from agent.documents.verdict_parts import Better, Host
+from agent.documents.verdict_parts import Host
 from agent.statistics.decision import Judgement
 from agent.statistics.effect import EffectEstimate
 from agent.statistics.shares import RESIDUAL_LIMIT_PCT
@@ -210,7 +210,7 @@ def _effect(claim: Claim) -> Effect | None:
     return Effect(
         metric=claim.metric.name,
         unit=claim.metric.unit,
-        better=Better(claim.metric.better),
+        better=claim.metric.better,
         compared=claim.compared,
         **asdict(estimate),
     )

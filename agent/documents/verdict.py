@@ -11,8 +11,8 @@ from itertools import pairwise
 import msgspec
 
 from agent.documents.codec import Document, Record, null_keys
+from agent.documents.metric import Better
 from agent.documents.verdict_parts import (
-    Better,
     Blame,
     Confirmation,
     DataFile,

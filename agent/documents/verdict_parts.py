@@ -5,6 +5,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from agent.documents.codec import Record
+from agent.documents.metric import Better
 
 Interval = tuple[float, float]
 
@@ -14,13 +15,6 @@ class Arm(StrEnum):
 
     WITHOUT = "without"
     WITH = "with"
-
-
-class Better(StrEnum):
-    """Which direction of a metric is an improvement."""
-
-    LOWER = "lower"
-    HIGHER = "higher"
 
 
 class Experiment(Record, frozen=True):

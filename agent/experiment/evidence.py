@@ -8,7 +8,6 @@ from agent.analysis.aggressors import extra_waits_s
 from agent.analysis.observation import Blocks, Pairs, TrialResult, VictimObservation, owner_of
 from agent.documents.metric import STRETCH
 from agent.documents.verdict_parts import (
-    Better,
     Blame,
     Efficiency,
     Pair,
@@ -85,7 +84,7 @@ def secondary_metrics(blocks: Blocks, plan: Plan) -> tuple[SecondaryMetric, ...]
         SecondaryMetric(
             name=name,
             unit=metrics[name].unit,
-            better=Better(metrics[name].better),
+            better=metrics[name].better,
             without=effect.without,
             with_=effect.with_,
             slowdown_pct=effect.slowdown_pct,

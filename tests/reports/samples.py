@@ -20,7 +20,6 @@ from agent.documents.verdict import (
 )
 from agent.documents.verdict_parts import (
     Arm,
-    Better,
     Blame,
     Confirmation,
     DataFile,
@@ -115,7 +114,7 @@ INTERFERENCE = Verdict(
     verdict=Conclusion.INTERFERENCE,
     reason=f"{NAME} slows ./serve by 57.8 % (95 % interval 51.2 to 64.0 %), mostly by cpu-wait.",
     effect=Effect(
-        "duration", "s", Better.LOWER, 1.0149, 1.6049, 57.8123, (51.2345, 64.0), 0.00213, 2.0999, 5.0, 8
+        "duration", "s", "lower", 1.0149, 1.6049, 57.8123, (51.2345, 64.0), 0.00213, 2.0999, 5.0, 8
     ),
     causes=(
         Cause(CauseKind.CPU_WAIT, 86.44, (80.04, 91.26)),
@@ -138,8 +137,8 @@ INTERFERENCE = Verdict(
     experiment=EXPERIMENT,
     host=HOST,
     metrics=(
-        SecondaryMetric("p99", "ms", Better.LOWER, 3.21, 11.87, 269.8, (240.1, 301.5), 0.0042),
-        SecondaryMetric("rate", "requests/s", Better.HIGHER, 15834.2, 10061.7, 57.37, (50.9, 63.8), 0.0042),
+        SecondaryMetric("p99", "ms", "lower", 3.21, 11.87, 269.8, (240.1, 301.5), 0.0042),
+        SecondaryMetric("rate", "requests/s", "higher", 15834.2, 10061.7, 57.37, (50.9, 63.8), 0.0042),
     ),
     pairs=pairs(),
     trials=tuple(trial(index, arm) for index, arm in enumerate(order())),
@@ -182,7 +181,7 @@ NO_INTERFERENCE = replace(
     INTERFERENCE,
     verdict=Conclusion.NO_INTERFERENCE,
     reason="./serve is not slowed by its neighbours: 0.3 % (95 % interval -1.1 to 1.8 %) lies within 5.0 %.",
-    effect=Effect("duration", "s", Better.LOWER, 1.0149, 1.018, 0.31, (-1.1, 1.8), 0.61, 2.1, 5.0, 8),
+    effect=Effect("duration", "s", "lower", 1.0149, 1.018, 0.31, (-1.1, 1.8), 0.61, 2.1, 5.0, 8),
     causes=(),
     aggressors=(),
     advice=(),
@@ -209,9 +208,7 @@ SELF_INFLICTED = replace(
         llc_misses_with=3.9041,
     ),
     reason="./serve is slower by 31.0 %, but because its own CPU quota stops it, not because of a neighbour.",
-    effect=Effect(
-        "rate", "requests/s", Better.HIGHER, 15834.2, 12087.0, 31.0, (27.9, 34.3), 0.0078, 3.3, 5.0, 8
-    ),
+    effect=Effect("rate", "requests/s", "higher", 15834.2, 12087.0, 31.0, (27.9, 34.3), 0.0078, 3.3, 5.0, 8),
     causes=(
         Cause(CauseKind.THROTTLED, 88.0, (81.0, 94.0)),
         Cause(CauseKind.SELF, 9.0, (5.0, 12.0)),
@@ -224,7 +221,7 @@ INCONCLUSIVE = replace(
     NO_INTERFERENCE,
     verdict=Conclusion.INCONCLUSIVE,
     reason="8 pairs leave between -3.9 and 12.2 %; about 20 more pairs would decide.",
-    effect=Effect("duration", "s", Better.LOWER, 1.0149, 1.06, 4.4, (-3.9, 12.2), 0.21, 9.7, 5.0, 8),
+    effect=Effect("duration", "s", "lower", 1.0149, 1.06, 4.4, (-3.9, 12.2), 0.21, 9.7, 5.0, 8),
     causes=(Cause(CauseKind.CPU_WAIT, 120.5, (60.0, 181.0)), Cause(CauseKind.UNEXPLAINED, -20.5)),
     quality=Quality(
         ok=False,
@@ -267,7 +264,7 @@ HOSTILE = replace(
     matrix=WaitMatrix((EVIL,), (EVIL, "kernel"), ((1.0, 2.0),)),
     confirmed=(Confirmation(f"/{EVIL}", EVIL, 52.3, (47.2, 57.9), 6),),
     quality=replace(INTERFERENCE.quality, tier=EVIL, pmu=EVIL, warnings=(EVIL,)),
-    metrics=(SecondaryMetric(EVIL, EVIL, Better.LOWER, 1.0, 2.0, 100.0, None, None),),
+    metrics=(SecondaryMetric(EVIL, EVIL, "lower", 1.0, 2.0, 100.0, None, None),),
     experiment=replace(
         EXPERIMENT, command=("jostle", EVIL), victim=EVIL, neighbours=(EVIL,), metrics=(EVIL,)
     ),

@@ -3,14 +3,16 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from agent.documents.metric import Better
 from agent.documents.verdict import Aggressor, Cause, CauseKind, Effect, SelfCost, Verdict
-from agent.documents.verdict_parts import Better, SecondaryMetric
+from agent.documents.verdict_parts import SecondaryMetric
 from reports import json_document, markdown, text
 from reports.sections.blame import blame_report
 from reports.sections.verdict import full_report, verdict_report
@@ -28,7 +30,7 @@ effects = st.builds(
     Effect,
     metric=st.just("m"),
     unit=st.just("s"),
-    better=st.sampled_from(Better),
+    better=st.sampled_from(get_args(Better)),
     without=figure,
     with_=figure,
     slowdown_pct=pct,
@@ -45,7 +47,7 @@ metrics = st.builds(
     SecondaryMetric,
     name=st.just("m"),
     unit=st.just("s"),
-    better=st.just(Better.LOWER),
+    better=st.just("lower"),
     without=figure,
     with_=figure,
     slowdown_pct=pct,

@@ -2,12 +2,13 @@
 
 import copy
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.documents.metric import Better
 from agent.documents.verdict import (
     Aggressor,
     Cause,
@@ -20,7 +21,6 @@ from agent.documents.verdict import (
 )
 from agent.documents.verdict_parts import (
     Arm,
-    Better,
     Blame,
     Confirmation,
     DataFile,
@@ -75,7 +75,7 @@ FULL = verdict(
         jostle_version="0.1.0",
     ),
     host=Host("web-1", "6.1.0", 2, "1 socket, 2 cores", "v2", "ab12"),
-    metrics=(SecondaryMetric("p99", "ms", Better.LOWER, 1.0, 2.0, 100.0, (90.0, 110.0), 0.01),),
+    metrics=(SecondaryMetric("p99", "ms", "lower", 1.0, 2.0, 100.0, (90.0, 110.0), 0.01),),
     pairs=(Pair(0, 1.0, 2.0, 100.0),),
     trials=(Trial(0, 0, Arm.WITH, 2.0, {"duration": 2.0}, None, 5, 6, None, 3),),
     blame=(Blame("/a", "a", 12.0, 80.0),),
@@ -97,7 +97,7 @@ effects = st.builds(
     Effect,
     metric=texts,
     unit=texts,
-    better=st.sampled_from(Better),
+    better=st.sampled_from(get_args(Better)),
     without=numbers,
     with_=numbers,
     slowdown_pct=numbers,

@@ -5,7 +5,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from agent.documents.verdict import Cause, CauseKind, Conclusion, Effect, Quality, SelfCost, Verdict
-from agent.documents.verdict_parts import Better
 
 CONTRACT_EXAMPLE: dict[str, Any] = {
     "schema": "jostle.verdict/1",
@@ -54,7 +53,7 @@ QUALITY = Quality(
 EFFECT = Effect(
     metric="duration",
     unit="s",
-    better=Better.LOWER,
+    better="lower",
     without=1.02,
     with_=1.61,
     slowdown_pct=57.8,
