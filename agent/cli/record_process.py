@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from agent.cli.exit_codes import end_with
 from agent.cli.output import colour, say, show, width
@@ -56,9 +57,7 @@ class Options:
     @classmethod
     def from_json(cls, text: str) -> "Options":
         """As the command line gave them; see `record.record`."""
-        given: dict[str, Any] = json.loads(text)
-        output, globs, command = Path(given.pop("output")), given.pop("globs"), given.pop("command")
-        return cls(output=output, globs=tuple(globs), command=tuple(command), **given)
+        return msgspec.convert(json.loads(text), cls, dec_hook=lambda kind, value: kind(value))  # of a Path
 
     def __post_init__(self) -> None:
         if self.duration_s is not None:
