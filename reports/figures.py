@@ -43,11 +43,30 @@ def rounded_coarse(number: float) -> float:
 def as_shown(verdict: Verdict) -> Verdict:
     """The verdict with each figure of its conclusions rounded as its name says; doing it again changes nothing."""
     shares_pct = apportioned_pct([cause.share_pct for cause in verdict.causes])
-    shown = {name: _shown(name, getattr(verdict, name)) for name in CONCLUSIONS}
-    shown["causes"] = tuple(
-        replace(cause, share_pct=share) for cause, share in zip(shown["causes"], shares_pct, strict=True)
+    parts = {name: shown(name, getattr(verdict, name)) for name in CONCLUSIONS}
+    parts["causes"] = tuple(
+        replace(cause, share_pct=share) for cause, share in zip(parts["causes"], shares_pct, strict=True)
     )
-    return replace(verdict, **shown)
+    return replace(verdict, **parts)
+
+
+def shown(name: str, value: Any) -> Any:  # noqa: ANN401  any field of a record
+    """A field of a record with every float in it rounded: `_pct` to one decimal, a `COARSE` one to its size.
+
+    Args:
+        name: the field's name.
+        value: its value: a record or a tuple is gone through, anything else but a float stays as it is.
+    """
+    if isinstance(value, float):
+        if name in COARSE:
+            return rounded_coarse(value)
+        return rounded_pct(value) if name.endswith("_pct") else rounded(value)
+    if isinstance(value, tuple):
+        return tuple(shown(name, part) for part in value)
+    if isinstance(value, Record):
+        names = value.__struct_fields__
+        return replace(value, **{each: shown(each, getattr(value, each)) for each in names})
+    return value
 
 
 def apportioned_pct(shares_pct: Sequence[float]) -> list[float]:
@@ -125,20 +144,6 @@ def bytes_of(size: float | None) -> str:
         return UNAVAILABLE
     scale, unit = next((entry for entry in BYTE_UNITS if abs(size) >= entry[0]), (1, "B"))
     return f"{size / scale:.3g} {unit}" if size < 1000 * scale else f"{size / scale:,.0f} {unit}"
-
-
-def _shown(name: str, value: Any) -> Any:  # noqa: ANN401  any field of a record
-    """A field of a record with every float in it rounded: `_pct` to one decimal, a `COARSE` one to its size."""
-    if isinstance(value, float):
-        if name in COARSE:
-            return rounded_coarse(value)
-        return rounded_pct(value) if name.endswith("_pct") else rounded(value)
-    if isinstance(value, tuple):
-        return tuple(_shown(name, part) for part in value)
-    if isinstance(value, Record):
-        names = value.__struct_fields__
-        return replace(value, **{each: _shown(each, getattr(value, each)) for each in names})
-    return value
 
 
 def _plain(number: float) -> float:

@@ -3,7 +3,17 @@
 from collections.abc import Iterable, Sequence
 
 from reports.escape import for_markdown, for_markdown_block, for_markdown_code
-from reports.sections.model import Column, Facts, Kind, Listing, Prose, Report, Section, ShellCommand, Table
+from reports.sections.model import (
+    Facts,
+    Kind,
+    Listing,
+    Prose,
+    Report,
+    ReportSection,
+    ShellCommand,
+    Table,
+    TableColumn,
+)
 
 
 def render(report: Report) -> str:
@@ -14,7 +24,7 @@ def render(report: Report) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _section(section: Section) -> str:
+def _section(section: ReportSection) -> str:
     match section:
         case Table():
             return _table(section)
@@ -39,7 +49,7 @@ def _table(table: Table) -> str:
     return "\n".join([*lines, "", for_markdown(table.note)] if table.note else lines)
 
 
-def _cell(column: Column, cell: str) -> str:
+def _cell(column: TableColumn, cell: str) -> str:
     return for_markdown_code(cell) if column.kind in {Kind.NAME, Kind.FILE} else for_markdown(cell)
 
 

@@ -12,7 +12,17 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from reports.escape import for_terminal
-from reports.sections.model import Column, Facts, Kind, Listing, Prose, Report, Section, ShellCommand, Table
+from reports.sections.model import (
+    Facts,
+    Kind,
+    Listing,
+    Prose,
+    Report,
+    ReportSection,
+    ShellCommand,
+    Table,
+    TableColumn,
+)
 
 INDENT = (0, 0, 0, 2)
 BAR_WIDTH, LEAST_BAR_WIDTH = 28, 8
@@ -53,7 +63,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
         yield Padding(_section(section, width - INDENT[3]), INDENT)
 
 
-def _section(section: Section, width: int) -> RenderableType:
+def _section(section: ReportSection, width: int) -> RenderableType:
     match section:
         case Table():
             return _table(section, width)
@@ -105,7 +115,7 @@ def _figures_fit(table: Table, width: int) -> bool:
     return needed <= width
 
 
-def _widths(table: Table) -> Iterator[tuple[Column, int]]:
+def _widths(table: Table) -> Iterator[tuple[TableColumn, int]]:
     """The cells that each column takes where nothing is folded."""
     for place, column in enumerate(table.columns):
         texts = [column.heading, *(row[place] for row in table.rows)]

@@ -5,26 +5,16 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from agent.documents.blame import BlameSummary, Charge, WaitPart
-from reports.figures import (
-    apportioned_pct,
-    count,
-    counted,
-    percent,
-    quantity,
-    rounded,
-    rounded_pct,
-    seconds,
-    time_ns,
-)
+from reports.figures import apportioned_pct, count, counted, percent, quantity, seconds, shown, time_ns
 from reports.sections.model import (
     CGROUP,
-    Column,
     Facts,
     Kind,
     Listing,
     Report,
-    Section,
+    ReportSection,
     Table,
+    TableColumn,
     figure_columns,
 )
 
@@ -41,24 +31,19 @@ ROWS = {
 
 def blame_report(blame: BlameSummary) -> Report:
     """Who it waited for, the longest first."""
-    shown = as_shown(blame)
-    return Report("Blame (partial)" if shown.partial else "Blame", _sentence(shown), tuple(_sections(shown)))
+    blame = as_shown(blame)
+    return Report("Blame (partial)" if blame.partial else "Blame", _sentence(blame), tuple(_sections(blame)))
 
 
 def as_shown(blame: BlameSummary) -> BlameSummary:
     """With its figures rounded, as every form shows them; the shares still sum to 100."""
     shares_pct = apportioned_pct([part.share_pct for part in blame.parts])
     parts = (
-        replace(part, wait_ms=rounded(part.wait_ms), share_pct=share)
+        replace(shown("part", part), share_pct=share)
         for part, share in zip(blame.parts, shares_pct, strict=True)
     )
-    return replace(
-        blame,
-        run_ms=rounded(blame.run_ms),
-        wait_ms=rounded(blame.wait_ms),
-        parts=tuple(parts),
-        sampled_pct=None if blame.sampled_pct is None else rounded_pct(blame.sampled_pct),
-    )
+    rounded = {name: shown(name, getattr(blame, name)) for name in ("run_ms", "wait_ms", "sampled_pct")}
+    return replace(blame, **rounded, parts=tuple(parts))
 
 
 def _sentence(blame: BlameSummary) -> str:
@@ -72,13 +57,13 @@ def _sentence(blame: BlameSummary) -> str:
     )
 
 
-def _sections(blame: BlameSummary) -> Iterator[Section]:
+def _sections(blame: BlameSummary) -> Iterator[ReportSection]:
     if blame.parts:
         yield _part_table(blame.parts)
     cgroups = tuple((part.name, part.cgroup) for part in blame.parts if part.cgroup not in {None, part.name})
     if cgroups:
         yield Table(
-            "Their cgroups", (Column("Name", Kind.NAME), CGROUP), tuple((n, c or "") for n, c in cgroups)
+            "Their cgroups", (TableColumn("Name", Kind.NAME), CGROUP), tuple((n, c or "") for n, c in cgroups)
         )
     yield Facts(
         "Cgroup",
@@ -108,7 +93,7 @@ def _shared_out(blame: BlameSummary) -> Iterator[tuple[str, str]]:
 def _part_table(parts: tuple[WaitPart, ...]) -> Table:
     return Table(
         "Whom it waited for",
-        (Column("Waited for", Kind.NAME), *figure_columns("Wait", "Share", "Preempted")),
+        (TableColumn("Waited for", Kind.NAME), *figure_columns("Wait", "Share", "Preempted")),
         tuple(
             (
                 _row_name(part),

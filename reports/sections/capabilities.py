@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from agent.documents.capabilities import Capability, Counting
 from reports.figures import time_ns
-from reports.sections.model import Column, Facts, Report, Table
+from reports.sections.model import Facts, Report, Table, TableColumn
 
 STATES = ("available", "degraded", "missing")
 CLAUSES = {"available": "can measure", "degraded": "can measure in part", "missing": "cannot measure"}
@@ -44,7 +44,7 @@ def capability_table(capabilities: Sequence[Capability]) -> Table:
     """One row per capability, in the order given."""
     return Table(
         "Capabilities",
-        (Column("Capability"), Column("State"), Column("Why"), Column("Remedy")),
+        (TableColumn("Capability"), TableColumn("State"), TableColumn("Why"), TableColumn("Remedy")),
         tuple(
             (capability.name, capability.state, capability.reason or "", capability.remedy or "")
             for capability in capabilities

@@ -5,7 +5,7 @@ from itertools import pairwise
 from agent.documents.verdict import Verdict
 from agent.documents.verdict_parts import Efficiency, Trial, WaitHistograms, WaitMatrix
 from reports.figures import count, percent, quantity, seconds, time_ns
-from reports.sections.model import CGROUP, NAME, Column, Kind, Table, figure_columns
+from reports.sections.model import CGROUP, NAME, Kind, Table, TableColumn, figure_columns
 
 
 def pair_table(verdict: Verdict) -> Table:
@@ -35,7 +35,7 @@ def efficiency_table(found: Efficiency) -> Table:
     )
     return Table(
         "What its CPU time gave the victim",
-        (Column("Figure"), *figure_columns("Without", "With")),
+        (TableColumn("Figure"), *figure_columns("Without", "With")),
         tuple(
             (what, quantity(before, unit), quantity(after, unit))
             for what, before, after, unit in rows
@@ -65,7 +65,7 @@ def matrix_table(matrix: WaitMatrix) -> Table:
     """Who waited for whom in a mean trial with the neighbours."""
     return Table(
         "Who waited for whom",
-        (Column("Waiting (ms)", Kind.NAME), *figure_columns(*matrix.waited_for)),
+        (TableColumn("Waiting (ms)", Kind.NAME), *figure_columns(*matrix.waited_for)),
         tuple(
             (name, *map(quantity, row))
             for name, row in zip(matrix.waiting, matrix.wait_ms_per_trial, strict=True)
@@ -81,9 +81,9 @@ def trial_table(trials: tuple[Trial, ...]) -> Table:
         "Trials",
         (
             *figure_columns("Trial", "Block"),
-            Column("Neighbours"),
+            TableColumn("Neighbours"),
             *figure_columns("Duration", "Run", "Wait", "Throttled", "Preempted"),
-            Column("Void because"),
+            TableColumn("Void because"),
         ),
         tuple(
             (
@@ -107,7 +107,7 @@ def histogram_table(histograms: WaitHistograms) -> Table:
     edges = [0.0, *histograms.edges_ns]
     return Table(
         "Waits for a CPU, by length",
-        (Column("Length"), *figure_columns("Without", "With")),
+        (TableColumn("Length"), *figure_columns("Without", "With")),
         tuple(
             (bucket(low, high), count(without), count(with_))
             for (low, high), without, with_ in zip(

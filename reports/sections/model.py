@@ -18,20 +18,20 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """A column's heading and how its cells are set."""
 
     heading: str
     kind: Kind = Kind.TEXT
 
 
-NAME = Column("Name", Kind.NAME)
-CGROUP = Column("Cgroup", Kind.NAME)
+NAME = TableColumn("Name", Kind.NAME)
+CGROUP = TableColumn("Cgroup", Kind.NAME)
 
 
-def figure_columns(*headings: str) -> tuple[Column, ...]:
+def figure_columns(*headings: str) -> tuple[TableColumn, ...]:
     """Columns of figures under these headings."""
-    return tuple(Column(heading, Kind.FIGURE) for heading in headings)
+    return tuple(TableColumn(heading, Kind.FIGURE) for heading in headings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Table:
     """Rows under columns; every row has one cell per column."""
 
     title: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     bars_pct: tuple[float, ...] = ()  # one per row, drawn as a bar where the format has room for it
@@ -77,7 +77,7 @@ class ShellCommand:
     words: tuple[str, ...]  # each quoted for a shell
 
 
-Section = Table | Facts | Listing | Prose | ShellCommand
+ReportSection = Table | Facts | Listing | Prose | ShellCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +86,4 @@ class Report:
 
     headline: str
     sentence: str
-    sections: tuple[Section, ...]
+    sections: tuple[ReportSection, ...]

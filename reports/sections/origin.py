@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from agent.documents.verdict import SelfCost
 from agent.documents.verdict_parts import DataFile, Experiment, Host
 from reports.figures import UNAVAILABLE, coarse_percent, count, quantity, seconds
-from reports.sections.model import Column, Facts, Kind, Listing, ShellCommand, Table
+from reports.sections.model import Facts, Kind, Listing, ShellCommand, Table, TableColumn
 
 COST_WORDS = {
     "self_cost.ns_per_switch": "own cost per context switch",
@@ -54,7 +54,7 @@ def file_table(files: tuple[DataFile, ...]) -> Table:
     """The files beside the report."""
     return Table(
         "Files",
-        (Column("File", Kind.FILE), Column("Content")),
+        (TableColumn("File", Kind.FILE), TableColumn("Content")),
         tuple((entry.path, entry.content) for entry in files),
     )
 

@@ -13,14 +13,14 @@ from reports.sections.events import event_listing
 from reports.sections.evidence import bucket
 from reports.sections.model import (
     NAME,
-    Column,
     Facts,
     Kind,
     Listing,
     Prose,
     Report,
-    Section,
+    ReportSection,
     Table,
+    TableColumn,
     figure_columns,
 )
 from reports.sections.origin import COST_WORDS, counters_part, host_facts, own_cost, unavailable_listing
@@ -62,7 +62,7 @@ def _report(summary: RunSummary) -> Report:
     return Report(headline, _sentence(summary), (*_left_out(summary), *_sections(first)))
 
 
-def _left_out(summary: RunSummary) -> Iterator[Section]:
+def _left_out(summary: RunSummary) -> Iterator[ReportSection]:
     left = len(summary.cgroups) - MOST_CGROUPS
     if left > 0:
         text = (
@@ -83,7 +83,7 @@ def _sentence(summary: RunSummary) -> str:
     )
 
 
-def _sections(summary: RunSummary) -> Iterator[Section]:
+def _sections(summary: RunSummary) -> Iterator[ReportSection]:
     if summary.events is not None:
         yield event_listing(summary.events)
     yield wait_table(summary.cgroups)
@@ -151,7 +151,7 @@ def wait_by_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
     ]
     return Table(
         "Who waited for whom",
-        (NAME, Column("Waited for", Kind.NAME), *figure_columns("Wait", "By sample")),
+        (NAME, TableColumn("Waited for", Kind.NAME), *figure_columns("Wait", "By sample")),
         tuple(
             (
                 cgroup.name,
@@ -209,7 +209,7 @@ def _length_table(details: RunDetails) -> Table:
     borders_ns = pairwise([0.0, *details.edges_ns])
     return Table(
         BY_LENGTH,
-        (Column("Length"), *figure_columns(*(cgroup.name for cgroup in details.by_length))),
+        (TableColumn("Length"), *figure_columns(*(cgroup.name for cgroup in details.by_length))),
         tuple(
             (bucket(low_ns, high_ns), *map(count, waits))
             for (low_ns, high_ns), waits in zip(borders_ns, counts, strict=True)
@@ -222,7 +222,7 @@ def _length_table(details: RunDetails) -> Table:
 def _matrix_table(matrix: RunMatrix) -> Table:
     return Table(
         MATRIX,
-        (Column("Waiting", Kind.NAME), *figure_columns(*matrix.waited_for)),
+        (TableColumn("Waiting", Kind.NAME), *figure_columns(*matrix.waited_for)),
         tuple((name, *map(time_ns, row)) for name, row in zip(matrix.waiting, matrix.wait_ns, strict=True)),
         note="Each row waited so long while the cgroup of the column ran on its CPU; in its own column, while its "
         "own threads did.",

@@ -14,7 +14,7 @@ from collectors.windows.figures import (
     specs,
 )
 from reports.figures import UNAVAILABLE, bytes_of, count, counted, quantity, time_ns
-from reports.sections.model import NAME, Column, Kind, Section, Table, figure_columns
+from reports.sections.model import NAME, Kind, ReportSection, Table, TableColumn, figure_columns
 
 WORDS = {
     **{spec.name: spec.label for spec in CGROUP_FIGURES},
@@ -41,7 +41,7 @@ _NOTES = {
 }
 
 
-def signal_sections(summary: RunSummary) -> Iterator[Section]:
+def signal_sections(summary: RunSummary) -> Iterator[ReportSection]:
     """A table for each kind of signal that anything is known of."""
     cgroups = summary.cgroups
     for topic in Topic:
@@ -87,7 +87,7 @@ def corun_table(cgroups: Iterable[CgroupSummary]) -> Table:
     """The three with whom each cgroup ran longest at the same time."""
     return Table(
         "Who ran at the same time",
-        (NAME, Column("Beside", Kind.NAME), *figure_columns("Same core", "Same cache")),
+        (NAME, TableColumn("Beside", Kind.NAME), *figure_columns("Same core", "Same cache")),
         tuple(
             (cgroup.name, partner.name, time_ns(partner.smt_ns), time_ns(partner.llc_ns))
             for cgroup in cgroups
@@ -119,7 +119,10 @@ def cache_table(host: HostSummary) -> Table:
     """What resctrl says of each of its groups."""
     return Table(
         "Caches and memory bandwidth",
-        (Column("resctrl group", Kind.NAME), *figure_columns("Domain", "Held", "Traffic", "Local traffic")),
+        (
+            TableColumn("resctrl group", Kind.NAME),
+            *figure_columns("Domain", "Held", "Traffic", "Local traffic"),
+        ),
         tuple(
             (
                 cache.group,
@@ -139,7 +142,10 @@ def workload_table(cgroups: Iterable[CgroupSummary]) -> Table:
         "Containers",
         (
             NAME,
-            *(Column(heading, Kind.NAME) for heading in ("Namespace", "Pod", "Container", "QoS", "Runtime")),
+            *(
+                TableColumn(heading, Kind.NAME)
+                for heading in ("Namespace", "Pod", "Container", "QoS", "Runtime")
+            ),
         ),
         tuple(
             (cgroup.name, *_workload_cells(cgroup.workload))

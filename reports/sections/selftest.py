@@ -4,10 +4,19 @@ from collections.abc import Iterator, Sequence
 
 from agent.documents.selftest import Label, Rate, Selftest, SelftestFinding, Tally
 from reports.figures import UNAVAILABLE, count, interval, percent, seconds
-from reports.sections.model import Column, Facts, Kind, Listing, Report, Section, Table, figure_columns
+from reports.sections.model import (
+    Facts,
+    Kind,
+    Listing,
+    Report,
+    ReportSection,
+    Table,
+    TableColumn,
+    figure_columns,
+)
 from reports.sections.origin import host_facts
 
-SCENARIO = Column("Scenario", Kind.NAME)
+SCENARIO = TableColumn("Scenario", Kind.NAME)
 
 
 def selftest_report(selftest: Selftest) -> Report:
@@ -19,7 +28,13 @@ def selftest_report(selftest: Selftest) -> Report:
 def scenario_list(labels: Sequence[Label]) -> Report:
     """What would be run, with the labels."""
     rows = tuple((label.scenario, *_expected(label), label.truth) for label in labels)
-    columns = (SCENARIO, Column("Verdict"), Column("Cause"), Column("Culprit"), Column("Why that is so"))
+    columns = (
+        SCENARIO,
+        TableColumn("Verdict"),
+        TableColumn("Cause"),
+        TableColumn("Culprit"),
+        TableColumn("Why that is so"),
+    )
     return Report("Scenarios", f"{len(labels)} labelled ones.", (Table("Scenarios", columns, rows),))
 
 
@@ -29,7 +44,7 @@ def _sentence(selftest: Selftest) -> str:
     return f"{what} on {len(selftest.tallies)} labelled scenarios in {seconds(selftest.duration_s)}."
 
 
-def _sections(selftest: Selftest) -> Iterator[Section]:
+def _sections(selftest: Selftest) -> Iterator[ReportSection]:
     yield rate_table(selftest.rates)
     yield tally_table(selftest.tallies, selftest.labels)
     wrong = tuple(_wrong(selftest))
@@ -52,7 +67,7 @@ def rate_table(rates: Sequence[Rate]) -> Table:
     """How often it was right, with exact intervals."""
     return Table(
         "How often the verdict is right",
-        (Column("Rate"), *figure_columns("Share", "95 % interval", "Count"), Column("Of what")),
+        (TableColumn("Rate"), *figure_columns("Share", "95 % interval", "Count"), TableColumn("Of what")),
         tuple(
             (
                 rate.name,
@@ -73,7 +88,7 @@ def tally_table(tallies: Sequence[Tally], labels: Sequence[Label]) -> Table:
         "Scenarios",
         (
             SCENARIO,
-            Column("Label"),
+            TableColumn("Label"),
             *figure_columns("Verdict", "Cause", "Blame", "Slower"),
         ),
         tuple(_tally_row(tally, by_name[tally.scenario]) for tally in tallies),

@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from agent.documents.top import LiveRow, LiveTable
 from reports.figures import counted, quantity, seconds, time_ns
 from reports.live import wait_per_run
-from reports.sections.model import NAME, Column, Kind, Listing, Report, Section, Table, figure_columns
+from reports.sections.model import (
+    NAME,
+    Kind,
+    Listing,
+    Report,
+    ReportSection,
+    Table,
+    TableColumn,
+    figure_columns,
+)
 from reports.sections.origin import unavailable_listing
 
 WORDS = {
@@ -30,14 +39,14 @@ def _sentence(table: LiveTable) -> str:
     return f"{of}; {worst.name} waited longest, {time_ns(worst.wait_ns)} (p99 {time_ns(worst.wait_p99_ns)})."
 
 
-def _sections(table: LiveTable) -> Iterator[Section]:
+def _sections(table: LiveTable) -> Iterator[ReportSection]:
     counted = any(row.ipc is not None for row in table.cgroups)
     yield Table(
         f"By {table.sort}",
         (
             NAME,
             *figure_columns("Wait/s", "p50", "p99", "Preempted"),
-            Column("By", Kind.NAME),
+            TableColumn("By", Kind.NAME),
             *figure_columns("Queue", *(["IPC"] if counted else []), "Throttled"),
         ),
         tuple(_cells(row, counted=counted) for row in table.cgroups),

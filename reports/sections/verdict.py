@@ -15,14 +15,14 @@ from reports.sections.evidence import (
 from reports.sections.model import (
     CGROUP,
     NAME,
-    Column,
     Facts,
     Kind,
     Listing,
     Prose,
     Report,
-    Section,
+    ReportSection,
     Table,
+    TableColumn,
     figure_columns,
 )
 from reports.sections.origin import (
@@ -69,7 +69,7 @@ COMPARED: dict[Compared | None, tuple[str, str, str]] = {
     Compared.WINDOWS: ("comparison", "Tenant quiet", "Tenant busy"),
 }
 """What an effect counts, and what its two figures are of."""
-INTERVAL = Column("95 % interval", Kind.FIGURE)
+INTERVAL = TableColumn("95 % interval", Kind.FIGURE)
 
 
 def verdict_report(verdict: Verdict) -> Report:
@@ -113,7 +113,7 @@ def headline(verdict: Verdict) -> str:
     return HEADLINES[verdict.verdict] + (" (partial)" if verdict.partial else "")
 
 
-def conclusions(verdict: Verdict) -> Iterator[Section]:
+def conclusions(verdict: Verdict) -> Iterator[ReportSection]:
     """The sections that say how large the effect is, where the time went, and to whom."""
     yield effect_facts(verdict.effect)
     if verdict.causes:
@@ -128,13 +128,13 @@ def conclusions(verdict: Verdict) -> Iterator[Section]:
         yield sweep_table(verdict)
 
 
-def advice(verdict: Verdict) -> Iterator[Section]:
+def advice(verdict: Verdict) -> Iterator[ReportSection]:
     """A list of what to try, where anything is known."""
     if verdict.advice:
         yield Listing("Advice", verdict.advice)
 
 
-def evidence(verdict: Verdict) -> Iterator[Section]:
+def evidence(verdict: Verdict) -> Iterator[ReportSection]:
     """The sections that the conclusions rest on: pairs, blame, waits."""
     if verdict.pairs:
         yield pair_table(verdict)
@@ -148,13 +148,13 @@ def evidence(verdict: Verdict) -> Iterator[Section]:
         yield histogram_table(verdict.histograms)
 
 
-def appendix(verdict: Verdict) -> Iterator[Section]:
+def appendix(verdict: Verdict) -> Iterator[ReportSection]:
     """The long section: every trial."""
     if verdict.trials:
         yield trial_table(verdict.trials)
 
 
-def quality(verdict: Verdict) -> Iterator[Section]:
+def quality(verdict: Verdict) -> Iterator[ReportSection]:
     """How far the figures can be trusted, the warnings, and which figures are not available."""
     yield quality_facts(verdict)
     if verdict.quality.warnings:
@@ -163,13 +163,13 @@ def quality(verdict: Verdict) -> Iterator[Section]:
         yield unavailable_listing(verdict.unavailable, WORDS)
 
 
-def method(verdict: Verdict) -> Iterator[Section]:
+def method(verdict: Verdict) -> Iterator[ReportSection]:
     """How an experiment measures; a comparison of recordings has no such thing to say."""
     if verdict.experiment is not None:
         yield METHOD
 
 
-def origin(verdict: Verdict) -> Iterator[Section]:
+def origin(verdict: Verdict) -> Iterator[ReportSection]:
     """What was run on which host, and how to run it again."""
     if verdict.experiment is not None:
         yield experiment_facts(verdict.experiment)
@@ -205,7 +205,7 @@ def cause_table(verdict: Verdict) -> Table:
     """The causes of the additional time, with their shares and intervals."""
     return Table(
         "Where the additional time went",
-        (Column("Cause"), Column("Share", Kind.FIGURE), INTERVAL),
+        (TableColumn("Cause"), TableColumn("Share", Kind.FIGURE), INTERVAL),
         tuple(
             (entry.cause, percent(entry.share_pct), interval(entry.ci95_pct) if entry.ci95_pct else "")
             for entry in verdict.causes
@@ -218,7 +218,7 @@ def suspect_table(verdict: Verdict) -> Table:
     """The suspects, with the share of the additional time and the cause that each is charged with."""
     return Table(
         "Suspects",
-        (Column("Share", Kind.FIGURE), Column("Cause"), NAME, CGROUP),
+        (TableColumn("Share", Kind.FIGURE), TableColumn("Cause"), NAME, CGROUP),
         tuple(
             (percent(entry.share_pct), entry.cause, entry.name, entry.cgroup)
             for number, entry in enumerate(verdict.aggressors)
@@ -249,7 +249,12 @@ def metric_table(verdict: Verdict) -> Table:
     """The effects on the metrics after the first."""
     return Table(
         "Further metrics",
-        (Column("Metric"), *figure_columns("Without", "With", "Slowdown"), INTERVAL, *figure_columns("p")),
+        (
+            TableColumn("Metric"),
+            *figure_columns("Without", "With", "Slowdown"),
+            INTERVAL,
+            *figure_columns("p"),
+        ),
         tuple(
             (
                 f"{entry.name} ({entry.unit}, {entry.better} is better)",
