@@ -15,7 +15,7 @@ from tests.kernel.situations import Group, Situation, spin
 pytestmark = pytest.mark.kernel
 
 # Quotes, escape sequences, a bell, a right-to-left override, Markdown, HTML, and a byte that is no UTF-8. The kernel
-# takes no new line (cgroup_mkdir); tests/agent/daemon/test_metrics.py and test_history.py give one.
+# takes no new line (cgroup_mkdir); tests/agent/daemon/metrics/test_collector.py and test_history_sink.py give one.
 _WORST = "a\"'\\\x1b]0;owned\x07\x1b[31m\u202e`|<script>{$x}%s\udcff"
 _LONGEST_BYTES = 255
 CONFIG = """

@@ -1,0 +1,53 @@
+"""The detector as a sink: its rules are the configuration's, and another configuration's from the next window on."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from agent.daemon.config import Config, DetectionConfig
+from agent.daemon.detection import Detection, settings
+from agent.documents.event import Event, EventState
+from probes.errors import UsageError
+from tests.agent.analysis.trials import VICTIM
+from tests.agent.daemon.observations import observation
+from tests.agent.detection.scenes import crowded, usual
+
+
+def judged(detection: Detection, first: int, *scene: bool) -> list[Event]:
+    """What is raised and cleared over windows that are crowded or not."""
+    return [
+        event
+        for number, is_crowded in enumerate(scene, first)
+        for event in detection.on_window(observation(number, crowded() if is_crowded else usual()))
+    ]
+
+
+def test_the_rules_are_those_of_the_configuration() -> None:
+    config = DetectionConfig()
+    found = settings(config)
+    assert [(rule.signal, rule.method, rule.limit) for rule in found.rules] == [
+        (rule.signal, rule.method, rule.limit) for rule in config.rules
+    ]
+    assert (found.persistence.windows, found.persistence.exceeded) == (config.windows, config.exceeded)
+
+
+def test_windows_go_in_and_events_come_out() -> None:
+    detection = Detection(DetectionConfig(), lambda _path: None)
+    (event,) = judged(detection, 0, *[False] * 40, *[True] * 4)
+    assert (event.victim, event.state) == (VICTIM, EventState.RAISED)
+    detection.on_event(event)
+    assert [each.state for each in judged(detection, 44, *[False] * 6)] == [EventState.CLEARED]
+    detection.close()
+
+
+def test_another_configuration_holds_from_the_next_window_on() -> None:
+    detection = Detection(DetectionConfig(), lambda _path: None)
+    assert judged(detection, 0, *[False] * 40) == []
+    detection.reload(replace(Config(), detection=replace(DetectionConfig(), rules=())))
+    assert judged(detection, 40, *[True] * 4) == []
+
+
+def test_a_stored_baseline_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no recording"):
+        Detection(replace(DetectionConfig(), baseline=str(tmp_path / "none.run")), lambda _path: None)
