@@ -120,6 +120,17 @@ class SlotCounters:
         busy = (slot for slot in slots if slot != layout.SLOT_IDLE)
         return {slot: self._named(self._total(slot, running)) for slot in busy}
 
+    def seed(self, cpu: int, slot: int) -> None:
+        """Count from now on for the slot that runs on a CPU, unless the hook has begun there."""
+        if not self._cpus or _STATE_HEAD.unpack_from(self._state(cpu))[1]:
+            return
+        try:
+            now = self._source.read(cpu)
+        except OSError:  # the CPU went offline
+            return
+        _STATE_HEAD.pack_into(self._states, cpu * self._state_bytes, slot, 1, 0, 0)
+        self._cell.pack_into(self._states, cpu * self._state_bytes + _STATE_HEAD.size, *now)
+
     def clear(self, slot: int) -> None:
         """Forget a dead cgroup's figures, here and in the kernel's memory."""
         for cpu in range(self._cpus):

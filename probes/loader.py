@@ -14,7 +14,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from probes import bpf_syscall
+from probes import bpf_syscall, kernel
 from probes.compiler import COUNTER_MAPS, MAPS, PROGRAMS, CompileRequest
 from probes.errors import HostError, JostleError, refusal, refusal_in
 from probes.isolated import python
@@ -30,11 +30,13 @@ def require_privilege() -> None:
     """Refuse early, with the remedy, where BPF cannot work.
 
     Raises:
-        HostError: Without CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN), as root in most containers is.
+        HostError: Without CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN), as root in most containers is; or in a PID
+            namespace of its own.
     """
     if not _has_capabilities():
         remedy = "give its container these" if os.geteuid() == 0 else "run it with sudo"
         raise HostError("attaching probes needs root with CAP_BPF and CAP_PERFMON", remedy)
+    kernel.require_all_tasks()
 
 
 def _has_capabilities() -> bool:

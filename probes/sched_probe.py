@@ -135,6 +135,13 @@ class SchedProbe:
         self._shed: tuple[str, ...] = ()
         self._attach("on_migrate", "sched_migrate_task")
         self._attach("on_switch", "sched_switch")
+        bpf_syscall.run_iterator(
+            self._scan_link
+        )  # who runs; who waits there is known from the first reading on
+        for cpu in range(self._dimensions.cpus):
+            state = readout.cpu_state(self._states, cpu)
+            if state.attached:
+                self._counters.seed(cpu, state.slot)
 
     def __enter__(self) -> "SchedProbe":
         return self
@@ -240,6 +247,7 @@ class SchedProbe:
         if not slots:
             return
         self._slots.clear(slots)
+        self._pairs.forget(slots)
         for slot in slots:
             self._counters.clear(slot)
         self._directory.free(slots)

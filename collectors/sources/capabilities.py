@@ -21,6 +21,7 @@ from collectors.sources.resctrl import read_resctrl
 from collectors.sources.schedstat import NONE, read_task
 from collectors.sources.throttling import NO_CONTROLLER
 from probes.errors import HostError
+from probes.kernel import require_all_tasks
 
 _NO_CLOCKS = "no APERF and MPERF"
 CapabilityState = Literal["available", "degraded", "missing"]
@@ -191,6 +192,10 @@ def _names(root: Path) -> Capability:
 
 
 def _schedstat(root: Path) -> Capability:
+    try:
+        require_all_tasks(root)
+    except HostError as error:
+        return _missing("schedstat", Missing(error.message, error.remedy))
     task = read_task(root / "proc/self")
     if isinstance(task, Missing):
         return _missing("schedstat", task)

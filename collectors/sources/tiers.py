@@ -18,6 +18,7 @@ from collectors.sources.psi_source import PsiSource
 from collectors.sources.schedstat import SchedstatTally, TaskTimes
 from probes.bpf_syscall import RunStats
 from probes.counters import CountingCost
+from probes.kernel import require_all_tasks
 from probes.perf_event import PerfEvent
 from probes.snapshot import SchedFigures, Snapshot
 
@@ -73,6 +74,8 @@ class SchedstatSource(Unattached):
     _keys: Keys = field(default_factory=new_keys)
 
     def __enter__(self) -> "SchedstatSource":
+        """Raises HostError where only some of the host's tasks are in /proc."""
+        require_all_tasks(self.root)
         return self
 
     def read(self) -> Snapshot:

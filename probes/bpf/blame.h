@@ -35,6 +35,10 @@ static __always_inline struct pair *pair_of(u32 row_index, u32 victim, u32 aggre
 		u64 *claimed = claimed_pairs.lookup(&word);
 		if (!claimed)
 			return NULL;
+		/* free_pair() on another CPU may have come between this CPU's reading of the old total and its writing. */
+		pair->wait_ns = 0;
+		pair->preemptions = 0;
+		barrier();
 		pair->key = key;
 		*claimed |= 1ULL << (place & 63);
 	}

@@ -23,9 +23,7 @@ int on_migrate(u64 *ctx)
 	if (!matches(record, pid, run_delay_ns)) {
 		if (load64(task, OFF_task_struct_pcount)) /* it left before the probe came: since when is not known */
 			return 0;
-		record->pid = pid;
-		record->involuntary = 0;
-		record->run_delay_ns = record->accounted_ns = record->accounted_until = 0;
+		take_over(record, pid);
 	}
 	u64 total_ns = run_delay_ns - record->run_delay_ns;
 	u64 new_ns = saturating_sub(total_ns, record->accounted_ns), seen_ns = saturating_sub(now, state->attached);

@@ -31,7 +31,7 @@ static __always_inline void drain_growth(struct growth *growth, struct pair *pai
 	growth->records = place + 1;
 }
 
-/* The key goes last: by it the switch hook sees that the place is free. */
+/* The key goes last: by it the switch hook sees that the place is free. Its next owner begins at 0; see pair_of(). */
 static __always_inline void free_pair(struct pair *pair, struct drained *drained)
 {
 	drained->wait_ns = pair->wait_ns = 0;

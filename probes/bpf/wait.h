@@ -4,10 +4,19 @@
 /* How long the task has waited since it left a CPU, or 0 with nothing counted yet if that was not seen. */
 struct wait {
 	u64 total_ns;   /* including waits on CPUs it was moved away from */
-	u64 accounted_ns; /* what the wait scan counted before */
+	u64 accounted_ns; /* of that, what was counted before, or passed before the probe was there */
 	u64 from;       /* start of the part on this CPU that is not counted yet */
 	u32 preempted;
 };
+
+/* The record was another task's: its pid is the same in the last 16 bits, or was given again. */
+static __always_inline void take_over(struct task_record *record, u32 pid)
+{
+	record->pid = pid;
+	record->involuntary = 0;
+	record->throttle_queue = 0;
+	record->run_delay_ns = record->accounted_ns = record->accounted_until = 0;
+}
 
 /*
  * Whether a record is of this task's, which has waited for `run_delay_ns` in all. A pid is given again, to a task whose
@@ -35,10 +44,11 @@ static __always_inline struct wait wait_of(u64 task, struct task_record *record,
 	} else if (load64(task, OFF_task_struct_pcount) == 0) {
 		wait.total_ns += run_delay_ns; /* a new task: all its waiting is this wait */
 	}
-	if (attached > queued) { /* it waited before the probe was there: that part is not ours to count */
-		wait.total_ns = saturating_sub(wait.total_ns, attached - queued);
-		if (attached > wait.from)
-			wait.from = attached;
+	if (attached > wait.from) { /* it waited before the probe was there: that part is not ours to count */
+		u64 unseen_ns = saturating_sub(wait.total_ns, saturating_sub(now, attached));
+		if (unseen_ns > wait.accounted_ns)
+			wait.accounted_ns = unseen_ns;
+		wait.from = attached;
 	}
 	return wait;
 }
@@ -135,8 +145,7 @@ static __always_inline struct throttled_span throttled_in(struct slot_stats *sta
 static __always_inline void remember(struct task_record *record, u32 pid, u64 run_delay_ns)
 {
 	if (record->pid != pid)
-		record->throttle_queue = 0;
-	record->pid = pid;
+		take_over(record, pid);
 	record->run_delay_ns = run_delay_ns;
 	record->accounted_ns = 0;
 	record->accounted_until = 0;

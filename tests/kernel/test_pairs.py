@@ -1,7 +1,9 @@
-"""The walk of bpf/pairs.c, run by the kernel over pairs that a test writes as the switch hook would."""
+"""Memory that hooks and iterators share: the walk of bpf/pairs.c, and what those leave who had a place before."""
 
 import mmap
 import os
+import signal
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,16 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.host.hierarchy import detect_layout
-from collectors.sources.ebpf import identity_of
+from collectors.sources.ebpf import identity_of, open_probe
 from probes import bpf_syscall, compiler, kernel, layout, loader
 from probes.bpf_syscall import ArrayMap
 from probes.layout import PAIR, Dimensions
 from probes.readout import PairReader
+from tests.kernel.answers import assert_agrees, measure
+from tests.kernel.situations import Situation, a_cpu, eventually, fifo_spin, spin
 
 pytestmark = pytest.mark.kernel
 SIZES = Dimensions(cpus=2, slots=256, slot_buckets=512, pair_buckets=1024)
 ROWS = SIZES.cpus + 1
 _U32 = 0xFFFFFFFF
+RECORD = struct.Struct("<II7Q")  # struct task_record
 
 SLOTS = st.sampled_from([3, 4, 63, 64, 255])
 # Of a word, its neighbours and the ends of a row.
@@ -125,3 +130,65 @@ def test_each_row_gives_what_its_pairs_grew_by_and_frees_those_of_the_removed(
         for at in freed:
             del pairs.cells[at]
         assert {at: pairs.in_memory(*at) for at in pairs.cells} == pairs.cells
+
+
+def test_a_place_that_kept_an_old_total_is_given_away_without_it(situation: Situation) -> None:
+    # As after the race of free_pair() with the hook's addition: a free place with a total in it. Here, all of them.
+    with open_probe(detect_layout()) as probe:
+        buckets = ArrayMap(
+            probe._descriptors["pair_buckets"],
+            (probe._dimensions.cpus + 1) * probe._dimensions.pair_buckets,
+            layout.SIZE_PAIR_BUCKET,
+        )
+        with buckets.mapped() as memory:
+            for at in range(0, len(memory), PAIR.size):
+                if PAIR.unpack_from(memory, at)[0] == 0:
+                    memory[at + 4 : at + PAIR.size] = struct.pack("<IQ", 1000, 10**12)
+        for name in ("one", "another"):
+            situation.process(spin, situation.group(name), {a_cpu()})
+        answer = measure(probe, situation, 0.5)
+    for group in situation.members:
+        assert_agrees(answer.of(group), answer.books[group])
+
+
+def test_a_task_that_takes_over_a_record_inherits_no_throttled_time(situation: Situation) -> None:
+    # Two live pids 65,536 apart share a record. A child born starved, and moved before it ever ran, takes it over.
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        pytest.skip("needs two CPUs to move between")
+    hog = situation.process(fifo_spin, situation.group("hog"), {cpus[-1]})
+    hog.go()
+    eventually(lambda: os.sched_getscheduler(hog.pid) == os.SCHED_FIFO, "the hog has the CPU")
+    with open_probe(detect_layout()) as probe:
+        records = ArrayMap(
+            probe._descriptors["task_records"], layout.NR_TASK_RECORDS, layout.SIZE_TASK_RECORD
+        )
+        probe.read()
+        child = born_on(cpus[-1])
+        try:
+            at = child % layout.NR_TASK_RECORDS * layout.SIZE_TASK_RECORD
+            with records.mapped() as memory:
+                other = RECORD.pack(child + layout.NR_TASK_RECORDS, 1, 1 << 62, 5, 5, 0, 0, 0xDEAD, 77)
+                memory[at : at + layout.SIZE_TASK_RECORD] = other
+                os.sched_setaffinity(child, {cpus[0]})
+                eventually(lambda: RECORD.unpack_from(memory, at)[0] == child, "the record is the child's")
+                _, involuntary, *_, throttle_queue, _ = RECORD.unpack_from(memory, at)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    assert (involuntary, throttle_queue) == (0, 0)
+
+
+def born_on(cpu: int) -> int:
+    """A child of the usual policy, which spins; born while this process keeps that CPU, by a higher priority."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(2))
+    try:
+        child = os.fork()
+        if child == 0:
+            spin()
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setaffinity(0, before)
+    return child

@@ -1,5 +1,6 @@
 """The readers of shared memory, over memory that a test writes (tests/kernel/test_pairs.py runs the walk itself)."""
 
+import itertools
 import mmap
 from collections.abc import Container, Sequence
 
@@ -79,6 +80,7 @@ def test_a_cleared_slot_begins_anew_and_the_cpus_totals_stay() -> None:
 SLOTS = st.integers(0, 20)
 RECORDS = st.lists(st.tuples(SLOTS, SLOTS, st.integers(0, 1 << 32 - 1), st.integers(0, 1 << 60)), max_size=30)
 KEYS = {slot: -slot - 1000 for slot in range(21)}
+_calls = itertools.count(1)
 Pairings = dict[tuple[int, int], tuple[int, int]]
 
 
@@ -102,13 +104,40 @@ def waits(
 ) -> Pairings:
     """(wait_ns, preemptions) by the slots of victim and aggressor."""
     keys = {slot: key for slot, key in KEYS.items() if slot not in gone}
-    victims = [slot for slot in keys if slot not in unread]
+    # As much as may be: what waits are within their victims' figures is another test's affair.
+    grown = next(_calls) << 80
+    victims = {slot: whole(grown, grown) for slot in keys if slot not in unread}
     slots = {key: slot for slot, key in KEYS.items()}
     return {
         (slots[victim], slots.get(aggressor, aggressor)): (wait_ns, preemptions)
         for victim, found in reader.waits(records, victims, keys).items()
         for wait_ns, preemptions, aggressor in found
     }
+
+
+def whole(wait_ns: int, preemptions: int, self_ns: int = 0) -> SchedFigures:
+    nothing = SchedFigures._make((*(0,) * len(FIELDS), (0,) * NR_BUCKETS))
+    return nothing._replace(wait_ns=wait_ns + self_ns, self_ns=self_ns, preempted_foreign=preemptions)
+
+
+@given(st.lists(st.tuples(RECORDS, st.integers(0, 10), st.integers(0, 10)), min_size=1, max_size=6))
+def test_parts_are_never_more_than_the_whole_and_none_is_lost(
+    readings: list[tuple[list[tuple[int, int, int, int]], int, int]],
+) -> None:
+    # The kernel's figures lag behind its pairs: those are read later, by as long as the reader was preempted.
+    reader, victim = Grown().reader, 5
+    drained_ns = drained_count = told_ns = told_count = seen_ns = seen_count = 0
+    for records, lag_ns, lag_count in [*readings, ([], 0, 0)]:
+        mine = [(victim, *record[1:]) for record in records]
+        drained_ns += sum(record[3] for record in mine)
+        drained_count += sum(record[2] for record in mine)
+        seen_ns, seen_count = max(seen_ns, drained_ns - lag_ns), max(seen_count, drained_count - lag_count)
+        figures = {victim: whole(seen_ns, seen_count, self_ns=3)}
+        for ns, count, _ in reader.waits(packed(mine), figures, KEYS).get(KEYS[victim], []):
+            told_ns, told_count = told_ns + ns, told_count + count
+        assert told_ns <= seen_ns
+        assert told_count <= seen_count
+    reader.waits(b"", {victim: whole(drained_ns, drained_count)}, KEYS)
 
 
 @given(RECORDS)
@@ -173,7 +202,7 @@ class Switching:
 
     def _switch(self, times: int) -> None:
         self._count += times
-        state = (0, SINCE, CLOCK, 0, SLOT, self._count, 0, 0, self._count, 0, 0)
+        state = (1, SINCE, CLOCK, 0, SLOT, self._count, 0, 0, self._count, 0, 0)
         layout.CPU_STATE.pack_into(self._states, 0, *state)
 
 
@@ -207,7 +236,7 @@ def ring_memory(*cpus: list[tuple[int, int]]) -> mmap.mmap:
 
 
 def state(place: int, clock: int) -> CpuState:
-    return CpuState(since=0, clock=clock, slot=0, head=place, switches=place, scanned_wait_ns=0)
+    return CpuState(attached=1, since=0, clock=clock, slot=0, head=place, switches=place, scanned_wait_ns=0)
 
 
 def test_slices_come_in_order_with_keys_for_slots() -> None:

@@ -1,10 +1,12 @@
 """User space's half of the slots' bookkeeping, with the kernel's half played by a model."""
 
+import os
 from collections.abc import Iterator
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from probes import layout
 from probes.layout import FIRST_SLOT
 from probes.slots import SlotDirectory
 from tests.probes.memory import SMALL, Kernel, hash_bucket
@@ -112,3 +114,25 @@ def test_no_two_live_cgroups_ever_share_a_slot(steps: list[tuple[bool, int]]) ->
         assert None not in placed.values()
         assert len(set(placed.values())) == len(placed)
         assert directory.untracked == len(untracked)
+
+
+def test_who_looks_while_a_slot_is_given_sees_the_key_with_its_slot_or_no_key() -> None:
+    kernel = Kernel()
+    key, first = 0x1234, hash_bucket(0x1234) * layout.SIZE_SLOT_BUCKET
+    memory, wrong = kernel.maps["slot_buckets"], 7
+    pid = os.fork()
+    if pid == 0:  # the hook, on another CPU: first the key, then the slot
+        seen = False
+        while (word := memory[first : first + 8]) != b"\xff" * 8:
+            slot = memory[first + 8 : first + 16]
+            seen |= (
+                int.from_bytes(word, "little") == key and int.from_bytes(slot, "little") != SMALL.slots - 1
+            )
+        os._exit(wrong if seen else 0)
+    for _ in range(30_000):
+        directory = SlotDirectory(kernel.maps, kernel.arrays, SMALL)
+        directory._unassigned = [SMALL.slots - 1]
+        directory._assign(memory, key, "/made")
+        directory.free([SMALL.slots - 1])
+    memory[first : first + 8] = b"\xff" * 8
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -1,0 +1,131 @@
+"""What goes on when the probe comes: the first window of a fresh probe, which `top --once` and `blame` are."""
+
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+
+from collectors.host.hierarchy import detect_layout
+from collectors.sources import ebpf
+from collectors.windows import sched
+from collectors.windows.sched import CgroupWindow, SchedWindow
+from probes.perf_event import CPU_CLOCK
+from tests.kernel.answers import assert_adds_up, waited_for_ns
+from tests.kernel.situations import Group, Process, Situation, a_cpu, eventually, fifo_spin, spin
+
+pytestmark = [pytest.mark.kernel, pytest.mark.known_answer]
+# A run queue's clock, and the run time in schedstat, of a task that does not switch, are those of the last tick.
+TICKS_NS = 3 * 10_000_000
+needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs to move between")
+
+
+def nothing() -> None:
+    """There is nothing to do in the window."""
+
+
+def first_window(seconds: float, meanwhile: Callable[[], None] = nothing) -> SchedWindow:
+    """A fresh probe's; `meanwhile` is called in the middle of it."""
+    with ebpf.open_probe(detect_layout()) as probe:
+        before = probe.read()
+        time.sleep(seconds / 2)
+        meanwhile()
+        time.sleep(seconds / 2)
+        return sched.window(before, probe.read())
+
+
+def starved(situation: Situation, group: Group, cpus: set[int]) -> Process:
+    """A process that wants to run and cannot, behind a hog that is let go here."""
+    runner = situation.process(fifo_spin, situation.group("hog"), {a_cpu()})
+    victim = situation.process(spin, group, cpus)
+    os.sched_setaffinity(victim.pid, {a_cpu()})
+    runner.go()
+    eventually(lambda: os.sched_getscheduler(runner.pid) == os.SCHED_FIFO, "the hog has the CPU")
+    victim.go()
+    eventually(lambda: victim.state == "R", "the victim wants to run")
+    return victim
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.7])
+def test_who_does_not_switch_has_run_all_of_it(situation: Situation, seconds: float) -> None:
+    alone = situation.group("alone")
+    spinner = situation.process(fifo_spin, alone, {a_cpu()})
+    spinner.go()
+    eventually(lambda: os.sched_getscheduler(spinner.pid) == os.SCHED_FIFO, "it is alone")
+    with ebpf.open_probe(detect_layout()) as probe:
+        books = [spinner.schedstat]
+        before = probe.read()
+        time.sleep(seconds)
+        after = probe.read()
+        books.append(spinner.schedstat)
+    found = sched.window(before, after).cgroups[alone.path]
+    run_ns = books[1].run_ns - books[0].run_ns
+    assert run_ns > 0.8 * seconds * 1e9  # the kernel takes back a twentieth of the time from who is real-time
+    assert found.run_ns - found.stolen_ns == pytest.approx(run_ns, abs=TICKS_NS)
+
+
+def test_who_waits_has_waited_all_of_it(situation: Situation) -> None:
+    group = situation.group("starved")
+    victim = starved(situation, group, {a_cpu()})
+    with ebpf.open_probe(detect_layout()) as probe:
+        base, before = victim.schedstat, probe.read()
+        time.sleep(0.6)
+        after, books = probe.read(), victim.schedstat
+    window = sched.window(before, after)
+    found = window.cgroups[group.path]
+    assert_adds_up(found)
+    assert found.wait_ns == pytest.approx(window.duration_ns - (books.run_ns - base.run_ns), abs=TICKS_NS)
+    others_ns = window.duration_ns - waited_for_ns(found, next(iter(situation.members)))
+    assert others_ns < 0.25 * window.duration_ns  # the twentieth that real-time tasks leave, and who has it
+    assert found.unattributed_ns < TICKS_NS
+
+
+@needs_two_cpus
+def test_what_was_waited_before_the_first_reading_does_not_come_back_with_a_move(
+    situation: Situation,
+) -> None:
+    group = situation.group("moved")
+    victim = starved(situation, group, {a_cpu()})
+    time.sleep(0.5)
+    elsewhere = min(os.sched_getaffinity(0))
+    window = first_window(0.4, lambda: os.sched_setaffinity(victim.pid, {elsewhere}))
+    found: CgroupWindow = window.cgroups[group.path]
+    assert_adds_up(found)
+    assert found.run_ns + found.wait_ns == pytest.approx(window.duration_ns, abs=TICKS_NS)
+
+
+@needs_two_cpus
+def test_a_task_of_an_idle_cgroup_waits_no_longer_than_the_window(situation: Situation) -> None:
+    hogs, idle = situation.limitable_group("hogs"), situation.limitable_group("idle")
+    switch = idle.directory / "cpu.idle"
+    if not switch.exists():
+        pytest.skip("the kernel has no cpu.idle (304000390f88, 5.15)")
+    switch.write_text("1")
+    victim = situation.process(spin, idle, set(os.sched_getaffinity(0)))
+    for _ in os.sched_getaffinity(0):
+        situation.process(spin, hogs)
+    for process in situation.processes:
+        process.go()
+    time.sleep(1)
+    cpus = sorted(os.sched_getaffinity(0))
+    for seconds in (0.2, 0.7):
+        window = first_window(seconds, lambda: os.sched_setaffinity(victim.pid, {cpus[0]}))
+        os.sched_setaffinity(victim.pid, {cpus[-1]})
+        found = window.cgroups[idle.path]
+        assert_adds_up(found)
+        assert found.run_ns + found.wait_ns == pytest.approx(window.duration_ns, abs=TICKS_NS)
+
+
+def test_a_counter_of_who_does_not_switch_counts_from_the_first_reading(situation: Situation) -> None:
+    alone = situation.group("alone")
+    spinner = situation.process(fifo_spin, alone, {a_cpu()})
+    spinner.go()
+    eventually(lambda: os.sched_getscheduler(spinner.pid) == os.SCHED_FIFO, "it is alone")
+    with ebpf.open_probe(detect_layout(), [CPU_CLOCK]) as probe:
+        base, before = spinner.schedstat, probe.read()
+        time.sleep(0.3)
+        after, books = probe.read(), spinner.schedstat
+    grown_ns = (
+        after.counters[alone.key][CPU_CLOCK.name].value - before.counters[alone.key][CPU_CLOCK.name].value
+    )
+    assert grown_ns == pytest.approx(books.run_ns - base.run_ns, abs=TICKS_NS)
