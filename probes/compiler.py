@@ -54,6 +54,7 @@ MAPS = (
     "slot_buckets",
     "slot_names",
     "lifecycle",
+    "slot_tasks",
     "free_slots",
     "died_slots",
     "canaries",

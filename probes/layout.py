@@ -25,14 +25,13 @@ KEY_V1 = 1 << 63
 # The figures of struct slot_stats, in order, with kernel bookkeeping after the counts; then comes the histogram.
 _FREQUENT_TIMES = ("run_ns", "wait_ns", "self_ns", "wakeup_ns", "preempt_wait_ns", "stolen_ns")
 COUNT_FIELDS = ("switches_in", "preempted_own", "preempted_foreign", "preempted_throttled")
-_RARE_TIMES = ("throttled_ns", "unattributed_ns", "rest_ns", "sampled_ns")
-FIELDS = (*_FREQUENT_TIMES, *COUNT_FIELDS, *_RARE_TIMES)
+_RARE = ("throttled_ns", "unattributed_ns", "rest_ns", "sampled_ns", "newcomers")
+FIELDS = (*_FREQUENT_TIMES, *COUNT_FIELDS, *_RARE)
 
-STATS = struct.Struct(f"<{len(_FREQUENT_TIMES)}Q{len(COUNT_FIELDS)}I32x{len(_RARE_TIMES)}Q")
+STATS = struct.Struct(f"<{len(_FREQUENT_TIMES)}Q{len(COUNT_FIELDS)}I32x{len(_RARE)}Q")
 HISTOGRAM = struct.Struct(f"<{NR_BUCKETS}I")
 CACHE_LINE = 64
-# An odd number of lines, for which the C side has a word of padding.
-SIZE_SLOT_STATS = -(-(STATS.size + HISTOGRAM.size + 8) // CACHE_LINE) * CACHE_LINE
+SIZE_SLOT_STATS = -(-(STATS.size + HISTOGRAM.size) // CACHE_LINE) * CACHE_LINE
 
 # attached, since, clock, stolen, slot, head, shed, runner, switches, unreported, scanned_wait; the rest is scratch
 CPU_STATE = struct.Struct("<4Q4I3Q56x")
@@ -46,10 +45,11 @@ GROWTH = struct.Struct("<IIQ")
 SIZE_TASK_RECORD = 64
 SLOT_ENTRY = struct.Struct("<QQ")
 SIZE_SLOT_BUCKET = SLOT_ENTRY.size * SLOT_WAYS
+TELLS_MORE = 1 << 32
 NAME_HEAD = struct.Struct("<QQ")
 SIZE_SLOT_NAME = NAME_HEAD.size + PATH_BYTES
-LIFECYCLE = struct.Struct("<3Qq2Q")
-LIFECYCLE_ASSIGNED_OFFSET = 40
+LIFECYCLE = struct.Struct("<3Qq3Q")
+LIFECYCLE_ASSIGNED_OFFSET, LIFECYCLE_MOVES_OFFSET = 40, 48
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,45 @@ def _add_wait(waits: dict[int, Wait], aggressor: int, ns: int, count: int, key: 
     waits[aggressor] = old_ns + ns, old_count + count, key
 
 
+class TaskReader:
+    """At most how many tasks each cgroup had from one reading to the next."""
+
+    def __init__(self, tasks: ArrayMap) -> None:
+        self._map = tasks
+        self._before: dict[int, tuple[int, int]] = {}  # tasks and newcomers
+        self._moves: int | None = None
+
+    def clear(self) -> None:
+        """Before the wait scan counts them."""
+        with self._map.mapped() as memory:
+            memory[:] = bytes(len(memory))
+
+    def most(self, figures: Mapping[int, SchedFigures], moves: int) -> dict[int, int]:
+        """By slot, from their figures now; nothing where that is not known, as processes were moved since."""
+        with self._map.mapped() as memory:
+            words = memory[:]
+        now = {
+            slot: (int.from_bytes(words[8 * slot : 8 * slot + 8], "little"), found.newcomers)
+            for slot, found in figures.items()
+            if slot != layout.SLOT_IDLE
+        }
+        before, self._before = self._before, now
+        is_known = self._moves == moves
+        self._moves = moves
+        return (
+            {slot: _most(before.get(slot, (0, 0)), found) for slot, found in now.items()} if is_known else {}
+        )
+
+    def forget(self, slots: Iterable[int]) -> None:
+        """The figures of dead cgroups begin anew."""
+        for slot in slots:
+            self._before.pop(slot, None)
+
+
+def _most(before: tuple[int, int], now: tuple[int, int]) -> int:
+    return max(before[0] + now[1] - before[1], now[0])
+
+
 class Copy(NamedTuple):
     """One row's figures, the growth of its pairs, and the slice in progress on that CPU: whose, and how long so far."""
 

@@ -18,7 +18,7 @@ from probes.bpf_syscall import ArrayMap
 from probes.counters import CountingCost, OpenEvents, SlotCounters
 from probes.errors import refusal
 from probes.perf_event import PerfEvent
-from probes.readout import Copy, CpuState, PairReader, RowCopier, SlotReader
+from probes.readout import Copy, CpuState, PairReader, RowCopier, SlotReader, TaskReader
 from probes.slots import SlotDirectory
 from probes.snapshot import KEY_IDLE, KEY_KERNEL, KEY_OTHER, CpuFigures, SchedFigures, Snapshot
 
@@ -28,15 +28,17 @@ _RESERVED_PATHS = {KEY_IDLE: "idle", KEY_KERNEL: "kernel", KEY_OTHER: "other"}
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which hierarchy says what a cgroup is: v2, v1's cpu, or (hybrid) v2 and for tasks in its root v1's cpu.
+    """Which hierarchy says what a cgroup is: v2, v1's cpu, or (hybrid) v2 and, where that tells more, v1's cpu.
 
     Attributes:
         v2_root_id: Inode of the v2 root, or None to leave v2 out.
         v1_hierarchy_id: Id of the v1 hierarchy with the cpu controller, or None to leave v1 out.
+        tells_more: Whether a v1 cgroup of this path tells its tasks apart better than v2 does.
     """
 
     v2_root_id: int | None
     v1_hierarchy_id: int | None
+    tells_more: Callable[[str], bool] = lambda _: False
 
     def defines(self) -> dict[str, int]:
         """What the C side is compiled with."""
@@ -121,7 +123,7 @@ class SchedProbe:
         walk_link = self._attach_iterator("on_claimed", "row_words")
         self._pairs = PairReader(partial(bpf_syscall.run_iterator, walk_link), maps, arrays["grown_pairs"])
         self._copier = RowCopier(self._states, self._slots, self._pairs, self._dimensions.cpus)
-        self._directory = SlotDirectory(maps, arrays, self._dimensions)
+        self._directory = SlotDirectory(maps, arrays, self._dimensions, identity.tells_more)
         self._directory.assign_existing(list_cgroups())  # loading took a while
         self._attach("on_cgroup_mkdir", "cgroup_mkdir")
         self._attach("on_cgroup_rmdir", "cgroup_rmdir")
@@ -130,14 +132,14 @@ class SchedProbe:
         self._scan_link = self._attach_iterator("on_task")
         self._counters = SlotCounters(self._events, self._descriptors, self._dimensions)
         self._resources.callback(self._counters.close)
-        self._read_ns = time.monotonic_ns()
+        self._tasks = TaskReader(arrays["slot_tasks"])
+        self._read_ns = self._began_ns = time.monotonic_ns()
+        self._busy_clocks: dict[int, int] = {}
         self._pending_free: list[int] = []
         self._shed: tuple[str, ...] = ()
         self._attach("on_migrate", "sched_migrate_task")
         self._attach("on_switch", "sched_switch")
-        bpf_syscall.run_iterator(
-            self._scan_link
-        )  # who runs; who waits there is known from the first reading on
+        bpf_syscall.run_iterator(self._scan_link)  # finds who runs; who waits there, the first reading does
         for cpu in range(self._dimensions.cpus):
             state = readout.cpu_state(self._states, cpu)
             if state.attached:
@@ -160,6 +162,8 @@ class SchedProbe:
         died = self._directory.update()
         slots = [*_RESERVED, *self._directory.live]
         self._pairs.free_next(self._pending_free)
+        self._tasks.clear()
+        began_ns, before_ns, moves = time.monotonic_ns(), self._began_ns, self._directory.moves
         bpf_syscall.run_iterator(self._scan_link)
         copies = self._copier.copy(slots)
         for row, copy in copies.items():
@@ -184,10 +188,12 @@ class SchedProbe:
             counters={keys[slot]: counted for slot, counted in self._counters.read(slots).items()},
             rings=readout.rings(self._slices, states, keys.__getitem__),
             removed=frozenset(keys[slot] for slot in (*self._pending_free, *died)),
+            tasks={keys[slot]: most for slot, most in self._tasks.most(figures, moves).items()},
+            reach_ns=self._reach_ns(before_ns, states),
             uncounted={event.name: refusal for event, refusal in self._events.refused.items()},
         )
         self._free(self._pending_free)
-        self._pending_free, self._read_ns = died, snapshot.monotonic_ns
+        self._pending_free, self._read_ns, self._began_ns = died, snapshot.monotonic_ns, began_ns
         return snapshot
 
     def shed(self, level: int) -> None:
@@ -228,6 +234,7 @@ class SchedProbe:
             "slot_stats": (nr_rows * slots, layout.SIZE_SLOT_STATS),
             "grown_pairs": (self._dimensions.pairs, layout.PAIR.size),
             "slot_buckets": (self._dimensions.slot_buckets, layout.SIZE_SLOT_BUCKET),
+            "slot_tasks": (slots, 8),
             "slot_names": (slots, layout.SIZE_SLOT_NAME),
         }
         return {name: ArrayMap(self._descriptors[name], *size) for name, size in sizes.items()}
@@ -250,7 +257,19 @@ class SchedProbe:
         self._pairs.forget(slots)
         for slot in slots:
             self._counters.clear(slot)
+        self._tasks.forget(slots)
         self._directory.free(slots)
+
+    def _reach_ns(self, began_ns: int, states: Sequence[CpuState]) -> int:
+        """Since the reading before, which began then, by the clock that says most: a CPU's stops with its tick."""
+        before = self._busy_clocks
+        self._busy_clocks = {
+            cpu: state.clock
+            for cpu, state in enumerate(states)
+            if state.attached and state.slot != layout.SLOT_IDLE
+        }
+        by_cpus = (clock - before[cpu] for cpu, clock in self._busy_clocks.items() if cpu in before)
+        return max(time.monotonic_ns() - began_ns, *by_cpus, 0)
 
     def _cpu_figures(self, states: list[CpuState], copies: Mapping[int, Copy]) -> tuple[CpuFigures, ...]:
         return tuple(

@@ -22,8 +22,14 @@ class SlotDirectory:
     """Slot to (key, path), for every live slot; births and deaths are taken in by `update`."""
 
     def __init__(
-        self, maps: Mapping[str, mmap.mmap], arrays: Mapping[str, ArrayMap], dimensions: Dimensions
+        self,
+        maps: Mapping[str, mmap.mmap],
+        arrays: Mapping[str, ArrayMap],
+        dimensions: Dimensions,
+        tells_more: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        """`tells_more` says by its path of a v1 cgroup whether its tasks are told apart by it, and not by v2."""
+        self._tells_more = tells_more
         self._buckets_map = arrays["slot_buckets"]
         self._names_map = arrays["slot_names"]
         self._lifecycle = maps["lifecycle"]
@@ -73,6 +79,12 @@ class SlotDirectory:
         """Cgroups without a slot: those that never got one here or from the mkdir hook, less the removed ones."""
         return max(0, len(self._unplaced) + self._head()[3])
 
+    @property
+    def moves(self) -> int:
+        """How often processes were moved from one cgroup to another."""
+        at = layout.LIFECYCLE_MOVES_OFFSET
+        return int.from_bytes(self._lifecycle[at : at + _U64], "little")
+
     def update(self) -> list[int]:
         """Take in births; return the slots of cgroups that died since the last call."""
         births, _, deaths, _ = self._head()
@@ -81,10 +93,25 @@ class SlotDirectory:
                 for place in range(self._births_seen, births):
                     slot = self._ring_at(self._free_ring, place)
                     self.live[slot] = _read_name(names, slot)
+                    self._mark(slot)
         self._births_seen = births
         died = [self._ring_at(self._died_ring, place) for place in range(self._deaths_seen, deaths)]
         self._deaths_seen = deaths
         return [slot for slot in died if slot in self.live]
+
+    def _mark(self, slot: int) -> None:
+        """Tell the hook where a v1 cgroup that was born tells more."""
+        key, path = self.live[slot]
+        if (word := self._word(key, path, slot)) == slot:
+            return
+        with self._buckets_map.mapped() as buckets:
+            offset = self._find(buckets, key)
+            if offset is not None:
+                _write(buckets, offset + _U64, word)
+        self._tell_assigned()
+
+    def _word(self, key: int, path: str, slot: int) -> int:
+        return slot | layout.TELLS_MORE if key & layout.KEY_V1 and self._tells_more(path) else slot
 
     def free(self, slots: list[int]) -> None:
         """Forget dead cgroups and offer their slots again; their figures must have been cleared before."""
@@ -104,7 +131,7 @@ class SlotDirectory:
             return
         slot = self._unassigned.pop()
         # The slot first: the hook takes an entry for valid as soon as it sees the key.
-        _write(buckets, offset + _U64, slot)
+        _write(buckets, offset + _U64, self._word(key, path, slot))
         _write(buckets, offset, key)
         self.live[slot] = (key, path)
 

@@ -35,6 +35,7 @@ class SchedFigures(NamedTuple):
     unattributed_ns: int
     rest_ns: int
     sampled_ns: int
+    newcomers: int
     histogram: tuple[int, ...]
 
 
@@ -77,6 +78,8 @@ class Snapshot:
         counters: By key and event name, for the events that are counted.
         rings: Who ran on each CPU lately.
         removed: Keys of those of `cgroups` that had been removed when they were read.
+        tasks: By key, at most how many tasks it had since the reading before; none where that is not known.
+        reach_ns: How far back the figures of one task may reach, to the reading before; 0: not known.
         uncounted: Why other events that were asked for are not, by name.
     """
 
@@ -92,3 +95,5 @@ class Snapshot:
     uncounted: Mapping[str, Refusal] = field(default_factory=dict)
     rings: tuple[Ring, ...] = ()
     removed: frozenset[int] = frozenset()
+    tasks: Mapping[int, int] = field(default_factory=dict)
+    reach_ns: int = 0

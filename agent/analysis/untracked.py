@@ -1,4 +1,4 @@
-"""How much a recording does not know: cgroups for which the probe had no slot, waits shared out by sample."""
+"""How much is not known: cgroups without a slot, figures that cannot be, waits shared out by sample."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,13 @@ from collectors.windows.sched import OTHER, SchedWindow, totals
 
 
 def warnings(windows: Sequence[SchedWindow]) -> tuple[str, ...]:
-    """How many cgroups are in `other`, and how much of what was measured that hides; empty where all had a slot."""
+    """Which cgroups are not told of, and how much of what was measured that hides; empty where all are."""
+    impossible = sum(window.impossible for window in windows)
+    told = f"{impossible} figures were more than tasks times the time can be, and are left out"
+    return (*_in_other(windows), told) if impossible else _in_other(windows)
+
+
+def _in_other(windows: Sequence[SchedWindow]) -> tuple[str, ...]:
     untracked = max((window.untracked for window in windows), default=0)
     if not untracked:
         return ()

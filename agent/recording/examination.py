@@ -95,7 +95,7 @@ def _cgroups(layout: CgroupLayout) -> Capability:
     identity = {
         "v2": "cgroups are told apart by the v2 hierarchy",
         "v1": "cgroups are told apart by the v1 cpu hierarchy",
-        "hybrid": "cgroups are told apart by the v2 hierarchy, those in its root by the v1 cpu hierarchy",
+        "hybrid": "cgroups are told apart by the v2 hierarchy, those that only the v1 cpu hierarchy has by that",
     }[layout.mode]
     if layout.cpu_on is None:
         remedy = "mount the cpu controller"

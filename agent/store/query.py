@@ -156,6 +156,7 @@ def add_windows(parts: Sequence[SchedWindow]) -> SchedWindow:
         cgroups=totals(parts),
         cpus=tuple(_mean_cpu(cpu, parts) for cpu in range(min(len(part.cpus) for part in parts))),
         untracked=max(part.untracked for part in parts),
+        impossible=sum(part.impossible for part in parts),
         shed=tuple(dict.fromkeys(name for part in parts for name in part.shed)),
         signals=add_signals(read) if (read := [part.signals for part in parts if part.signals]) else None,
     )

@@ -28,10 +28,10 @@ def windows(
     shown = {number for number, path in paths.items() if wanted(path)}
     known = Cgroups(paths, shown, names(db, paths), figures_in(db))
     rows = db.execute(
-        f"SELECT id, end_utc_ns, duration_ns, untracked, shed, recording {_BETWEEN} ORDER BY id",
+        f"SELECT id, end_utc_ns, duration_ns, untracked, impossible, shed, recording {_BETWEEN} ORDER BY id",
         between_ns,
     ).fetchall()
-    for number, end_ns, duration_ns, untracked, shed, recording in rows:
+    for number, end_ns, duration_ns, untracked, impossible, shed, recording in rows:
         yield (
             count(recording),
             SchedWindow(
@@ -40,6 +40,7 @@ def windows(
                 cgroups=_cgroups(db, number, paths, shown),
                 cpus=_cpus(db, number),
                 untracked=count(untracked),
+                impossible=count(impossible),
                 shed=tuple(shed.split()),
                 signals=signals_of(db, number, known),
             ),

@@ -29,8 +29,12 @@ class WindowWriter:
     def insert(self, window: SchedWindow, end_utc_ns: int) -> int:
         """Insert one window; its number."""
         cursor = self._db.execute(
-            "INSERT INTO windows (end_utc_ns, duration_ns, untracked, shed, recording) VALUES (?, ?, ?, ?, ?)",
-            (end_utc_ns, window.duration_ns, window.untracked, " ".join(window.shed), self._recording),
+            "INSERT INTO windows (end_utc_ns, duration_ns, untracked, impossible, shed, recording)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                *(end_utc_ns, window.duration_ns, window.untracked, window.impossible),
+                *(" ".join(window.shed), self._recording),
+            ),
         )
         number = int(cursor.lastrowid or 0)
         ids = self._ids(window, number)

@@ -132,6 +132,14 @@ def cgroup_of_pid(pid: int, layout: CgroupLayout, root: Path = Path("/")) -> Mem
     )
 
 
+def tells_more(path: str, layout: CgroupLayout) -> bool:
+    """Whether a v1 cpu cgroup of this path tells its tasks apart better than v2 does: that has no cgroup of the path.
+
+    Containers of older runtimes are all in their daemon's v2 cgroup, and each in a v1 cgroup of its own.
+    """
+    return path != "/" and layout.v2_mount is not None and not (layout.v2_mount / path[1:]).is_dir()
+
+
 def members(directory: Path) -> list[int] | Missing:
     """The ids of the processes in a cgroup, in order; of a threaded cgroup, the ids of its threads.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import psutil
 
-from collectors.host.hierarchy import CgroupLayout, Membership, cgroup_of_pid
+from collectors.host.hierarchy import CgroupLayout, Membership, cgroup_of_pid, tells_more
 from collectors.host.readings import Missing
 
 
@@ -17,13 +17,15 @@ def cgroups_of(wanted: str, layout: CgroupLayout, root: Path = Path("/")) -> lis
         path
         for process in psutil.process_iter(["name"])
         if wanted in (process.info["name"], str(process.pid))
-        and (path := _path(cgroup_of_pid(process.pid, layout, root))) is not None
+        and (path := _path(cgroup_of_pid(process.pid, layout, root), layout)) is not None
     }
     return sorted(found)
 
 
-def _path(membership: Membership | Missing) -> str | None:
-    """As the probe tells cgroups apart: by v2, and for what is in its root by the v1 cpu hierarchy."""
+def _path(membership: Membership | Missing, layout: CgroupLayout) -> str | None:
+    """As the probe tells cgroups apart: by v2, or by the v1 cpu hierarchy where that tells more."""
     if isinstance(membership, Missing):
         return None
+    if membership.v1_cpu is not None and tells_more(membership.v1_cpu, layout):
+        return membership.v1_cpu
     return next((path for path in (membership.v2, membership.v1_cpu) if path not in (None, "/")), None)

@@ -24,8 +24,10 @@ def figures(run_ns: int, wait_ns: int, **counted: int) -> SchedFigures:
     return SchedFigures(**{**dict.fromkeys(FIELDS, 0), **known}, histogram=(0,) * NR_BUCKETS)
 
 
-def snapshot(by_path: Mapping[str, SchedFigures], keys: Keys) -> Snapshot:
-    """Of these cgroups, now."""
+def snapshot(
+    by_path: Mapping[str, SchedFigures], keys: Keys, tasks: Mapping[str, int], reach_ns: int
+) -> Snapshot:
+    """Of these cgroups, now; of `tasks` each had at most so many since the last one, which was `reach_ns` ago."""
     return Snapshot(
         monotonic_ns=monotonic_ns(),
         cgroups={keys[path]: found for path, found in by_path.items()},
@@ -33,6 +35,8 @@ def snapshot(by_path: Mapping[str, SchedFigures], keys: Keys) -> Snapshot:
         cpus=(),
         paths={keys[path]: path for path in by_path},
         untracked=0,
+        tasks={keys[path]: count for path, count in tasks.items() if path in by_path},
+        reach_ns=reach_ns,
     )
 
 

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 
-from collectors.host.hierarchy import CgroupLayout, walk
+from collectors.host.hierarchy import CgroupLayout, tells_more, walk
 from probes.errors import HostError
 from probes.layout import KEY_V1
 from probes.perf_event import PerfEvent
@@ -22,7 +23,7 @@ def identity_of(layout: CgroupLayout) -> Identity:
         raise HostError(
             "no cgroup hierarchy tells workloads apart", "mount cgroup2, or the v1 cpu controller"
         )
-    return Identity(v2_root_id=v2_root_id, v1_hierarchy_id=v1_id)
+    return Identity(v2_root_id, v1_id, partial(tells_more, layout=layout))
 
 
 def list_cgroups(layout: CgroupLayout) -> Iterator[tuple[int, str]]:

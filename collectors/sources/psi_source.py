@@ -5,9 +5,11 @@ in which at least one task waited, so for a cgroup with several waiting at once 
 waiting on a quota is part of it. There are no switches, no histograms, and nobody to blame.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic_ns
 
 from collectors.host.hierarchy import CgroupLayout, lineage, walk
 from collectors.host.readings import Missing, read_text
@@ -77,6 +79,7 @@ class PsiSource(Unattached):
     _seen: dict[str, Pressed] = field(default_factory=dict)
     _totals: dict[str, Pressed] = field(default_factory=dict)
     _keys: Keys = field(default_factory=new_keys)
+    _read_ns: int = 0
 
     def __enter__(self) -> "PsiSource":
         """Raises HostError where the kernel tells no pressure of cgroups."""
@@ -95,9 +98,10 @@ class PsiSource(Unattached):
             self._totals[path] = self._totals.get(path, NONE).plus(growth)
         gone = self._seen.keys() - now.keys()
         self._seen = now
-        found = snapshot(
-            {path: figures(total.run_ns, total.wait_ns) for path, total in self._totals.items()}, self._keys
-        )
+        reach_ns, self._read_ns = monotonic_ns() - self._read_ns, monotonic_ns()
+        by_path = {path: figures(total.run_ns, total.wait_ns) for path, total in self._totals.items()}
+        # As if one task ran on each CPU and another waited: pressure is no sum over tasks.
+        found = snapshot(by_path, self._keys, dict.fromkeys(by_path, 1 + (os.cpu_count() or 1)), reach_ns)
         for path in gone:
             del self._totals[path]
             del self._keys[path]

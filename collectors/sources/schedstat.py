@@ -66,6 +66,8 @@ class SchedstatTally:
         self._last_uptime_s: float | None = None
         self._gone = NONE
         self._tasks: dict[int, _Task] = {}
+        self.tasks = 0
+        """How many tasks the last two readings saw, each once."""
 
     def read(self) -> TaskTimes | Missing:
         """The sums so far; the first reading gives zeros."""
@@ -88,6 +90,7 @@ class SchedstatTally:
                 self._tasks[tid] = _Task(before.pop(tid).counted_from, times)
             else:
                 self._tasks[tid] = _Task(NONE if self._started_since(tid) else times, times)
+        self.tasks = len(self._tasks) + len(before)
         # What is left has exited, moved away, or its id was reused.
         self._gone = sum_of([self._gone, *(task.counted for task in before.values())])
 

@@ -18,6 +18,8 @@ NS_PER_S, NS_PER_MS = 1e9, 1e6
 
 # On a host where everyone waits for everyone, 200 busy cgroups make 40,000 pairs: too many to keep each second.
 MOST_AGGRESSORS = 20
+# A run queue's clock may be as old as its last tick, 10 ms at most, at both ends of a window.
+TICKS_NS = 20_000_000
 # Running and waiting less than this share of a window, a cgroup is as good as idle.
 LEAST_ACTIVE = 0.01
 
@@ -56,6 +58,7 @@ class SchedWindow:
     """All cgroups and CPUs in one window that ended at `end_ns` (CLOCK_MONOTONIC).
 
     `shed` names what the probe left out in it to keep its budget, `untracked` counts cgroups that had no slot.
+    `impossible` counts cgroups that are not in it, as they would have run or waited for longer than their tasks can.
     `signals` is what else was read for it, None where nothing was.
     """
 
@@ -66,6 +69,7 @@ class SchedWindow:
     untracked: int
     shed: tuple[str, ...] = ()
     signals: SignalWindow | None = None
+    impossible: int = 0
 
 
 _NOTHING = WaitFor(0, 0)
@@ -76,7 +80,7 @@ _SUMMED = tuple(spec.name for spec in SCHED_FIGURES)
 def window(before: Snapshot, after: Snapshot) -> SchedWindow:
     """The difference of two snapshots that follow one another. Cgroups that did nothing are left out.
 
-    No figure is negative.
+    No figure is negative, and none says more than tasks times the window: where one does, its cgroup is left out.
 
     Raises:
         ValueError: There was a snapshot in between: the waits until then are in no other.
@@ -84,8 +88,8 @@ def window(before: Snapshot, after: Snapshot) -> SchedWindow:
     if before.monotonic_ns < after.waits_since_ns:
         raise ValueError("a window is between a snapshot and the next one")
     duration_ns = max(1, after.monotonic_ns - before.monotonic_ns)
-    grown = [
-        _grown(
+    grown = {
+        key: _grown(
             after.paths.get(key, OTHER),
             before.cgroups.get(key),
             figures,
@@ -93,15 +97,26 @@ def window(before: Snapshot, after: Snapshot) -> SchedWindow:
         )
         for key, figures in after.cgroups.items()
         if figures is not before.cgroups.get(key)
+    }
+    possible = [
+        cgroup for key, cgroup in grown.items() if _is_possible(cgroup, after.tasks.get(key), after.reach_ns)
     ]
     return SchedWindow(
         end_ns=after.monotonic_ns,
         duration_ns=duration_ns,
-        cgroups=_by_path(cgroup for cgroup in grown if cgroup.run_ns or cgroup.wait_ns or cgroup.switches),
+        cgroups=_by_path(cgroup for cgroup in possible if cgroup.run_ns or cgroup.wait_ns or cgroup.switches),
         cpus=tuple(_cpu(b, a, duration_ns) for b, a in zip(before.cpus, after.cpus, strict=True)),
         untracked=after.untracked,
         shed=after.shed,
+        impossible=len(grown) - len(possible),
     )
+
+
+def _is_possible(cgroup: CgroupWindow, tasks: int | None, reach_ns: int) -> bool:
+    """Whether so many tasks can have run and waited so long; a task does one of the two, or neither."""
+    if tasks is None:
+        return True
+    return cgroup.run_ns + cgroup.wait_ns <= max(1, tasks) * (reach_ns + TICKS_NS)
 
 
 def subtree(windows: Mapping[str, CgroupWindow], path: str) -> CgroupWindow:

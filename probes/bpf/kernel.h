@@ -59,23 +59,6 @@ static __always_inline u64 key_v1(u64 css_set)
 }
 #endif
 
-/*
- * A task's cgroup: its v2 cgroup; on hosts whose cpu controller is on v1, its v1 cpu cgroup when it sits in the
- * root of v2 (or there is no v2).
- */
-static __always_inline u64 cgroup_key(u64 task)
-{
-	u64 css_set = load64(task, OFF_task_struct_cgroups);
-#if IDENTITY_V2 && IDENTITY_V1
-	u64 key = key_v2(css_set);
-	return key == ROOT_KEY_V2 ? key_v1(css_set) : key;
-#elif IDENTITY_V2
-	return key_v2(css_set);
-#else
-	return key_v1(css_set);
-#endif
-}
-
 #if HAVE_THROTTLING
 /*
  * Is this task kept from running by an own or an ancestor's quota? Since e1fad12dcb66 (6.18) that is a task's own

@@ -42,8 +42,8 @@ struct slot_stats {
 	u64 unattributed_ns; /* older than the ring reaches, or on a CPU it was moved away from unseen */
 	u64 rest_ns;      /* behind cgroups for which there was no room in the pairs */
 	u64 sampled_ns;   /* across the others: how much of the wait was charged to those who ran at sampled moments */
+	u64 newcomers;    /* tasks that were first seen here before they had ever run */
 	u32 histogram[NR_BUCKETS];
-	u64 padding; /* to an odd number of lines */
 } __attribute__((aligned(64)));
 
 /* Who waited for whom: victim << 16 | aggressor, 0 when free. */
@@ -99,6 +99,7 @@ struct cpu_state {
 	u32 head; /* of the ring */
 	u32 shed;
 	u32 runner; /* pid + 1 of who runs now; 0: not known yet */
+#define IDLE_RUNNER 1
 	u64 switches;
 	u64 unreported;    /* switches that the kernel made without calling the hook; see resume() */
 	u64 scanned_wait_ns; /* waiting on this CPU, less throttled, that the wait scan counted in its own row */
@@ -122,7 +123,8 @@ struct task_record {
 	u64 throttled_ns;   /* for how long that had been throttled by then, or by `accounted_until` */
 } __attribute__((aligned(64)));
 
-/* cgroup key to slot. */
+/* cgroup key to slot; with the slot, of a v1 cgroup, whether it TELLS_MORE than v2, once user space has seen that. */
+#define TELLS_MORE (1ULL << 32)
 #define SLOT_WAYS 4
 struct slot_bucket {
 	struct {
@@ -146,6 +148,7 @@ struct lifecycle {
 	s64 untracked;  /* cgroups without a slot born, less those removed: they are counted as SLOT_OTHER */
 	u64 changes;   /* cgroups made, removed, or given a task: what a css_set's address stands for may change */
 	u64 assigned;  /* times that user space gave or took slots */
+	u64 moves;     /* times that a process was moved to another cgroup */
 };
 
 _Static_assert(sizeof(struct slot_stats) == SIZE_SLOT_STATS, "probes/layout.py disagrees on slot_stats");
@@ -172,5 +175,6 @@ BPF_F_TABLE("array", u32, struct task_record, task_records, NR_TASK_RECORDS, BPF
 BPF_F_TABLE("array", u32, struct slot_bucket, slot_buckets, NR_SLOT_BUCKETS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct slot_name, slot_names, NR_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct lifecycle, lifecycle, 1, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, u64, slot_tasks, NR_SLOTS, BPF_F_MMAPABLE); /* that the wait scan met; cleared before it */
 BPF_F_TABLE("array", u32, u64, free_slots, NR_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, u64, died_slots, NR_SLOTS, BPF_F_MMAPABLE);

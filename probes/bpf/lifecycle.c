@@ -87,7 +87,9 @@ int on_cgroup_attach(u64 *ctx)
 {
 	u32 zero = 0;
 	struct lifecycle *cycle = lifecycle.lookup(&zero);
-	if (cycle)
+	if (cycle) {
 		cycle->changes++;
+		cycle->moves++;
+	}
 	return 0;
 }

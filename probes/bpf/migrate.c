@@ -20,7 +20,8 @@ int on_migrate(u64 *ctx)
 	if (!state || !record || cpu >= NR_CPUS || state->attached == 0)
 		return 0;
 	u64 run_delay_ns = load64(task, OFF_task_struct_run_delay);
-	if (!matches(record, pid, run_delay_ns)) {
+	bool is_newcomer = !matches(record, pid, run_delay_ns);
+	if (is_newcomer) {
 		if (load64(task, OFF_task_struct_pcount)) /* it left before the probe came: since when is not known */
 			return 0;
 		take_over(record, pid);
@@ -31,7 +32,11 @@ int on_migrate(u64 *ctx)
 		new_ns = seen_ns;
 	u32 slot = slot_of_task(task, pid);
 	struct slot_stats *stats = stats_of(cpu, slot);
-	if (!stats || new_ns == 0)
+	if (!stats)
+		return 0;
+	if (is_newcomer)
+		stats->newcomers++;
+	if (new_ns == 0)
 		return 0;
 	stats->wait_ns += new_ns;
 	if (record->involuntary)

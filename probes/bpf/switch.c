@@ -71,6 +71,8 @@ static __always_inline void arrive(struct slot_stats *stats, struct cpu_state *s
 	if (!record)
 		return;
 	struct wait wait = wait_of(next, record, next_pid, queued, now, state->attached);
+	if (wait.is_newcomer)
+		stats->newcomers++;
 	remember(record, next_pid, load64(next, OFF_task_struct_run_delay) + (now - queued));
 	u64 here_ns = saturating_sub(now, wait.from), new_ns = count_wait(stats, state, &wait);
 	if (new_ns > here_ns)

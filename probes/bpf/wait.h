@@ -7,6 +7,7 @@ struct wait {
 	u64 accounted_ns; /* of that, what was counted before, or passed before the probe was there */
 	u64 from;       /* start of the part on this CPU that is not counted yet */
 	u32 preempted;
+	bool is_newcomer; /* it has never run, and was not seen before */
 };
 
 /* The record was another task's: its pid is the same in the last 16 bits, or was given again. */
@@ -43,6 +44,7 @@ static __always_inline struct wait wait_of(u64 task, struct task_record *record,
 			wait.from = record->accounted_until;
 	} else if (load64(task, OFF_task_struct_pcount) == 0) {
 		wait.total_ns += run_delay_ns; /* a new task: all its waiting is this wait */
+		wait.is_newcomer = 1;
 	}
 	if (attached > wait.from) { /* it waited before the probe was there: that part is not ours to count */
 		u64 unseen_ns = saturating_sub(wait.total_ns, saturating_sub(now, attached));

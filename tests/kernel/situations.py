@@ -245,6 +245,11 @@ class Situation:
             _enable_cpu(self.layout.v2_mount)
         return self.group(name, v1=self.layout.cpu_on == "v1")
 
+    def mirror(self, group: Group) -> Group:
+        """The v1 cpu cgroup of the same path as one of v2."""
+        mount = self.layout.v1_mounts["cpu"]
+        return self._make(mount / group.path[1:], mount, v1=True)
+
     def process(self, work: Work, group: Group | None = None, cpus: set[int] | None = None) -> Process:
         """A process that waits at its gate inside a cgroup, pinned."""
         process = Process(work, cpus)

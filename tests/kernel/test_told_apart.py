@@ -3,14 +3,17 @@
 import os
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from collectors.host.processes import cgroups_of
+from collectors.sources.ebpf import open_probe
 from collectors.windows import sched
 from collectors.windows.sched import KERNEL, SchedWindow
 from probes.sched_probe import SchedProbe
-from tests.kernel.answers import SLACK_NS, assert_adds_up, assert_agrees, measure
+from tests.kernel.answers import SLACK_NS, about, assert_adds_up, assert_agrees, measure, waited_for_ns
 from tests.kernel.situations import Schedstat, Situation, a_cpu, spin
 
 pytestmark = pytest.mark.kernel
@@ -147,3 +150,50 @@ def test_a_cpus_queue_is_as_long_as_those_who_wait_for_it(probe: SchedProbe, sit
     everyone_ns = sum(cgroup.wait_ns - cgroup.throttled_ns for cgroup in cgroups)
     all_cpus_ns = window.duration_ns * sum(each.waiting for each in window.cpus)
     assert all_cpus_ns == pytest.approx(everyone_ns, rel=0.01, abs=10 * SLACK_NS)
+
+
+@pytest.fixture
+def hybrid(situation: Situation) -> Situation:
+    if situation.layout.cpu_on != "v1" or situation.layout.v2_mount is None:
+        pytest.skip("needs the cpu controller in a v1 hierarchy beside v2")
+    return situation
+
+
+@pytest.mark.parametrize("born", ["before the probe", "while it watches"])
+def test_containers_that_share_a_v2_cgroup_are_told_apart_by_their_v1_cgroups(
+    probe: SchedProbe, hybrid: Situation, born: str
+) -> None:
+    shared = hybrid.group("daemon")
+    parent = hybrid.group("containers", v1=True)
+    containers = [hybrid.group(name, parent=parent) for name in ("one", "another")]
+    for container in containers:
+        shared.take(hybrid.process(spin, container, {a_cpu()}).pid)
+    with open_probe(hybrid.layout) if born.startswith("before") else nullcontext(probe) as watching:
+        answer = measure(watching, hybrid, SECONDS)
+    for container, other in (containers, containers[::-1]):
+        found = answer.of(container)
+        assert_agrees(found, answer.books[container])
+        assert waited_for_ns(found, other) == about(answer.books[other].run_ns, found)
+    assert answer.of(shared).run_ns < SLACK_NS
+
+
+@pytest.mark.parametrize("born", ["before the probe", "while it watches"])
+def test_a_unit_in_a_cgroup_of_both_hierarchies_is_told_by_v2(
+    probe: SchedProbe, hybrid: Situation, born: str
+) -> None:
+    # As systemd does: in v1 the process stays in the slice above, whose path is in v2 as well.
+    v2_slice = hybrid.group("slice")
+    v1_slice = hybrid.mirror(v2_slice)
+    unit = hybrid.group("unit", parent=v2_slice)
+    with open_probe(hybrid.layout) if born.startswith("before") else nullcontext(probe) as watching:
+        watching.read()
+        v1_slice.take(hybrid.process(spin, unit, {a_cpu()}).pid)
+        answer = measure(watching, hybrid, SECONDS)
+    assert_agrees(answer.of(unit), answer.books[unit])
+
+
+def test_who_is_asked_for_by_pid_is_found_where_its_figures_are(hybrid: Situation) -> None:
+    shared, container = hybrid.group("daemon"), hybrid.group("container", v1=True)
+    process = hybrid.process(spin, container)
+    shared.take(process.pid)
+    assert cgroups_of(str(process.pid), hybrid.layout) == [container.path]

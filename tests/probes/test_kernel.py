@@ -6,7 +6,15 @@ import pytest
 
 from probes.btf import KIND_INT, KIND_PTR, Param
 from probes.errors import HostError
-from probes.kernel import ATTACHED_TO, Member, describe, possible_cpus, switch_arguments
+from probes.kernel import (
+    ATTACHED_TO,
+    Member,
+    describe,
+    possible_cpus,
+    require_all_tasks,
+    sees_all_tasks,
+    switch_arguments,
+)
 from tests.probes.btf_files import Writer
 
 STORED = Path(__file__).parent / "btf" / "6.18"
@@ -80,3 +88,12 @@ def test_a_kernel_without_what_is_attached_to_is_refused(
     (tmp_path / "empty").write_bytes(Writer().file())
     with pytest.raises(HostError, match="the kernel has no"):
         describe(tmp_path / "empty")
+
+
+def test_a_pid_namespace_of_its_own_is_told_by_its_number(tmp_path: Path) -> None:
+    assert sees_all_tasks(tmp_path)  # a tree without the link is no running host's
+    (tmp_path / "proc" / "self" / "ns").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "ns" / "pid").write_text("")
+    assert not sees_all_tasks(tmp_path)
+    with pytest.raises(HostError, match=r"PID namespace.*--pid=host"):
+        require_all_tasks(tmp_path)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from probes import layout
 from probes.layout import FIELDS, NR_BUCKETS
-from probes.readout import Copy, CpuState, PairReader, RowCopier, SlotReader, rings
+from probes.readout import Copy, CpuState, PairReader, RowCopier, SlotReader, TaskReader, rings
 from probes.snapshot import KEY_OTHER, SchedFigures
-from tests.probes.memory import SMALL, Cells, Grown, zeroed
+from tests.probes.memory import SMALL, Cells, Grown, array_map, zeroed
 
 GROWTHS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, (1 << 32) - 1)), min_size=1, max_size=12)
 
@@ -266,3 +266,23 @@ def test_many_cpus_share_the_work() -> None:
     with ring_memory(*[pushed] * 16) as slices:
         found = rings(slices, [state(len(pushed), 1000)] * 16, lambda slot: slot)
     assert {len(ring.slices) for ring in found} == {16}
+
+
+def test_at_most_so_many_tasks_were_there_from_one_reading_to_the_next() -> None:
+    memory = zeroed(SMALL.slots * 8)
+    reader = TaskReader(array_map(memory, 8))
+
+    def most(tasks: int, newcomers: int, moves: int = 0) -> int | None:
+        reader.clear()
+        assert not memory[:].strip(b"\0")
+        memory[5 * 8 : 6 * 8] = tasks.to_bytes(8, "little")
+        return reader.most({5: whole(0, 0)._replace(newcomers=newcomers)}, moves).get(5)
+
+    assert most(3, 10) is None  # since when is not known
+    assert most(2, 10) == 3
+    assert most(2, 14) == 6  # four came, and some of them went
+    assert most(9, 14) == 9
+    assert most(9, 14, moves=1) is None  # from where is not known
+    assert most(1, 14, moves=1) == 9
+    reader.forget([5])
+    assert most(1, 1, moves=1) == 1

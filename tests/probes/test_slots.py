@@ -136,3 +136,22 @@ def test_who_looks_while_a_slot_is_given_sees_the_key_with_its_slot_or_no_key() 
         directory.free([SMALL.slots - 1])
     memory[first : first + 8] = b"\xff" * 8
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_v1_cgroup_is_marked_where_it_tells_more() -> None:
+    kernel = Kernel()
+    directory = SlotDirectory(kernel.maps, kernel.arrays, SMALL, lambda path: path.startswith("/own"))
+    directory.assign_existing(
+        [(layout.KEY_V1 | 1, "/own"), (layout.KEY_V1 | 2, "/mirrored"), (3, "/own-by-v2")]
+    )
+    born = {layout.KEY_V1 | 4: b"/own-too", layout.KEY_V1 | 5: b"/mirrored-too"}
+    for key, path in born.items():
+        kernel.mkdir(key, path)
+    directory.update()
+    marked = {
+        key & 7: bool((kernel.slot_of(key) or 0) & layout.TELLS_MORE) for key, _ in directory.live.values()
+    }
+    assert marked == {1: True, 2: False, 3: False, 4: True, 5: False}
+    assert {key: (kernel.slot_of(key) or 0) & 0xFFFF for key, _ in directory.live.values()} == {
+        key: slot for slot, (key, _) in directory.live.items()
+    }

@@ -28,3 +28,8 @@ def test_where_other_was_not_recorded_only_their_number_is_known() -> None:
 def test_those_that_neither_ran_nor_waited_hide_nothing() -> None:
     (sentence,) = warnings([replace(window(cgroup(0.0, path=OTHER)), untracked=1)])
     assert "0.0 % of all time" in sentence
+
+
+def test_figures_that_cannot_be_are_a_warning() -> None:
+    (sentence,) = warnings([replace(window(cgroup(1.0)), impossible=count) for count in (0, 2, 1)])
+    assert sentence == "3 figures were more than tasks times the time can be, and are left out"

@@ -103,6 +103,7 @@ def windows(draw: st.DrawFn) -> SchedWindow:
             draw(st.lists(st.builds(CpuWindow, st.floats(0, 1), st.floats(0, 99), counts), max_size=3))
         ),
         untracked=draw(counts),
+        impossible=draw(counts),
         shed=tuple(draw(st.sets(st.sampled_from(["blame", "histograms"])))),
         signals=draw(st.none() | signals(ran)),
     )

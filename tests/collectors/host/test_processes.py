@@ -11,7 +11,6 @@ import pytest
 from collectors.host.hierarchy import CgroupLayout
 from collectors.host.processes import cgroups_of
 
-LAYOUT = CgroupLayout("hybrid", Path("/v2"), {"cpu": Path("/v1")}, "v1", 3)
 NAME = f"jostle-{os.getpid()}"
 # PR_SET_NAME (linux/prctl.h): no other process is called so.
 SLEEPER = f"""
@@ -20,6 +19,12 @@ ctypes.CDLL(None).prctl(15, {NAME.encode()!r})
 print("ready", flush=True)
 sys.stdin.read()
 """
+
+
+def layout_in(root: Path) -> CgroupLayout:
+    for name in "ab":
+        (root / "v2" / name).mkdir(parents=True, exist_ok=True)
+    return CgroupLayout("hybrid", root / "v2", {"cpu": Path("/v1")}, "v1", 3)
 
 
 @pytest.fixture
@@ -45,25 +50,30 @@ def run_in(root: Path, pid: int, v2: str, v1_cpu: str) -> None:
     ("one", "other", "found"),
     [
         (("/a", "/"), ("/a", "/b"), ["/a"]),
+        (("/a", "/own"), ("/a", "/b"), ["/a", "/own"]),  # v2 has no cgroup of that path: its own container's
         (("/b", "/"), ("/", "/a"), ["/a", "/b"]),  # what v2 has in its root is told apart by v1
         (("/", "/"), ("/", "/"), []),
     ],
 )
 def test_the_cgroups_of_a_name(
-    tmp_path: Path, pids: list[int], one: tuple[str, str], other: tuple[str, str], found: list[str]
+    tmp_path: Path,
+    pids: list[int],
+    one: tuple[str, str],
+    other: tuple[str, str],
+    found: list[str],
 ) -> None:
     for pid, paths in zip(pids, (one, other), strict=True):
         run_in(tmp_path, pid, *paths)
-    assert cgroups_of(NAME, LAYOUT, tmp_path) == found
+    assert cgroups_of(NAME, layout_in(tmp_path), tmp_path) == found
 
 
 def test_the_cgroup_of_a_pid(tmp_path: Path, pids: list[int]) -> None:
     run_in(tmp_path, pids[0], "/a", "/")
     run_in(tmp_path, pids[1], "/b", "/")
-    assert [cgroups_of(str(pid), LAYOUT, tmp_path) for pid in pids] == [["/a"], ["/b"]]
+    assert [cgroups_of(str(pid), layout_in(tmp_path), tmp_path) for pid in pids] == [["/a"], ["/b"]]
 
 
 def test_one_that_is_gone_or_in_a_cgroup_that_is_not_seen_is_nowhere(tmp_path: Path, pids: list[int]) -> None:
     run_in(tmp_path, pids[0], "/../elsewhere", "/..")
-    assert cgroups_of(NAME, LAYOUT, tmp_path) == []
-    assert cgroups_of("no process is called so", LAYOUT, tmp_path) == []
+    assert cgroups_of(NAME, layout_in(tmp_path), tmp_path) == []
+    assert cgroups_of("no process is called so", layout_in(tmp_path), tmp_path) == []

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,29 @@ def test_a_cgroups_window_is_its_tasks_schedstat(layout: CgroupLayout, cgroup: P
     assert window.wait_ns > 0
     assert window.unattributed_ns == window.wait_ns
     assert window.waited_for == {}
+
+
+def test_a_wait_that_began_long_ago_is_told_bit_by_bit(tmp_path: Path) -> None:
+    # The kernel's books have a wait when it ends: here one of 50 s, between two readings within a moment.
+    proc, mount = tmp_path / "proc", tmp_path / "cgroup"
+    (proc / "7").mkdir(parents=True)
+    (mount / "starved").mkdir(parents=True)
+    (mount / "starved" / "cgroup.threads").write_text("7\n")
+    (proc / "uptime").write_text("100.0 100.0\n")
+    (proc / "7" / "status").write_text("nonvoluntary_ctxt_switches:\t0\n")
+    (proc / "7" / "schedstat").write_text("0 0 0\n")
+    layout = CgroupLayout("v2", mount, {}, "v2", None)
+    source = SchedstatSource(layout, tmp_path)
+    snapshots = [source.read()]
+    (proc / "7" / "schedstat").write_text(f"1000 {50 * 10**9} 1\n")
+    for _ in range(3):
+        time.sleep(0.05)
+        snapshots.append(source.read())
+    for before, after in pairwise(snapshots):
+        window = sched.window(before, after)
+        found = window.cgroups["/starved"]
+        assert 0 < found.run_ns + found.wait_ns <= after.reach_ns + 20_000_000
+        assert window.impossible == 0
 
 
 def test_it_accounts_for_no_programs_and_sheds_nothing(layout: CgroupLayout) -> None:

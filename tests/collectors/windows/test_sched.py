@@ -47,6 +47,30 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     )
 
 
+@st.composite
+def possible(draw: st.DrawFn) -> tuple[Snapshot, Snapshot]:
+    """Two readings of one source that knows how many tasks there were, and may be wrong about all else."""
+    before, after = draw(snapshots()), draw(snapshots())
+    tasks = draw(st.dictionaries(st.sampled_from(KEYS), st.integers(0, 3)))
+    return before, replace(after, tasks=tasks, reach_ns=draw(AMOUNT))
+
+
+@given(possible())
+def test_no_row_says_more_than_tasks_times_the_window(readings: tuple[Snapshot, Snapshot]) -> None:
+    before, after = readings
+    after = replace(after, paths={key: f"/{key}" for key in KEYS})
+    window = sched.window(before, after)
+    told = {key: window.cgroups.get(f"/{key}") for key in KEYS}
+    for key, cgroup in told.items():
+        if cgroup and key in after.tasks:
+            most_ns = max(1, after.tasks[key]) * (after.reach_ns + 20_000_000)
+            assert cgroup.run_ns + cgroup.wait_ns <= most_ns
+    free = [sched.window(before, replace(after, tasks={})).cgroups.get(f"/{key}") for key in KEYS]
+    assert window.impossible == sum(
+        a is not None and told[key] is None for key, a in zip(KEYS, free, strict=True)
+    )
+
+
 def empty(monotonic_ns: int = 0) -> Snapshot:
     return Snapshot(monotonic_ns, {}, {}, (CpuFigures(0, 0, 0),), PATHS, 0)
 
