@@ -151,12 +151,18 @@ def _run_delay_ns(tid: int) -> int | None:
 
 
 def _own_v2_inode() -> int | None:
-    """Inode of this process's v2 cgroup, or None where it cannot be seen from here."""
+    """Inode of this process's v2 cgroup, or None where it cannot be seen from here.
+
+    A mount shows something else at that path when its top is not this cgroup namespace's: `/..` in mountinfo.
+    """
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         path = next(line[3:] for line in lines if line.startswith("0::"))
-        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        mount = next(fields[1] for fields in map(str.split, mounts) if fields[2] == "cgroup2")
+        mounts = (
+            Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        )
+        unified = (line.split() for line in mounts if " - cgroup2 " in line)
+        mount = next(fields[4] for fields in unified if fields[3] == "/")
         return os.stat(mount + path).st_ino  # noqa: PTH116  a joined string, not a Path
     except (OSError, StopIteration, IndexError):
         return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.documents.metric import STRETCH, Sample
 from agent.documents.verdict_parts import Arm
+from collectors.host.hierarchy import is_within
 from collectors.host.readings import Missing
 from collectors.windows import counters
 from collectors.windows.figures import CounterFigures
@@ -18,7 +19,6 @@ from collectors.windows.sched import (
     SchedWindow,
     WaitFor,
     add,
-    is_within,
     subtree,
     totals,
 )

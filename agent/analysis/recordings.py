@@ -15,8 +15,10 @@ from agent.documents.verdict import Compared, Conclusion, Verdict
 from agent.documents.verdict_parts import Host
 from agent.statistics.decision import follows, judge, measured
 from agent.statistics.effect import EffectEstimate
+from agent.store.recorded import cgroups_of
 from agent.store.run_file import Run
-from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow, is_within, subtree, totals
+from collectors.host.resolver import resolve
+from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow, subtree, totals
 from probes.errors import UsageError
 
 
@@ -26,20 +28,16 @@ def recorded_cgroup(run: Run, given: str | None, which: str) -> str:
     `which` recording it is, is for the message: `the first`, `the`.
 
     Raises:
-        UsageError: It is not in the recording, or none is given and no command was recorded.
+        UsageError: It is not in the recording, or is several; or none is given and no command was recorded.
     """
-    path = "/" + given.strip("/") if given is not None else run.meta.get("command_cgroup")
-    if path is None:
+    wanted = run.meta.get("command_cgroup") if given is None else given
+    if wanted is None:
         busiest = sorted(totals(run.windows).values(), key=lambda c: -c.wait_ns)[:5]
         raise UsageError(
             "compare needs to know which cgroup is the victim",
             f"give --cgroup PATH; those that waited longest: {', '.join(c.path for c in busiest) or 'none'}",
         )
-    if not any(is_within(name, path) for window in run.windows for name in window.cgroups):
-        raise UsageError(
-            f"the cgroup {path} is not in {which} recording", "check the path with `jostle report RUN`"
-        )
-    return path
+    return resolve(wanted, cgroups_of(run, f" in {which} recording"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from agent.statistics.cycles import Activity, Cycle, Observed, cycles, merged
 from agent.statistics.design import ALPHA
 from agent.statistics.effect import measure
 from agent.store.run_file import Run
-from collectors.host.hierarchy import leaf
-from collectors.windows.sched import is_within, subtree
+from collectors.host.hierarchy import is_within, leaf
+from collectors.windows.sched import subtree
 from probes.errors import UsageError
 
 # Of the tenant's CPU time in its busiest windows: from half of it on it is busy, up to a tenth it is quiet.

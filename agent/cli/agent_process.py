@@ -34,12 +34,12 @@ from agent.recording.host import describe_host
 from agent.recording.recorder import Complete
 from agent.store.run_file import pack
 from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.host.resolver import matches
 from collectors.sources.cgroup_files import CgroupReader
 from collectors.sources.gatherer import SignalGatherer
 from collectors.sources.signal_reader import SignalReader
 from collectors.sources.tiers import open_source
 from collectors.windows.counters import WANTED
-from collectors.windows.selection import matches
 from probes.loader import require_privilege
 from reports.escape import for_terminal
 

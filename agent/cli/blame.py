@@ -8,6 +8,7 @@ import typer
 from agent.analysis.blame import blame, path_name
 from agent.cli import history as from_history
 from agent.cli import output
+from agent.cli.help import CGROUP_HELP
 from agent.cli.history import HistoryFile
 from agent.documents.blame import BlameSummary
 from agent.recording import recorder
@@ -16,19 +17,18 @@ from agent.recording.host import describe_host
 from agent.sandbox.commands import wait_for_first
 from agent.sandbox.interrupts import Interrupted, Interrupts
 from agent.store.query import DEFAULT_HISTORY
+from agent.store.recorded import cgroups_of
 from agent.store.run_file import Run, pack, read_run
-from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.host.hierarchy import detect_layout
 from collectors.host.names import name_workload
-from collectors.host.resolver import find_cgroup
-from collectors.sources.ebpf import list_cgroups
+from collectors.host.resolver import resolve
 from collectors.sources.tiers import open_source
-from collectors.windows import sched
 from probes.errors import UsageError
 from probes.loader import require_privilege
 
 DEFAULT_DURATION_S, INTERVAL_S = 5.0, 1.0
 DEFAULT_AROUND_S = 60.0
-EPILOG = "Example: jostle blame /system.slice/api.service -d 10"
+EPILOG = "Example: jostle blame api.service -d 10"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +41,7 @@ def blame_cgroup(
         str,
         typer.Argument(
             metavar="CGROUP",
-            help="Its path or the last part of it, or a process in it by name or PID; all below it is its own.",
+            help=f"{CGROUP_HELP}; all below it is its own.",
             show_default=False,
         ),
     ],
@@ -94,16 +94,19 @@ def blame_cgroup(
 
 
 def _recorded(run: Run, cgroup: str) -> BlameSummary:
-    """Names are those the paths say: who runs here now was perhaps not there then."""
-    return blame(run, find_cgroup(cgroup, sched.totals(run.windows)), path_name)
+    among = cgroups_of(run)
+
+    def named(path: str) -> str:
+        return among.workloads[path].name if path in among.workloads else path_name(path)
+
+    return blame(run, resolve(cgroup, among), named)
 
 
 def _watched(cgroup: str, duration_s: float, interrupts: Interrupts) -> BlameSummary:
-    from collectors.host.processes import cgroups_of
+    from collectors.host.live import live
 
     layout = detect_layout()
-    known = (path for _, path in list_cgroups(layout))
-    path = find_cgroup(_within_mounts(cgroup, layout), known, lambda name: cgroups_of(name, layout))
+    path = resolve(cgroup, live(layout))
     require_privilege()
     with open_source(layout, "ebpf") as source:
         governor = Governor(source, DEFAULT_BUDGET_PCT)
@@ -118,15 +121,6 @@ def _watched(cgroup: str, duration_s: float, interrupts: Interrupts) -> BlameSum
     meta = {"host": pack(describe_host(layout)), "tier": "ebpf"}
     run = Run(meta=meta, windows=windows, partial=interrupts.requested)
     return blame(run, path, lambda name: name_workload(name).name)
-
-
-def _within_mounts(cgroup: str, layout: CgroupLayout) -> str:
-    """A directory that the shell completed, such as /sys/fs/cgroup/system.slice, as the cgroup that it is."""
-    mounts = [layout.v2_mount, layout.v1_mounts.get("cpu")]
-    for mount in mounts:
-        if mount is not None and Path(cgroup).is_relative_to(mount):
-            return f"/{Path(cgroup).relative_to(mount)}"
-    return cgroup
 
 
 def _show(found: BlameSummary, *, json_output: bool) -> None:

@@ -12,7 +12,7 @@ from agent.store.files import write_whole
 from agent.store.run_file import Run, read_run
 from probes.errors import UsageError
 
-EPILOG = "Example: jostle compare quiet.run busy.run --cgroup /api.slice/api.service"
+EPILOG = "Example: jostle compare quiet.run busy.run --cgroup api.service"
 
 
 def register(app: typer.Typer) -> None:
@@ -31,9 +31,9 @@ def compare_runs(
     within: Annotated[
         str | None, typer.Option(metavar="RUN", help="Or one run file, in which a tenant came and went.")
     ] = None,
-    tenant: Annotated[str | None, typer.Option(metavar="PATH", help="That tenant's cgroup.")] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="CGROUP", help="That tenant.")] = None,
     cgroup: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The victim (default: the recorded command).")
+        str | None, typer.Option(metavar="CGROUP", help="The victim (default: the recorded command).")
     ] = None,
     threshold: Annotated[
         float, typer.Option(metavar="PCT", help="The smallest slowdown that matters.")

@@ -18,8 +18,11 @@ from agent.documents.verdict import Conclusion, Verdict
 from agent.documents.verdict_parts import DataFile
 from agent.experiment.plan import Plan, parse_cpus, parse_levels
 from agent.experiment.victim_metrics import parse_spec
+from agent.sandbox.existing import CONTROLLERS
 from agent.sandbox.interrupts import Interrupted, Interrupts
 from agent.store.files import DIRECTORY_MODE, cannot_write, own_directory, write_whole
+from collectors.host.hierarchy import detect_layout
+from collectors.host.resolver import resolve
 from probes.errors import UsageError
 from probes.isolated import python_shell
 from probes.loader import require_privilege
@@ -66,6 +69,7 @@ def experiment(
         metric = metric or ["duration", "jostle-victim"]
         # On one CPU they must share it. Free to move, the load balancer may keep them apart: 12 % slower, not 90.
         cpus = cpus or str(max(os.sched_getaffinity(0)))
+    victim_cgroup, neighbour_cgroups = _existing(victim_cgroup, neighbour_cgroup or ())
     plan = Plan(
         victim=victim,
         neighbours=tuple(neighbour or ()),
@@ -79,13 +83,24 @@ def experiment(
         tier=tier,
         counters=not no_counters,
         victim_cgroup=victim_cgroup,
-        neighbour_cgroups=tuple(neighbour_cgroup or ()),
+        neighbour_cgroups=neighbour_cgroups,
         allow_freeze=allow_freeze,
         trial_s=trial_seconds,
         confirm=confirm,
         sweep_pct=() if sweep is None else parse_levels(sweep),
     )
     _carry_out(plan, directory or _new_directory(), json_output=json_output, gate=gate)
+
+
+def _existing(victim: str | None, neighbours: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """The paths of the cgroups that are there already."""
+    if victim is None and not neighbours:
+        return None, ()
+    from collectors.host.live import live
+
+    among = live(detect_layout(), CONTROLLERS)
+    found = None if victim is None else resolve(victim, among)
+    return found, tuple(resolve(name, among) for name in neighbours)
 
 
 def _new_directory() -> Path:

@@ -13,12 +13,12 @@ TRIAL_S = 5.0
 TIMEOUT_S = 600.0
 
 Victim = Annotated[str | None, typer.Option(metavar="CMD", help="Run once per trial, in its own cgroup.")]
-VictimCgroup = Annotated[str | None, typer.Option(metavar="PATH", help="Or watch this existing cgroup.")]
+VictimCgroup = Annotated[str | None, typer.Option(metavar="CGROUP", help="Or watch this existing one.")]
 Neighbour = Annotated[
     list[str] | None, typer.Option(metavar="CMD", help="Runs beside it in half of the trials (*).")
 ]
 NeighbourCgroup = Annotated[
-    list[str] | None, typer.Option(metavar="PATH", help="Or freeze this one in the other half (*).")
+    list[str] | None, typer.Option(metavar="CGROUP", help="Or freeze this one in the other half (*).")
 ]
 AllowFreeze = Annotated[bool, typer.Option("--allow-freeze", help="Existing cgroups may be frozen.")]
 MetricOption = Annotated[

@@ -19,3 +19,7 @@ HelpAll = Annotated[
     bool,
     typer.Option("--help-all", callback=_help_all, is_eager=True, help="Show further options, and exit."),
 ]
+
+CGROUP_HELP = "A path, unit, container, NAMESPACE/POD[/CONTAINER], PID or process name"
+"""What `collectors.host.resolver` understands."""
+FILTER_HELP = "Only this one and all below it, by any of its names, or a shell pattern (may be repeated)."

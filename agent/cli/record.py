@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from agent.cli.help import FILTER_HELP
 from agent.recording.budget import DEFAULT_BUDGET_PCT
 from agent.sandbox.interrupts import SIGNALS
 from collectors.sources.tiers import Tier
@@ -44,7 +45,7 @@ def record(
     ] = None,
     cgroup: Annotated[
         list[str] | None,
-        typer.Option("--cgroup", metavar="GLOB", help="Only these cgroups (may be repeated)."),
+        typer.Option("--cgroup", metavar="CGROUP", help=FILTER_HELP),
     ] = None,
     tier: Annotated[
         Tier,
@@ -70,7 +71,7 @@ def record(
             "duration_s": duration,
             "interval_s": interval,
             "output": str(output or f"jostle-{stamp}.run"),
-            "globs": cgroup or [],
+            "globs": _filters(cgroup) if cgroup else [],
             "command": command or [],
             "budget_pct": max_overhead,
             "tier": tier,
@@ -79,6 +80,15 @@ def record(
         },
         debug=bool(context.find_root().params.get("debug")),
     )
+
+
+def _filters(wanted: list[str]) -> list[str]:
+    """Names are those of now; a shell pattern may match what comes later."""
+    from collectors.host.hierarchy import detect_layout
+    from collectors.host.live import live
+    from collectors.host.resolver import filters
+
+    return list(filters(wanted, live(detect_layout()), later=True))
 
 
 def _become_recorder(options: Mapping[str, object], *, debug: bool) -> NoReturn:

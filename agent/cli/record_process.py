@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,13 +27,13 @@ from agent.sandbox.janitor import Janitor
 from agent.store.files import raise_file_limit
 from agent.store.run_file import Notes, RunWriter, pack
 from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.host.resolver import Cgroups, matches, require_matched, unmatched
 from collectors.sources.cgroup_files import CgroupReader
 from collectors.sources.gatherer import SignalGatherer
 from collectors.sources.signal_reader import SignalReader
 from collectors.sources.tiers import Tier, open_source
-from collectors.windows import selection
 from collectors.windows.counters import WANTED
-from collectors.windows.sched import SchedWindow
+from collectors.windows.sched import SchedWindow, matching
 from probes.loader import require_privilege
 from probes.snapshot import Snapshot
 
@@ -138,13 +138,23 @@ def _record(options: Options, interrupts: Interrupts) -> None:
         # The command is there already, and keeps the limit that it was given.
         cgroups = CgroupReader(layout, keep_below=raise_file_limit() // 2)
         gatherer = stack.enter_context(SignalGatherer(layout, reader=SignalReader(layout, cgroups=cgroups)))
-        _write_windows(options, writer, governor, gatherer, commands, interrupts)
+        pending = unmatched(options.globs, _cgroups(layout).paths) if options.globs else []
+        _write_windows(options, writer, governor, gatherer, commands, interrupts, pending)
         for command in commands:
             _tell_end(text, command)
         if interrupts.requested and not options.open_ended:
             writer.keep_partial()
-        else:
-            writer.finish()
+            return
+        writer.finish()
+    # Else a typing error would read like "nobody waited". What has come and gone meanwhile is in `pending` no more.
+    if pending:
+        require_matched(pending, replace(_cgroups(layout), place=f", and {options.output} holds none"))
+
+
+def _cgroups(layout: CgroupLayout) -> Cgroups:
+    from collectors.host.live import live
+
+    return live(layout)
 
 
 def _write_windows(
@@ -154,7 +164,10 @@ def _write_windows(
     gatherer: SignalGatherer,
     commands: list[Command],
     interrupts: Interrupts,
+    pending: list[str],
 ) -> None:
+    """Record; of the filters in `pending` those are left that nothing matched that ran."""
+
     def ended(seconds: float) -> bool:
         try:
             return wait_for_first(commands, seconds, interrupts) is not None
@@ -162,10 +175,10 @@ def _write_windows(
             return True
 
     def complete(window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
-        return gatherer.complete(selection.matching(window, options.globs), before, after)
+        return gatherer.complete(matching(window, options.globs), before, after)
 
     def begun() -> None:
-        gatherer.begin(lambda path: not options.globs or selection.matches(path, options.globs))
+        gatherer.begin(lambda path: not options.globs or matches(path, options.globs))
         for command in commands:
             command.release()
         if options.open_ended:
@@ -175,6 +188,7 @@ def _write_windows(
         governor, options.interval_s, options.duration_s, ended, begun, complete=complete
     ):
         writer.append(window)
+        pending[:] = unmatched(pending, window.cgroups)
         if governor.cost is not None:
             writer.note("self_cost", pack(governor.cost))
         if governor.warnings:

@@ -11,6 +11,7 @@ from agent.analysis.summarise import summarise
 from agent.cli import history as from_history
 from agent.cli import output
 from agent.cli.experiment import VERDICT_FILE
+from agent.cli.help import FILTER_HELP
 from agent.cli.history import HistoryFile, HistoryFlag
 from agent.documents.selftest import Selftest
 from agent.documents.summary import RunSummary
@@ -60,9 +61,7 @@ def report(
         typer.Option(metavar="TIME", help="03:00, 2026-03-01T03:00 or 30m (ago).", show_default=False),
     ] = None,
     until: Annotated[str, typer.Option(metavar="TIME", help="As --since.")] = "now",
-    cgroup: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Of the history only these (may be repeated).")
-    ] = None,
+    cgroup: Annotated[list[str] | None, typer.Option(metavar="CGROUP", help=FILTER_HELP)] = None,
 ) -> None:
     """Render a run, a comparison or an experiment again. With --history, a part of the agent's history."""
     asked = from_history.asked(history, history_file)

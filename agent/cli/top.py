@@ -10,6 +10,7 @@ import typer
 
 from agent.analysis.top import LastMinute, ipc_of, live_table
 from agent.cli import output
+from agent.cli.help import FILTER_HELP
 from agent.documents.top import LiveTable, Sort
 from agent.recording import recorder
 from agent.recording.budget import DEFAULT_BUDGET_PCT, Governor
@@ -19,9 +20,10 @@ from agent.sandbox.interrupts import Interrupts
 from collectors.host.hierarchy import detect_layout
 from collectors.host.names import name_workload
 from collectors.host.readings import Missing
+from collectors.host.resolver import filters
 from collectors.sources.tiers import open_source
-from collectors.windows import counters, selection
-from collectors.windows.sched import SchedWindow
+from collectors.windows import counters
+from collectors.windows.sched import SchedWindow, matching
 from probes.loader import require_privilege
 from probes.snapshot import Snapshot
 from reports.live_view import View, ViewMode, keys
@@ -44,7 +46,7 @@ def top(
     sort: Annotated[Sort, typer.Option(help="Sort by this, the largest first.")] = Sort.WAIT,
     cgroup: Annotated[
         list[str] | None,
-        typer.Option("--cgroup", metavar="GLOB", help="Only these cgroups (may be repeated)."),
+        typer.Option("--cgroup", metavar="CGROUP", help=FILTER_HELP),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Print the table of one window and end.")] = False,
     json_output: Annotated[
@@ -53,15 +55,17 @@ def top(
 ) -> None:
     """A live table of every cgroup, who suffers most on top. Off a terminal the same as --once."""
     from agent.cli.terminal import is_interactive
+    from collectors.host.live import live
 
     recorder.require_interval(interval)
-    require_privilege()
     layout = detect_layout()
-    tables = _Tables(tuple(cgroup or ()), describe_host(layout).hostname)
-    live = not once and not json_output and is_interactive()
+    globs = filters(cgroup, live(layout)) if cgroup else ()
+    require_privilege()
+    tables = _Tables(globs, describe_host(layout).hostname)
+    on_screen = not once and not json_output and is_interactive()
     with Interrupts() as interrupts, open_source(layout, "ebpf", counters.WANTED) as source:
         governor = Governor(source, DEFAULT_BUDGET_PCT)
-        if live:
+        if on_screen:
             _live(governor, interval, tables, View(sort=sort), interrupts)
             return
         table = _first(governor, interval, tables, sort, interrupts)
@@ -82,7 +86,7 @@ class _Tables:
         return window
 
     def of(self, window: SchedWindow, sort: Sort) -> LiveTable:
-        kept = selection.matching(window, self.globs)
+        kept = matching(window, self.globs)
         return live_table(self.hostname, kept, sort, _name, self.ipc)
 
 

@@ -15,8 +15,7 @@ from agent.recording.budget import Governor
 from agent.recording.recorder import Complete
 from agent.recording.self_usage import SelfWatch, descriptors, rss_bytes
 from agent.store.run_file import end_utc_ns
-from collectors.windows import selection
-from collectors.windows.sched import SchedWindow
+from collectors.windows.sched import SchedWindow, matching
 from probes.errors import JostleError, UsageError
 from probes.snapshot import Snapshot
 
@@ -71,7 +70,7 @@ class Loop:
 
     def _kept(self, window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
         """The cgroups that are asked for, with what else is known of them."""
-        return self.complete(selection.matching(window, self.config.agent.cgroups), before, after)
+        return self.complete(matching(window, self.config.agent.cgroups), before, after)
 
     def _wait(self, seconds: float) -> None:
         """Until that time, an ending signal, or windows of another length; says that it is alive meanwhile."""

@@ -17,8 +17,8 @@ from agent.sandbox.existing import ExistingCgroup, Freezable, find_cgroup, freez
 from agent.statistics.design import LookPlan
 from agent.statistics.dose_response import DoseCurve, fit_dose_curve, largest_harmless_level
 from agent.statistics.effect import Slowdown, secondary_effects, slowdown
-from collectors.host.hierarchy import CgroupLayout
-from collectors.windows.sched import NS_PER_S, is_within
+from collectors.host.hierarchy import CgroupLayout, is_within
+from collectors.windows.sched import NS_PER_S
 from probes.errors import HostError, UsageError
 
 FEWEST_ROUNDS = 4

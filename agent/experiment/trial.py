@@ -29,6 +29,7 @@ from agent.sandbox.cgroups import Group
 from agent.sandbox.commands import Command, start, wait_for_first
 from agent.sandbox.existing import ExistingCgroup
 from agent.sandbox.interrupts import Interrupts
+from collectors.host.hierarchy import is_within
 from collectors.host.readings import Missing, read_text
 from collectors.sources.signal_reader import SignalReader, signals_within
 from collectors.sources.tiers import Source
@@ -162,7 +163,7 @@ class TrialRunner:
     def _counted(self, before: Snapshot, after: Snapshot) -> dict[str, Reading]:
         """Of the victim with everything below it."""
         grown = counters.grown(before, after)
-        return add_counts(each for path, each in grown.items() if sched.is_within(path, self._victim.path))
+        return add_counts(each for path, each in grown.items() if is_within(path, self._victim.path))
 
     def _paths(self) -> list[str]:
         return [self._victim.path, *self._neighbours.names()]

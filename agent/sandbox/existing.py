@@ -1,16 +1,17 @@
-"""Cgroups that were there before the experiment: found by path, and refused where freezing them would do harm."""
+"""Cgroups that were there before the experiment, by their paths: refused where freezing them would do harm."""
 
 import os
-import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.sandbox.cgroups import pids_below
 from agent.sandbox.freezer import Freezer, find_freezer
-from collectors.host.hierarchy import CgroupLayout, leaf
-from collectors.windows.sched import is_within
+from collectors.host.hierarchy import CgroupLayout, is_within, leaf
 from probes.errors import HostError, JostleError, UsageError
+
+CONTROLLERS = ("cpu", "freezer")
+"""The v1 hierarchies in which a cgroup may be that an experiment is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,38 +49,37 @@ class Freezable:
         return leaf(self.path)
 
 
-def find_cgroup(text: str, layout: CgroupLayout) -> ExistingCgroup:
-    """The cgroup that `text` names: its path as jostle shows it, or its directory in the file system.
+def find_cgroup(path: str, layout: CgroupLayout) -> ExistingCgroup:
+    """The cgroup of this path.
 
     Raises:
         UsageError: There is none, it is the root, or it holds no process.
     """
-    path = _path_of(text, layout)
     if path == "/":
-        raise UsageError(f"{text} is the root cgroup: it holds everything", "choose one below it")
+        raise UsageError("/ is the root cgroup: it holds everything", "choose one below it")
     directories = tuple(mount / path[1:] for mount in _mounts(layout) if (mount / path[1:]).is_dir())
     if not directories:
-        raise UsageError(f"there is no cgroup {path}", "see the paths in `jostle record -d 1`")
+        raise UsageError(f"there is no cgroup {path}", "`jostle top --once` lists those that run")
     found = ExistingCgroup(path, directories)
     if not found.pids():
         raise UsageError(f"the cgroup {path} holds no process", "start its workload first")
     return found
 
 
-def find_victim(text: str, layout: CgroupLayout) -> ExistingCgroup:
+def find_victim(path: str, layout: CgroupLayout) -> ExistingCgroup:
     """The cgroup to watch.
 
     Raises:
         UsageError: See `find_cgroup`; or jostle itself is in it.
     """
-    victim = find_cgroup(text, layout)
+    victim = find_cgroup(path, layout)
     if os.getpid() in victim.pids():
         raise UsageError(f"the victim {victim.path} contains jostle itself", "run jostle from another cgroup")
     return victim
 
 
 def find_neighbours(
-    texts: Sequence[str], victim: ExistingCgroup | None, layout: CgroupLayout
+    paths: Sequence[str], victim: ExistingCgroup | None, layout: CgroupLayout
 ) -> tuple[Freezable, ...]:
     """The cgroups to freeze and thaw.
 
@@ -88,8 +88,8 @@ def find_neighbours(
         HostError: One of them cannot be frozen on this host.
     """
     found: list[Freezable] = []
-    for text in texts:
-        neighbour = freezable(find_cgroup(text, layout), victim, layout)
+    for path in paths:
+        neighbour = freezable(find_cgroup(path, layout), victim, layout)
         for other in found:
             _require_apart(neighbour.path, other.path)
         found.append(neighbour)
@@ -143,15 +143,7 @@ def _require_apart(path: str, other: str) -> None:
         )
 
 
-def _path_of(text: str, layout: CgroupLayout) -> str:
-    """`/a/b` of `/a/b`, `a/b/` or, where a hierarchy is mounted at M, `M/a/b`."""
-    path = posixpath.normpath("/" + text.strip("/"))
-    mount = next((str(mount) for mount in _mounts(layout) if is_within(path, str(mount))), "")
-    return path[len(mount) :] or "/"
-
-
 def _mounts(layout: CgroupLayout) -> list[Path]:
-    """Of the hierarchies that tell cgroups apart, schedule or freeze them; deepest first, as one may hold others."""
-    v1 = (layout.v1_mounts.get(name) for name in ("cpu", "freezer"))
-    mounts = {mount for mount in (layout.v2_mount, *v1) if mount is not None}
-    return sorted(mounts, key=lambda mount: -len(mount.parts))
+    """Of the hierarchies that tell cgroups apart, schedule or freeze them."""
+    v1 = (layout.v1_mounts.get(name) for name in CONTROLLERS)
+    return list(dict.fromkeys(mount for mount in (layout.v2_mount, *v1) if mount is not None))

@@ -15,9 +15,10 @@ from agent.store.codec import DAMAGE
 from agent.store.episodes import episodes
 from agent.store.opening import open_to_read
 from agent.store.reading import count_windows, ends_utc_ns, events, facts, span_ns, windows
+from agent.store.recorded import cgroups_in_history
 from agent.store.run_file import Notes, Run, pack
+from collectors.host.resolver import Cgroups, filters, matches, require_matched
 from collectors.windows.sched import CpuWindow, SchedWindow, totals
-from collectors.windows.selection import matches
 from collectors.windows.signals import add_signals
 from probes.errors import UsageError
 
@@ -74,36 +75,46 @@ def moment_ns(text: str, now: datetime) -> int:
         ) from error
 
 
-def load_past(path: Path, period: Period, globs: Sequence[str] = ()) -> Run:
-    """The windows of a history that have a part in a period, with the cgroups that match (all, without globs).
+def load_past(path: Path, period: Period, wanted: Sequence[str] = ()) -> Run:
+    """The windows of a history that have a part in a period, with the cgroups that are wanted (all, without any).
+
+    They are named as `resolver.filters` has it.
 
     More than MOST_WINDOWS are read as sums of several. What was not recorded is in `notes`, and the number of windows
     that a running agent lost in `lost_windows`.
 
     Raises:
-        UsageError: There is no history, it cannot be read, or holds nothing of that period.
+        UsageError: There is no history, it cannot be read, or holds nothing of that period, or nothing in it of
+            what is wanted.
     """
     if not path.is_file():
         raise UsageError(
             f"there is no history {path}", "is `jostle agent` running? else give its history.path"
         )
     try:
-        with closing(open_to_read(path)) as db:
+        with closing(_opened(path)) as db:
             db.execute("BEGIN")  # one state of the file for all queries, while the agent goes on writing
-            return _load(db, period, globs)
-    except UsageError as error:
-        raise UsageError(f"cannot read the history {path}: {error.message}", error.remedy) from error
+            return _load(db, period, wanted)
     except DAMAGE as error:
         raise UsageError(
             f"{path} is no history, or damaged ({error})", "give the agent's history.path"
         ) from error
 
 
-def _load(db: sqlite3.Connection, period: Period, globs: Sequence[str]) -> Run:
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        return open_to_read(path)
+    except UsageError as error:
+        raise UsageError(f"cannot read the history {path}: {error.message}", error.remedy) from error
+
+
+def _load(db: sqlite3.Connection, period: Period, wanted: Sequence[str]) -> Run:
     between_ns = (period.since_ns, period.until_ns)
     count = count_windows(db, between_ns)
     if not count:
-        raise UsageError(f"it holds nothing of {period}", _what_it_holds(db))
+        raise UsageError(f"the history holds nothing of {period}", _what_it_holds(db))
+    among = cgroups_in_history(db)
+    globs = filters(wanted, among) if wanted else ()
     length = -(-count // MOST_WINDOWS)
     found = windows(db, between_ns, lambda path: not globs or matches(path, globs))
     spans: list[_Span] = []
@@ -114,16 +125,25 @@ def _load(db: sqlite3.Connection, period: Period, globs: Sequence[str]) -> Run:
         notes.append(f"{length} windows each were added up to one")
     meta |= {"notes": pack(Notes(tuple(notes))), "lost_windows": str(sum(map(_lost, pairwise(spans))))}
     found_events = tuple(_events(db, period, globs))
+    seen = {path for window in summed for path in window.cgroups} | {e.event.victim for e in found_events}
+    require_matched(globs, Cgroups(seen, place=f" that ran from {period}", listed_by=among.listed_by))
     return Run(meta=meta, windows=summed, partial=False, events=found_events)
 
 
 def _events(db: sqlite3.Connection, period: Period, globs: Sequence[str]) -> Iterator[Episode]:
     """What lasted into the period, of the cgroups that match."""
-    told = ((recording, Event.from_document(json.loads(text))) for recording, text in events(db))
+    told = ((recording, _event(text)) for recording, text in events(db))
     for episode in episodes(told, ends_utc_ns(db)):
         meant = not globs or matches(episode.event.victim, globs)
         if meant and episode.event.since_utc_ns < period.until_ns and episode.until_utc_ns > period.since_ns:
             yield episode
+
+
+def _event(text: str) -> Event:
+    try:
+        return Event.from_document(json.loads(text))
+    except UsageError as error:  # nothing that a user did
+        raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

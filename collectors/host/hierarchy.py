@@ -35,6 +35,7 @@ class CgroupLayout:
         cpu_on: Which kind has the cpu controller: limits and weights work there. None: neither.
         v1_cpu_hierarchy_id: The id of the v1 hierarchy with the cpu controller, as in /proc/PID/cgroup.
         mount_roots: The cgroup that a mount shows as its top, where it is not the hierarchy's own.
+        namespace_roots: The top of this process's cgroup namespace, as `walk` names it, of the mounts that show more.
     """
 
     mode: CgroupMode
@@ -43,6 +44,7 @@ class CgroupLayout:
     cpu_on: Literal["v1", "v2"] | None
     v1_cpu_hierarchy_id: int | None
     mount_roots: Mapping[Path, str] = field(default_factory=dict)
+    namespace_roots: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def cpu_mount(self) -> Path | None:
@@ -93,6 +95,7 @@ def detect_layout(root: Path = Path("/")) -> CgroupLayout:
         cpu_on="v1" if "cpu" in v1 else "v2" if v2 and _has_cpu(v2.point) else None,
         v1_cpu_hierarchy_id=_v1_cpu_hierarchy_id(root),
         mount_roots={mount.point: mount.top for mount in chosen if mount.top != "/"},
+        namespace_roots=_namespace_roots(chosen, root),
     )
 
 
@@ -197,12 +200,53 @@ def _within(path: str | None, mount: Path | None, layout: CgroupLayout) -> str |
     """A path of /proc/PID/cgroup as seen from a mount; None when the mount does not show that cgroup."""
     if path is None or mount is None:
         return None
+    if mount in layout.namespace_roots:
+        return _below(layout.namespace_roots[mount], path)
     top = layout.mount_roots.get(mount, "")
     if path != top and not path.startswith(f"{top}/"):
         return None
     seen = path[len(top) :] or "/"
     # A leading /.. means outside the cgroup namespace, whose root is the top of the mount.
     return None if seen == "/.." or seen.startswith("/../") else seen
+
+
+def _namespace_roots(mounts: Iterable[Mount], root: Path) -> dict[Path, str]:
+    """Where the paths of /proc/PID/cgroup begin, for the mounts that show more than this cgroup namespace.
+
+    The kernel tells paths relative to the top of the reader's namespace, and of a mount made outside only how many
+    steps its top lies above that (`/../..`, cgroup_namespaces(7)). So the way down is that to this very process.
+    """
+    lines = read_lines(root / "proc/self/cgroup")
+    lines = [] if isinstance(lines, Missing) else lines
+    told = [(set(names.split(",")), path) for _, names, path in _memberships(lines)]
+    found: dict[Path, str] = {}
+    for mount in mounts:
+        kinds = {""} if mount.kind == "cgroup2" else mount.options
+        own = next((path.rstrip("/") for names, path in told if names & kinds), None)
+        if own is None or not mount.top.startswith("/.."):
+            continue
+        here = next((c.path for c in walk(mount.point) if _is_in(os.getpid(), c.directory(mount.point))), "")
+        if here.endswith(own) and here:
+            found[mount.point] = here.removesuffix(own) or "/"
+    return found
+
+
+def _is_in(pid: int, directory: Path) -> bool:
+    pids = members(directory)
+    return not isinstance(pids, Missing) and pid in pids
+
+
+def _below(start: str, path: str) -> str | None:
+    """A path, which may begin with `/..`, from a cgroup on; None when it leads out of what the mount shows."""
+    parts = [part for part in start.split("/") if part]
+    for part in path.split("/"):
+        if part == ".." and not parts:
+            return None
+        if part == "..":
+            parts.pop()
+        elif part:
+            parts.append(part)
+    return "/" + "/".join(parts)
 
 
 def _subdirectories(directory: str) -> list[str]:
@@ -213,3 +257,8 @@ def _subdirectories(directory: str) -> list[str]:
 def leaf(path: str) -> str:
     """The last part of a cgroup's path; `/` and the names that are no paths stay."""
     return path.rstrip("/").rpartition("/")[2] or path
+
+
+def is_within(path: str, ancestor: str) -> bool:
+    """Whether a path is the ancestor or below it."""
+    return path == ancestor or path.startswith(ancestor.rstrip("/") + "/")

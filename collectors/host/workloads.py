@@ -103,7 +103,7 @@ def _group(group: Workload, part: str, outer: Sequence[str], inner: str) -> Work
         unit = replace(
             group, kind="unit", systemd_unit=part, inner=inner, qos_class=qos["qos"] if qos else None
         )
-        return unit.named(_unescape(part))
+        return unit.named(unescaped(part))
     return group
 
 
@@ -145,7 +145,7 @@ def _unit(group: Workload, part: str, inner: str) -> Workload | None:
         return None
     # systemd puts "_" before a name that could be mistaken for a file of the cgroup.
     unit = part.removeprefix("_")
-    return replace(group, kind="unit", systemd_unit=unit, inner=inner).named(_unescape(unit))
+    return replace(group, kind="unit", systemd_unit=unit, inner=inner).named(unescaped(unit))
 
 
 def short_name(container: Workload) -> str:
@@ -153,7 +153,12 @@ def short_name(container: Workload) -> str:
     return f"{container.runtime or 'container'} {(container.container_id or '')[:12]}"
 
 
-def _unescape(unit: str) -> str:
+def is_unit(name: str) -> bool:
+    """Whether a cgroup's name is that of a systemd unit."""
+    return name.endswith(".slice") or _UNIT.fullmatch(name) is not None
+
+
+def unescaped(unit: str) -> str:
     r"""Undo systemd's `\x2d`, unless that would put a control character into the name."""
     plain = _ESCAPED.sub(
         lambda run: bytes.fromhex(run[0].replace("\\x", "")).decode("utf-8", "replace"), unit

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.host.names import STATE_FOLDERS
 from collectors.host.readings import Missing, missing_in, names_in
-from collectors.host.runtime_state import STATE_FOLDERS
 from collectors.host.topology import CpuGroups, read_topology
 from collectors.sources.cgroup_files import CgroupReader, CgroupReading
 from collectors.sources.cpu_time import HostCpuTime, read_cpu_time

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from collectors.host.hierarchy import is_within
+from collectors.host.resolver import matches
 from collectors.windows import histogram
 from collectors.windows.figures import SCHED_FIGURES, SchedCounters
 from collectors.windows.signals import SignalWindow
@@ -135,11 +137,6 @@ def subtree(windows: Mapping[str, CgroupWindow], path: str) -> CgroupWindow:
     return replace(whole, **figures, waited_for=others)
 
 
-def is_within(path: str, ancestor: str) -> bool:
-    """Whether a path is the ancestor or below it."""
-    return path == ancestor or path.startswith(ancestor.rstrip("/") + "/")
-
-
 def add(path: str, parts: Iterable[CgroupWindow]) -> CgroupWindow:
     """The sum of windows, of one cgroup over time or of several cgroups, under the name `path`."""
     parts = list(parts)
@@ -235,3 +232,11 @@ def totals(run: Sequence[SchedWindow]) -> dict[str, CgroupWindow]:
         for path, cgroup in window.cgroups.items():
             parts.setdefault(path, []).append(cgroup)
     return {path: add(path, cgroups) for path, cgroups in parts.items()}
+
+
+def matching(window: SchedWindow, patterns: Sequence[str]) -> SchedWindow:
+    """The window with only the cgroups that match one of these, as `resolver.matches` has it (all, without any)."""
+    if not patterns:
+        return window
+    kept = {path: cgroup for path, cgroup in window.cgroups.items() if matches(path, patterns)}
+    return replace(window, cgroups=kept)

@@ -55,8 +55,14 @@ def test_too_few_windows_are_inconclusive(tmp_path: Path) -> None:
         (["--within", "RUN"], "--tenant CGROUP is missing"),
         (["--tenant", TENANT], "--within RUN is missing"),
         (["--within", "RUN", "--tenant", TENANT], "which cgroup is the victim"),
-        (["--within", "RUN", "--tenant", "/no", "--cgroup", VICTIM], "/no is not in the recording"),
-        (["--within", "RUN", "--tenant", TENANT, "--cgroup", "/no"], "/no is not in the recording"),
+        (
+            ["--within", "RUN", "--tenant", "/no", "--cgroup", VICTIM],
+            "there is no cgroup /no in the recording",
+        ),
+        (
+            ["--within", "RUN", "--tenant", TENANT, "--cgroup", "/no"],
+            "there is no cgroup /no in the recording",
+        ),
         (["--within", "RUN", "--tenant", VICTIM, "--cgroup", VICTIM], "are one"),
         (["--within", "RUN", "--tenant", TENANT, "--cgroup", VICTIM, "--threshold", "0"], "--threshold"),
         (["RUN", "--within", "RUN", "--tenant", TENANT], "leave one of them out"),

@@ -47,10 +47,19 @@ def test_a_recording_holds_its_duration_in_windows(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.run"]
 
 
-def test_a_glob_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:
-    ended = record(tmp_path, "-d", "0.2", "--cgroup", "/no/such/*", "--json")
-    assert ended.code == 0
-    assert any("no cgroup that ran matches /no/such/*" in told for told in json.loads(ended.out)["warnings"])
+def test_a_pattern_that_nothing_matched_until_the_end_is_no_success(tmp_path: Path) -> None:
+    ended = record(tmp_path, "-d", "0.2", "--cgroup", "/no/such/*", "--cgroup", "/", "--json")
+    assert (ended.code, ended.out) == (2, "")
+    assert is_one_line(ended.err)
+    assert f"no cgroup that matches /no/such/*, and {tmp_path}/a.run holds none" in ended.err
+    assert recorded(tmp_path).windows  # kept: what was measured took its time
+
+
+def test_a_name_that_matches_nothing_is_refused_before_anything_is_recorded(tmp_path: Path) -> None:
+    ended = record(tmp_path, "-d", "1000", "--cgroup", "hlt-web")
+    assert (ended.code, ended.out) == (2, "")
+    assert "no cgroup hlt-web" in ended.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_matching_cgroups_are_in_the_file(tmp_path: Path) -> None:

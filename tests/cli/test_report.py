@@ -145,7 +145,7 @@ def test_what_cannot_be_read_is_one_line_and_bad_input(tmp_path: Path, make: Cal
     ("words", "named"),
     [
         ([], "--cgroup PATH; those that waited longest: /jostle-1/victim"),
-        (["--cgroup", "/none"], "/none is not in the first recording"),
+        (["--cgroup", "/none"], "there is no cgroup /none in the first recording"),
         (["--cgroup", VICTIM, "--threshold", "0"], "--threshold 0"),
     ],
 )

@@ -8,6 +8,7 @@ from math import sqrt
 
 import pytest
 
+from collectors.host.hierarchy import is_within
 from collectors.windows import sched
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import CgroupWindow, SchedWindow
@@ -120,4 +121,4 @@ def about(expected_ns: float, found: CgroupWindow) -> object:
 
 def waited_for_ns(found: CgroupWindow, group: Group) -> int:
     """How long it waited while that group ran."""
-    return sum(wait.wait_ns for path, wait in found.waited_for.items() if sched.is_within(path, group.path))
+    return sum(wait.wait_ns for path, wait in found.waited_for.items() if is_within(path, group.path))

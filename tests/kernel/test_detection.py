@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.documents.event import Event, EventCause, EventState
-from collectors.windows.sched import is_within
+from collectors.host.hierarchy import is_within
 from tests.agent.daemon.metrics.scrapes import Series, parsed, read, series
 from tests.agent.sandbox.foreign import outweigh
 from tests.cli.running import JOSTLE, ROOT, eventually, run

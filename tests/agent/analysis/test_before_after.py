@@ -182,10 +182,10 @@ def test_without_a_cgroup_the_candidates_are_named() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        (run(cgroup(0.5, path="/x")), run(QUIET), "is not in the first recording"),
-        (run(QUIET), run(cgroup(0.5, path="/x")), "is not in the second recording"),
+        (run(cgroup(0.5, path="/x")), run(QUIET), "no cgroup /jostle-1/victim in the first recording"),
+        (run(QUIET), run(cgroup(0.5, path="/x")), "no cgroup /jostle-1/victim in the second recording"),
         (run(QUIET), run(cgroup(0.001)), "hardly ran in the second recording"),
-        (run(QUIET, windows=0), run(QUIET), "is not in the first recording"),
+        (run(QUIET, windows=0), run(QUIET), "no cgroup /jostle-1/victim in the first recording"),
         (run(QUIET, host="{}"), run(QUIET), "nothing readable of 'host'|its schema is"),
     ],
 )

@@ -141,8 +141,8 @@ def test_the_recorded_command_is_the_victim() -> None:
 @pytest.mark.parametrize(
     ("tenant", "victim", "told"),
     [
-        ("/nowhere", VICTIM, "/nowhere is not in the recording"),
-        (TENANT, "/nowhere", "/nowhere is not in the recording"),
+        ("/nowhere", VICTIM, "there is no cgroup /nowhere in the recording"),
+        (TENANT, "/nowhere", "there is no cgroup /nowhere in the recording"),
         (VICTIM, VICTIM, "are one"),
         ("/", VICTIM, "are one"),
         (f"{VICTIM}/part", VICTIM, "are one"),

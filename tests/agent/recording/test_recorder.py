@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.recording import recorder
 from agent.recording.budget import CHECK_EVERY, Governor
-from collectors.windows import sched, selection
+from collectors.windows import sched
 from collectors.windows.sched import SchedWindow
 from probes.bpf_syscall import RunStats
 from probes.snapshot import Snapshot
@@ -119,28 +119,6 @@ def test_the_cost_is_measured_in_the_first_window_and_one_in_so_many(monkeypatch
     monkeypatch.setattr("agent.recording.self_cost.bpf_syscall.enable_stats", refuse)
     list(record(probe, monkeypatch, 1.0, 2.0 * CHECK_EVERY + 1))
     assert accounted == [1, 1 + CHECK_EVERY, 1 + 2 * CHECK_EVERY]
-
-
-@pytest.mark.parametrize(
-    ("path", "glob", "matches"),
-    [
-        ("/system.slice/web.service", "/system.slice/*", True),
-        ("/system.slice/web.service", "web.service", True),
-        ("/system.slice/web.service", "*.slice", False),
-        ("/kubepods/pod1/app", "/kubepods/*", True),
-        ("/kubepods", "kubepods", True),
-        ("/Web", "web", False),
-        ("/", "/", True),
-    ],
-)
-def test_a_cgroup_matches_by_path_or_by_last_part(path: str, glob: str, *, matches: bool) -> None:
-    assert selection.matches(path, [glob]) is matches
-
-
-def test_only_matching_cgroups_are_kept() -> None:
-    both = window(cgroup(1.0, path="/a"), cgroup(2.0, path="/b"))
-    assert list(selection.matching(both, ["/b", "/c"]).cgroups) == ["/b"]
-    assert selection.matching(both, []) is both
 
 
 @given(

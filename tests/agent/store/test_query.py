@@ -176,6 +176,29 @@ def test_a_sum_has_the_signals_of_those_windows_that_have_any() -> None:
     assert add_windows([read, bare, read]).signals == SignalWindow({}, HostSignals({}, {"io_some_ns": 6}))
 
 
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ("hlt-web", "there is no cgroup hlt-web in the history"),
+        ("/hlt*", "there is no cgroup that matches /hlt\\* in the history"),
+        ("", "there is no cgroup without a name in the history"),
+        ("bb", "perhaps one of: /b$"),
+    ],
+)
+def test_a_filter_that_the_history_does_not_know_is_refused(path: Path, wanted: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        load_past(write(path, 1), period(0, 1), ["*", wanted])
+
+
+def test_one_that_did_not_run_in_the_period_is_no_all_clear(path: Path) -> None:
+    with closing(History(path, Retention(10**6 * NS * 86400, 2**40), {"host": pack(HOST)})) as history:
+        history.on_window(observation(1, cgroup(1, path="/early")))
+        history.on_window(observation(5, cgroup(1, path="/late")))
+    assert [list(each.cgroups) for each in load_past(path, period(0, 1), ["early"]).windows] == [["/early"]]
+    with pytest.raises(UsageError, match=r"no cgroup that matches /early that ran from 20.*: `jostle report"):
+        load_past(path, period(4, 5), ["early"])
+
+
 def told(path: Path, *events: Event) -> Path:
     with closing(sqlite3.connect(write(path, *range(1, 10)))) as db, db:
         rows = [(event.utc_ns, json.dumps(event.to_document())) for event in events]

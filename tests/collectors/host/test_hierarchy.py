@@ -13,6 +13,7 @@ from collectors.host.hierarchy import (
     Membership,
     cgroup_of_pid,
     detect_layout,
+    is_within,
     members,
     threads,
     walk,
@@ -224,6 +225,27 @@ def test_a_path_is_seen_from_the_mount(tmp_path: Path, mount_root: str, path: st
     assert cgroup_of_pid(7, layout, tmp_path) == Membership(v2=seen, v1_cpu=None)
 
 
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("/", "/user/ours"),  # what a process in the namespace's top is told
+        ("/inner", "/user/ours/inner"),
+        ("/../theirs", "/user/theirs"),
+        ("/../..", "/"),
+        ("/../../..", None),
+    ],
+)
+def test_a_path_is_seen_from_a_cgroup_namespace_below_the_mounts_top(
+    tmp_path: Path, path: str, seen: str | None
+) -> None:
+    lay_out(
+        tmp_path, f"=== cg/user/ours/agent/cgroup.procs\n{os.getpid()}\n=== cg/user/theirs/cgroup.procs\n1\n"
+    )
+    lay_out(tmp_path, f"=== proc/self/cgroup\n0::/agent\n=== proc/7/cgroup\n0::{path}\n")
+    layout = layout_with(tmp_path, "1 1 0:1 /../.. /cg rw - cgroup2 none rw\n")
+    assert cgroup_of_pid(7, layout, tmp_path) == Membership(v2=seen, v1_cpu=None)
+
+
 def test_a_nonsense_membership_names_no_cgroup(tmp_path: Path) -> None:
     layout = detect_layout(lay_out(tmp_path, HYBRID))
     lay_out(tmp_path, "=== proc/7/cgroup\n\n:::\n0:\nx:cpu:/a\n0::relative\n-1:cpu:/b\n")
@@ -284,3 +306,11 @@ def test_a_real_process_is_a_member_of_its_cgroup(real_cgroup: tuple[CgroupLayou
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
+
+
+def test_within_is_by_whole_names() -> None:
+    assert is_within("/a/x", "/a")
+    assert is_within("/a", "/a")
+    assert is_within("/a", "/")
+    assert not is_within("/ab", "/a")
+    assert not is_within("kernel", "/")

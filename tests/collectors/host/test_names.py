@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from collectors.host.names import name_workload
+from collectors.host.names import MAX_STATE_BYTES, container_state, name_workload, pod_of_uid
 from collectors.host.readings import Missing
-from collectors.host.runtime_state import MAX_STATE_BYTES, container_state, pod_of_uid
 from tests.collectors.tree import BESTEFFORT, BURSTABLE, CGROUPFS, GUARANTEED, IDS, SYSTEMD, lay_out, recorded
 
 DOCKER = f"var/lib/docker/containers/{IDS['docker']}/config.v2.json"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.host.hierarchy import CgroupLayout, detect_layout
+from collectors.host.hierarchy import CgroupLayout, detect_layout, is_within
 from collectors.host.readings import Missing
 from collectors.sources.psi_source import NONE, Pressed, PsiSource, own_growth, read_pressed
 from collectors.sources.tiers import open_source
@@ -30,7 +30,7 @@ def with_those_below(own_figures: dict[str, Pressed]) -> dict[str, Pressed]:
     """As the kernel counts: what is below a cgroup is in its figures too."""
     found = {}
     for path in own_figures:
-        inside = [each for name, each in own_figures.items() if sched.is_within(name, path)]
+        inside = [each for name, each in own_figures.items() if is_within(name, path)]
         found[path] = Pressed(sum(each.run_ns for each in inside), sum(each.wait_ns for each in inside))
     return found
 

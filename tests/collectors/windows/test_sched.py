@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from collectors.host.hierarchy import is_within
 from collectors.windows import sched
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import CgroupWindow, WaitFor
@@ -168,21 +169,13 @@ def test_a_subtree_keeps_every_sum_and_waits_for_outsiders_only(
 ) -> None:
     windows = built(parts)
     whole = sched.subtree(windows, path)
-    inside = [cgroup for name, cgroup in windows.items() if sched.is_within(name, path)]
+    inside = [cgroup for name, cgroup in windows.items() if is_within(name, path)]
     assert whole.run_ns == sum(cgroup.run_ns for cgroup in inside)
     assert whole.wait_ns == sum(cgroup.wait_ns for cgroup in inside)
     assert whole.wait_ns == whole.self_ns + sum(wait.wait_ns for wait in whole.waited_for.values())
     assert whole.preempted_foreign == sum(wait.preemptions for wait in whole.waited_for.values())
     assert whole.preempted_own + whole.preempted_foreign == sum(c.preempted_foreign for c in inside)
-    assert not any(sched.is_within(name, path) for name in whole.waited_for)
-
-
-def test_within_is_by_whole_names() -> None:
-    assert sched.is_within("/a/x", "/a")
-    assert sched.is_within("/a", "/a")
-    assert sched.is_within("/a", "/")
-    assert not sched.is_within("/ab", "/a")
-    assert not sched.is_within("kernel", "/")
+    assert not any(is_within(name, path) for name in whole.waited_for)
 
 
 @given(PARTS)
@@ -220,3 +213,10 @@ def test_littles_law() -> None:
     after = Snapshot(2_001_000, {}, {}, (CpuFigures(1_000_000, 5_000_000, 42),), PATHS, 0)
     (cpu,) = sched.window(before, after).cpus
     assert (cpu.running, cpu.waiting, cpu.switches) == (0.5, 2.5, 42)
+
+
+def test_only_matching_cgroups_are_kept() -> None:
+    cgroups = {path: sched.add(path, []) for path in ("/a", "/a/x", "/b")}
+    both = sched.SchedWindow(end_ns=1, duration_ns=1, cgroups=cgroups, cpus=(), untracked=0)
+    assert list(sched.matching(both, ["/a", "/c"]).cgroups) == ["/a", "/a/x"]
+    assert sched.matching(both, []) is both
