@@ -23,7 +23,7 @@ NeighbourCgroup = Annotated[
 AllowFreeze = Annotated[bool, typer.Option("--allow-freeze", help="Existing cgroups may be frozen.")]
 MetricOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="SPEC", help="duration, a reader, NAME=REGEX:lower|higher[:UNIT] (*)."),
+    typer.Option(metavar="SPEC", help="A reader, or NAME=REGEX:lower|higher[:UNIT] (*)."),
 ]
 Pairs = Annotated[
     int, typer.Option(metavar="N", help=f"Pairs of trials to begin with ({PAIRS}).", show_default=False)

@@ -22,4 +22,4 @@ HelpAll = Annotated[
 
 CGROUP_HELP = "A path, unit, container, NAMESPACE/POD[/CONTAINER], PID or process name"
 """What `collectors.host.resolver` understands."""
-FILTER_HELP = "Only this one and all below it, by any of its names, or a shell pattern (may be repeated)."
+FILTER_HELP = "Only these: names or patterns (repeatable)."

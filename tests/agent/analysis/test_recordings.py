@@ -27,7 +27,7 @@ def test_without_one_those_that_waited_longest_are_told() -> None:
     with pytest.raises(UsageError) as raised:
         recorded_cgroup(run(1.0), None, "the")
     assert NEIGHBOUR in (raised.value.remedy or "")
-    with pytest.raises(UsageError, match="/nowhere is not in the first recording"):
+    with pytest.raises(UsageError, match="no cgroup /nowhere in the first recording"):
         recorded_cgroup(run(1.0), "/nowhere", "the first")
 
 
