@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.host.processes import cgroups_of
+from collectors.host.live import homes_of
 from collectors.sources.ebpf import open_probe
 from collectors.windows import sched
 from collectors.windows.sched import KERNEL, SchedWindow
@@ -196,4 +196,4 @@ def test_who_is_asked_for_by_pid_is_found_where_its_figures_are(hybrid: Situatio
     shared, container = hybrid.group("daemon"), hybrid.group("container", v1=True)
     process = hybrid.process(spin, container)
     shared.take(process.pid)
-    assert cgroups_of(str(process.pid), hybrid.layout) == [container.path]
+    assert homes_of(str(process.pid), hybrid.layout).paths == (container.path,)

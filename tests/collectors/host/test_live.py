@@ -72,7 +72,10 @@ def test_the_cgroups_of_a_name(
 def test_the_cgroup_of_a_pid(tmp_path: Path, pids: list[int]) -> None:
     run_in(tmp_path, pids[0], "/a", "/")
     run_in(tmp_path, pids[1], "/b", "/")
-    assert [homes_of(str(pid), layout_in(tmp_path), tmp_path) for pid in pids] == [Homes(("/a",)), Homes(("/b",))]
+    assert [homes_of(str(pid), layout_in(tmp_path), tmp_path) for pid in pids] == [
+        Homes(("/a",)),
+        Homes(("/b",)),
+    ]
 
 
 def test_one_that_is_gone_is_nowhere_and_one_beyond_the_namespace_unseen(
