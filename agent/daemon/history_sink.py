@@ -19,7 +19,7 @@ from agent.daemon.sinks import Health, Observation
 from agent.documents.event import Event
 from agent.store.history import locked, opened, refusal
 from agent.store.run_file import Notes, pack
-from agent.store.writing import WindowWriter, prune
+from agent.store.windows import WindowWriter, prune
 
 _NS_PER_DAY = 86_400 * 10**9
 # Ten times the pace at which windows come, so that a backlog goes, and one wrong reading of the clock takes little.
@@ -90,7 +90,6 @@ class History:
                 self._let_go(observation.end_utc_ns)
             _shrink(db)
         except sqlite3.Error as error:
-            self._windows.forget()
             self._written = {}
             raise refusal(self._path, error) from error
         return ()

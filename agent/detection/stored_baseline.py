@@ -7,9 +7,9 @@ from math import ceil
 from pathlib import Path
 
 from agent.detection.indicators import INDICATORS, Indicator, IndicatorSample, ipc_of, value_of
-from agent.store.codec import DAMAGE
 from agent.store.opening import open_to_read
-from agent.store.reading import windows
+from agent.store.packing import DAMAGE
+from agent.store.windows import windows
 from collectors.windows.sched import SchedWindow
 from probes.errors import UsageError
 

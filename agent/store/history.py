@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.store.files import FILE_MODE, cannot_write, own_place
 from agent.store.opening import require_own_sides
-from agent.store.schema import create_tables, holds_tables
+from agent.store.windows import create_tables, holds_tables
 from probes.errors import JostleError, UsageError
 
 # 1 MiB each: the write-ahead log, and what SQLite keeps in memory.

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from agent.store.files import trusted_users
-from agent.store.schema import holds_tables
+from agent.store.windows import holds_tables
 from probes.errors import UsageError
 
 PARTIAL_SUFFIX = ".partial"
@@ -32,10 +32,10 @@ WHERE tables.type = 'table' AND columns.hidden != 0
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Open a file that holds the tables of `schema` and nothing else, for reading; the file stays as it is.
+    """Open a file that holds the tables of `windows` and nothing else, for reading; the file stays as it is.
 
     Raises:
-        UsageError: See `schema.holds_tables`; a file beside it belongs to somebody else; it holds more than tables.
+        UsageError: See `windows.holds_tables`; a file beside it belongs to somebody else; it holds more than tables.
         sqlite3.Error: It is damaged, or no SQLite database; later, from a query, that it takes unreasonably long.
     """
     db = _open(path)
@@ -117,7 +117,7 @@ def _require_plain_tables(db: sqlite3.Connection) -> None:
     """Tables and indexes alone: no view, no trigger, no virtual table, no computed column.
 
     Raises:
-        UsageError: Others; see also `schema.holds_tables`.
+        UsageError: Others; see also `windows.holds_tables`.
         sqlite3.DatabaseError: There are none.
     """
     other = db.execute(_NO_PLAIN_TABLES).fetchone()

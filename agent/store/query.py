@@ -11,12 +11,12 @@ from itertools import groupby, islice, pairwise
 from pathlib import Path
 
 from agent.documents.event import Episode, Event
-from agent.store.codec import DAMAGE
 from agent.store.episodes import episodes
 from agent.store.opening import open_to_read
-from agent.store.reading import count_windows, ends_utc_ns, events, facts, span_ns, windows
-from agent.store.recorded import cgroups_in_history
+from agent.store.packing import DAMAGE
+from agent.store.recorded import LISTED_BY, cgroups_in_history
 from agent.store.run_file import Notes, Run, pack
+from agent.store.windows import count_windows, ends_utc_ns, events, facts, span_ns, windows
 from collectors.host.resolver import Cgroups, filters, matches, require_matched
 from collectors.windows.sched import CpuWindow, SchedWindow, totals
 from collectors.windows.signals import add_signals
@@ -113,10 +113,9 @@ def _load(db: sqlite3.Connection, period: Period, wanted: Sequence[str]) -> Run:
     count = count_windows(db, between_ns)
     if not count:
         raise UsageError(f"the history holds nothing of {period}", _what_it_holds(db))
-    among = cgroups_in_history(db)
-    globs = filters(wanted, among) if wanted else ()
+    globs = filters(wanted, cgroups_in_history(db, between_ns)) if wanted else ()
     length = -(-count // MOST_WINDOWS)
-    found = windows(db, between_ns, lambda path: not globs or matches(path, globs))
+    found = windows(db, between_ns, (lambda path: matches(path, globs)) if globs else None)
     spans: list[_Span] = []
     summed = tuple(_summed(found, length, spans))
     meta = facts(db, [span.recording for span in spans])
@@ -126,7 +125,7 @@ def _load(db: sqlite3.Connection, period: Period, wanted: Sequence[str]) -> Run:
     meta |= {"notes": pack(Notes(tuple(notes))), "lost_windows": str(sum(map(_lost, pairwise(spans))))}
     found_events = tuple(_events(db, period, globs))
     seen = {path for window in summed for path in window.cgroups} | {e.event.victim for e in found_events}
-    require_matched(globs, Cgroups(seen, place=f" that ran from {period}", listed_by=among.listed_by))
+    require_matched(globs, Cgroups(seen, place=f" that ran from {period}", listed_by=LISTED_BY))
     return Run(meta=meta, windows=summed, partial=False, events=found_events)
 
 

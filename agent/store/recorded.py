@@ -7,34 +7,32 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from agent.store.codec import decode_path
 from agent.store.run_file import Run
-from agent.store.signal_reading import names
+from agent.store.windows import windows
 from collectors.host.resolver import Cgroups, workloads_among
 from collectors.host.workloads import Workload, identify
+from collectors.windows.sched import SchedWindow
+
+LISTED_BY = "jostle report --history"
 
 
 def cgroups_of(run: Run, place: str = " in the recording") -> Cgroups:
     """The cgroups that ran in a recording."""
-    signals = [window.signals for window in run.windows if window.signals is not None]
-    recorded = {path: workload for window in signals for path, workload in window.names.items()}
-    return Cgroups(
-        known={path for window in run.windows for path in window.cgroups},
-        names=lambda paths: _names(paths, recorded),
-        place=place,
-        listed_by="jostle report RUN",
-    )
+    return _cgroups(run.windows, place, "jostle report RUN")
 
 
-def cgroups_in_history(db: sqlite3.Connection) -> Cgroups:
-    """The cgroups that a history has ever heard of."""
-    paths = {number: decode_path(path) for number, path in db.execute("SELECT id, path FROM cgroups")}
-    return Cgroups(
-        known=set(paths.values()),
-        names=lambda known: _names(known, names(db, paths)),
-        place=" in the history",
-        listed_by="jostle report --history",
-    )
+def cgroups_in_history(db: sqlite3.Connection, between_ns: tuple[int, int]) -> Cgroups:
+    """The cgroups that ran between two points of time, ns since the epoch; one window is in memory at a time."""
+    return _cgroups((window for _, window in windows(db, between_ns)), " in the history then", LISTED_BY)
+
+
+def _cgroups(recorded: Iterable[SchedWindow], place: str, listed_by: str) -> Cgroups:
+    known: set[str] = set()
+    named: dict[str, Workload] = {}
+    for window in recorded:
+        known.update(window.cgroups)
+        named.update(window.signals.names if window.signals else {})
+    return Cgroups(known, lambda paths: _names(paths, named), place=place, listed_by=listed_by)
 
 
 def _names(paths: Iterable[str], recorded: Mapping[str, Workload]) -> dict[str, Workload]:

@@ -16,12 +16,10 @@ from types import TracebackType
 
 from agent.documents.codec import Kind, Record, decode, encode
 from agent.documents.event import Episode
-from agent.store.codec import DAMAGE
 from agent.store.files import cannot_write, is_shared, make_private, own_directory
 from agent.store.opening import PARTIAL_SUFFIX, open_to_read, require_own_sides
-from agent.store.reading import facts, windows
-from agent.store.schema import create_tables
-from agent.store.writing import WindowWriter
+from agent.store.packing import DAMAGE
+from agent.store.windows import WindowWriter, create_tables, facts, windows
 from collectors.windows.sched import SchedWindow
 from probes.errors import JostleError, UsageError
 

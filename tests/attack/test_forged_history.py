@@ -144,7 +144,7 @@ def test_a_query_without_end_is_ended(mine: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_value_too_long_for_a_figure_is_damage(mine: Path) -> None:
-    edited(mine, "UPDATE sched SET histogram = zeroblob(20000000)")
+    edited(mine, "UPDATE windows SET packed = zeroblob(20000000)")
     ended = run("report", str(mine))
     assert ended.code == 2
     assert is_one_line(ended.err)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.daemon.history_sink import History, Retention
+from agent.store.windows import windows
 from tests.agent.analysis.trials import cgroup
 from tests.agent.daemon.observations import EPOCH_NS, NS, WINDOW_S, observation
 
@@ -52,7 +53,7 @@ def stored(path: Path) -> list[int]:
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         ends_ns = db.execute("SELECT end_utc_ns FROM windows ORDER BY id").fetchall()
-        (rows,) = db.execute("SELECT count(*) FROM sched").fetchone()
+        rows = sum(len(window.cgroups) for _, window in windows(db))
     assert rows == 20 * len(ends_ns)  # no window is there in part
     return [(end_ns - EPOCH_NS) // (WINDOW_S * NS) for (end_ns,) in ends_ns]
 

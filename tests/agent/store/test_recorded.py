@@ -11,6 +11,7 @@ from agent.analysis.recordings import recorded_cgroup
 from agent.store.opening import open_to_read
 from agent.store.recorded import cgroups_in_history, cgroups_of
 from agent.store.run_file import Run, RunWriter
+from agent.store.windows import EVER
 from collectors.host.resolver import resolve
 from collectors.host.workloads import Workload, identify
 from collectors.windows.sched import SchedWindow
@@ -74,7 +75,7 @@ def test_a_history_names_its_cgroups_too(tmp_path: Path) -> None:
         writer.append(seen((FIRST, "web")))
         writer.finish()
     with closing(open_to_read(tmp_path / "a.run")) as db:
-        among = cgroups_in_history(db)
+        among = cgroups_in_history(db, EVER)
         assert [resolve(wanted, among) for wanted in ("web", "nginx")] == [FIRST, NGINX]
         assert among.workloads == {FIRST: Workload("container", FIRST, "web", **_docker("1a" * 32))}
 

@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from dataclasses import fields, replace
 from math import inf
 from pathlib import Path
@@ -17,10 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.documents.verdict_parts import Host
-from agent.store.codec import decode_histogram, encode_histogram
 from agent.store.run_file import Notes, Run, RunWriter, pack, read_run
-from agent.store.schema import WORKLOAD
-from collectors.host.workloads import Workload, identify
+from collectors.host.workloads import identify
 from collectors.windows.corun import Corun
 from collectors.windows.figures import HOST_PRESSURE, CacheSignals, CgroupSignals, CpuSignals, SchedCounters
 from collectors.windows.histogram import EDGES_NS
@@ -136,18 +133,6 @@ def test_any_windows_are_read_as_they_were_written(recorded: list[SchedWindow]) 
     assert not run.partial
 
 
-def test_the_tables_have_the_columns_of_the_records(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(write(tmp_path / "a.run", window()))) as db:
-        for table, kind in (
-            ("signals", CgroupSignals),
-            ("cpu_signals", CpuSignals),
-            ("cache_signals", CacheSignals),
-        ):
-            columns = [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
-            assert columns[-len(kind._fields) :] == list(kind._fields)
-    assert {"path", *WORKLOAD} == {field.name for field in fields(Workload)}
-
-
 def test_a_window_says_whose_cgroups_they_are(tmp_path: Path) -> None:
     path = "/kubepods/burstable/pod1b2c3d4e-5f60-4718-92a3-b4c5d6e7f801"
     ran: CgroupSignals = CgroupSignals(*(None,) * len(CgroupSignals._fields))
@@ -161,13 +146,8 @@ def test_a_window_says_whose_cgroups_they_are(tmp_path: Path) -> None:
     found = [each.signals for each in read_run(write(tmp_path / "a.run", recorded, recorded)).windows]
     assert found[0] is not None
     assert found[0].names[path] == named.names[path]
-    assert found[0].names["/x\udcff"].name == "/x\ufffd"  # no UTF-8
+    assert found[0] == named
     assert found[0] == found[1]
-
-
-@given(histograms)
-def test_a_histogram_survives_its_encoding(histogram: tuple[int, ...]) -> None:
-    assert decode_histogram(encode_histogram(histogram), len(EDGES_NS)) == histogram
 
 
 def test_an_unfinished_file_has_another_name_and_says_partial(tmp_path: Path) -> None:
@@ -259,20 +239,14 @@ def spoilt(path: Path, *statements: str) -> Path:
         "UPDATE meta SET value = 'jostle.run/2' WHERE key = 'schema'",
         "DELETE FROM meta",
         "DROP TABLE windows",
-        "ALTER TABLE sched DROP COLUMN wait_ns",
-        "UPDATE sched SET histogram = x'00'",
-        "UPDATE sched SET histogram = 'text'",
-        "UPDATE sched SET histogram = x'6001'",  # beyond the last bucket
-        "UPDATE sched SET histogram = x'0081'",  # a number without its end
-        "UPDATE sched SET histogram = x'00ffffffffffffffffff01'",  # more than 63 bits
-        "UPDATE sched SET run_ns = -1",
-        "UPDATE sched SET run_ns = 'many'",
-        "UPDATE windows SET duration_ns = 0.5",
-        "UPDATE cpus SET running = 'often'",
-        "UPDATE sched SET waited_for = x'630101'",  # there is no 99th cgroup
-        "UPDATE sched SET waited_for = x'0101'",  # not a multiple of three
-        "UPDATE sched SET waited_for = 7",
-        "UPDATE cgroups SET path = 1000000000000000 WHERE id = 1",
+        "ALTER TABLE windows DROP COLUMN packed",
+        "UPDATE windows SET packed = x'00'",
+        "UPDATE windows SET packed = 'text'",
+        "UPDATE windows SET packed = substr(packed, 1, length(packed) - 1)",
+        "UPDATE windows SET packed = zeroblob(100)",
+        "UPDATE windows SET end_utc_ns = 0.5",
+        "UPDATE windows SET end_utc_ns = -1",
+        "UPDATE windows SET recording = 'one'",
     ],
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path, statement: str) -> None:

@@ -1,0 +1,105 @@
+"""A window as one value: its record written by msgspec and packed by zlib, and back.
+
+A row for each cgroup and figure took as much room, eleven tables and four times the code. zlib's checksum finds a
+single wrong bit; msgspec checks every type.
+"""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from collectors.windows.figures import SCHED_FIGURES, CgroupFigures
+from collectors.windows.sched import SchedWindow
+from probes.layout import NR_BUCKETS
+
+DAMAGE = (
+    *(sqlite3.Error, zlib.error, msgspec.MsgspecError),
+    *(LookupError, TypeError, ValueError, OverflowError, RecursionError),
+)
+"""What reading a damaged file raises, anywhere in this package."""
+
+# Level 1 takes 0.07 ms where level 6 takes 0.11, for 5 % more.
+_LEVEL = 1
+# 5,000 cgroups are 5 MB; more than this is nobody's window.
+_LARGEST_BYTES = 256 << 20
+_COUNTERS = tuple(spec.name for spec in SCHED_FIGURES)
+
+
+class _Packed(msgspec.Struct, array_like=True, frozen=True):
+    """A window, and which figures each of its cgroups has: a later jostle may know more of them.
+
+    A tenant's name that is not UTF-8 can only be said in Python's own JSON: then the window is such a text.
+    """
+
+    figures: tuple[str, ...]
+    is_json: bool
+    window: msgspec.Raw
+
+
+_WINDOW = msgspec.msgpack.Decoder(SchedWindow)
+_PACKED = msgspec.msgpack.Decoder(_Packed)
+
+
+def pack_window(window: SchedWindow) -> bytes:
+    """A window as bytes.
+
+    Raises:
+        OverflowError: A figure has more than 64 bits.
+    """
+    is_json = False
+    try:
+        written = msgspec.msgpack.encode(window)
+    except UnicodeEncodeError:
+        is_json = True
+        written = msgspec.msgpack.encode(json.dumps(msgspec.to_builtins(window, str_keys=True)))
+    packed = _Packed(CgroupFigures._fields, is_json, msgspec.Raw(written))
+    return zlib.compress(msgspec.msgpack.encode(packed), _LEVEL)
+
+
+def unpack_window(packed: object) -> SchedWindow:
+    """The window that `pack_window` packed; a figure that was not known then is None.
+
+    Raises:
+        One of DAMAGE: It packed no such thing.
+    """
+    if not isinstance(packed, bytes):
+        raise TypeError("a window is not a blob")
+    unzipped = zlib.decompressobj()
+    content = unzipped.decompress(packed, _LARGEST_BYTES)
+    if unzipped.unconsumed_tail or not unzipped.eof:
+        raise ValueError("a window is cut off, or larger than any that was written")
+    found = _PACKED.decode(content)
+    plain = not found.is_json and found.figures == CgroupFigures._fields
+    window = _WINDOW.decode(found.window) if plain else _converted(found)
+    if any(count < 0 for count in _counts(window)):
+        raise ValueError("a count is negative")
+    if any(len(cgroup.histogram) != NR_BUCKETS for cgroup in window.cgroups.values()):
+        raise ValueError("a histogram has other buckets")
+    return window
+
+
+def _converted(packed: _Packed) -> SchedWindow:
+    found: Any = msgspec.msgpack.decode(packed.window)
+    if packed.is_json:
+        found = json.loads(found)
+    cgroups = (found.get("signals") or {}).get("cgroups", {})
+    for path, row in cgroups.items():
+        known = dict(zip(packed.figures, row, strict=True))
+        cgroups[path] = tuple(known.get(name) for name in CgroupFigures._fields)
+    return msgspec.convert(found, SchedWindow, str_keys=True)
+
+
+def _counts(window: SchedWindow) -> Iterator[float]:
+    """Every figure of its cgroups; none of them is ever negative."""
+    yield from (window.duration_ns, window.untracked, window.impossible)
+    for cgroup in window.cgroups.values():
+        yield from (getattr(cgroup, name) for name in _COUNTERS)
+        yield from cgroup.histogram
+        yield from chain.from_iterable(cgroup.waited_for.values())
+    for row in window.signals.cgroups.values() if window.signals else ():
+        yield from (figure for figure in row if figure is not None)

@@ -1,0 +1,164 @@
+"""The tables of run files and histories, and windows into them and out: one schema, version 1.
+
+Nothing is released yet, so a change of the tables changes version 1, and a file of any other version is refused. The
+first migration is written after the first release.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from agent.store.packing import pack_window, unpack_window
+from collectors.windows.sched import SchedWindow
+from collectors.windows.signals import SignalWindow
+from probes.errors import UsageError
+
+SCHEMA = "jostle.run/1"
+EVER = (-(2**63), 2**63 - 1)
+"""All time, in ns since the epoch."""
+
+Value = TypeVar("Value")
+
+# A history holds many recordings, one for each start of the agent, each with facts of its own; a run file has
+# recording 1 alone.
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE facts (
+    recording INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (recording, key)
+) WITHOUT ROWID;
+CREATE TABLE windows (
+    id INTEGER PRIMARY KEY, recording INTEGER NOT NULL, end_utc_ns INTEGER NOT NULL, duration_ns INTEGER NOT NULL,
+    packed BLOB NOT NULL
+);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY, window INTEGER NOT NULL REFERENCES windows, utc_ns INTEGER NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX events_by_window ON events (window);
+"""
+# In a file that was cut off SQLite reads zeros, which are NULL: such a row is found, and then refused.
+_BETWEEN = "FROM windows WHERE (end_utc_ns > ? AND end_utc_ns - duration_ns < ?) IS NOT FALSE"
+
+
+def holds_tables(db: sqlite3.Connection) -> bool:
+    """Whether the tables of this schema are in a file; false for an empty one.
+
+    Raises:
+        UsageError: Another version of jostle wrote it, or something else.
+    """
+    if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        return False
+    row = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+    found = str(row and row[0])[:40]
+    if found != SCHEMA:
+        raise UsageError(
+            f"its schema is {found!r}, this jostle reads {SCHEMA!r} alone", "use the jostle that wrote it"
+        )
+    return True
+
+
+def create_tables(db: sqlite3.Connection) -> None:
+    """Make the tables in an empty file, in one transaction; nothing in one that has them.
+
+    Raises:
+        UsageError: See `holds_tables`.
+    """
+    if holds_tables(db):
+        return
+    try:
+        db.executescript(f"BEGIN; {_TABLES} INSERT INTO meta VALUES ('schema', '{SCHEMA}'); COMMIT;")  # noqa: S608  our own
+    except BaseException:
+        db.rollback()
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class WindowWriter:
+    """Inserts the windows of one recording; the caller's are the transactions."""
+
+    db: sqlite3.Connection
+    recording: int
+
+    def insert(self, window: SchedWindow, end_utc_ns: int) -> int:
+        """Insert one window, which ended at `end_utc_ns`, ns since the epoch; its number."""
+        cursor = self.db.execute(
+            "INSERT INTO windows (recording, end_utc_ns, duration_ns, packed) VALUES (?, ?, ?, ?)",
+            (self.recording, end_utc_ns, window.duration_ns, pack_window(window)),
+        )
+        return int(cursor.lastrowid or 0)
+
+
+def prune(db: sqlite3.Connection, oldest: int) -> None:
+    """Delete the windows before number `oldest`, their events, and what was said of recordings that have none left."""
+    db.execute("DELETE FROM events WHERE window < ?", (oldest,))
+    db.execute("DELETE FROM windows WHERE id < ?", (oldest,))
+    db.execute("DELETE FROM facts WHERE recording < (SELECT recording FROM windows ORDER BY id LIMIT 1)")
+
+
+def windows(
+    db: sqlite3.Connection,
+    between_ns: tuple[int, int] = EVER,
+    wanted: Callable[[str], bool] | None = None,
+) -> Iterator[tuple[int, SchedWindow]]:
+    """(recording, window) of every window that has a part between two points of time, in the order they were written.
+
+    It holds the cgroups whose path is wanted (None: all). Its `end_ns` is CLOCK_REALTIME here, ns since the epoch.
+
+    Raises:
+        One of `packing.DAMAGE`: The file holds what was never written.
+    """
+    rows = db.execute(f"SELECT id, recording, end_utc_ns {_BETWEEN} ORDER BY id", between_ns).fetchall()
+    for number, recording, end_ns in rows:
+        packed = db.execute("SELECT packed FROM windows WHERE id = ?", (number,)).fetchone()[0]
+        window = replace(unpack_window(packed), end_ns=_count(end_ns))
+        yield _count(recording), window if wanted is None else _only(window, wanted)
+
+
+def facts(db: sqlite3.Connection, recordings: Sequence[int]) -> dict[str, str]:
+    """What was said about some recordings; where they differ, what was said of the latest."""
+    rows = db.execute("SELECT recording, key, value FROM facts ORDER BY recording")
+    return {key: value for recording, key, value in rows if recording in recordings}
+
+
+def count_windows(db: sqlite3.Connection, between_ns: tuple[int, int]) -> int:
+    """How many windows `windows` would give."""
+    return _count(db.execute(f"SELECT count(*) {_BETWEEN}", between_ns).fetchone()[0])
+
+
+def events(db: sqlite3.Connection) -> list[tuple[int, str]]:
+    """(recording, document) of every event, in the order they were told."""
+    return db.execute(
+        "SELECT recording, document FROM events JOIN windows ON windows.id = events.window ORDER BY events.id"
+    ).fetchall()
+
+
+def ends_utc_ns(db: sqlite3.Connection) -> dict[int, int]:
+    """When the last window of each recording ended, in ns since the epoch."""
+    return dict(db.execute("SELECT recording, max(end_utc_ns) FROM windows GROUP BY recording"))
+
+
+def span_ns(db: sqlite3.Connection) -> tuple[int, int] | None:
+    """Begin and end of all that there is, in ns since the epoch; None where there is nothing."""
+    begin, end = db.execute("SELECT min(end_utc_ns - duration_ns), max(end_utc_ns) FROM windows").fetchone()
+    return None if end is None else (_count(begin), _count(end))
+
+
+def _only(window: SchedWindow, wanted: Callable[[str], bool]) -> SchedWindow:
+    def kept(by_path: Mapping[str, Value]) -> dict[str, Value]:
+        return {path: value for path, value in by_path.items() if wanted(path)}
+
+    def kept_signals(signals: SignalWindow) -> SignalWindow:
+        of_cgroups: dict[str, Any] = {
+            name: kept(getattr(signals, name)) for name in ("cgroups", "names", "counters", "coruns")
+        }
+        return replace(signals, **of_cgroups)
+
+    signals = window.signals and kept_signals(window.signals)
+    return replace(window, cgroups=kept(window.cgroups), signals=signals)
+
+
+def _count(value: object) -> int:
+    """A counter or a point of time, which is never negative."""
+    if not isinstance(value, int) or value < 0:
+        raise TypeError(f"{value!r} is not a count")
+    return value
