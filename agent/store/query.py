@@ -113,7 +113,11 @@ def _load(db: sqlite3.Connection, period: Period, wanted: Sequence[str]) -> Run:
     count = count_windows(db, between_ns)
     if not count:
         raise UsageError(f"the history holds nothing of {period}", _what_it_holds(db))
-    globs = filters(wanted, cgroups_in_history(db, between_ns)) if wanted else ()
+    globs = (
+        filters(wanted, cgroups_in_history(db, between_ns, f" in the history from {period}"))
+        if wanted
+        else ()
+    )
     length = -(-count // MOST_WINDOWS)
     found = windows(db, between_ns, (lambda path: matches(path, globs)) if globs else None)
     spans: list[_Span] = []

@@ -21,9 +21,9 @@ def cgroups_of(run: Run, place: str = " in the recording") -> Cgroups:
     return _cgroups(run.windows, place, "jostle report RUN")
 
 
-def cgroups_in_history(db: sqlite3.Connection, between_ns: tuple[int, int]) -> Cgroups:
+def cgroups_in_history(db: sqlite3.Connection, between_ns: tuple[int, int], place: str) -> Cgroups:
     """The cgroups that ran between two points of time, ns since the epoch; one window is in memory at a time."""
-    return _cgroups((window for _, window in windows(db, between_ns)), " in the history then", LISTED_BY)
+    return _cgroups((window for _, window in windows(db, between_ns)), place, LISTED_BY)
 
 
 def _cgroups(recorded: Iterable[SchedWindow], place: str, listed_by: str) -> Cgroups:

@@ -195,7 +195,7 @@ def test_one_that_did_not_run_in_the_period_is_no_all_clear(path: Path) -> None:
         history.on_window(observation(1, cgroup(1, path="/early")))
         history.on_window(observation(5, cgroup(1, path="/late")))
     assert [list(each.cgroups) for each in load_past(path, period(0, 1), ["early"]).windows] == [["/early"]]
-    with pytest.raises(UsageError, match=r"no cgroup that matches /early that ran from 20.*: `jostle report"):
+    with pytest.raises(UsageError, match=r"no cgroup early in the history from 20.*: `jostle report"):
         load_past(path, period(4, 5), ["early"])
 
 

@@ -75,7 +75,7 @@ def test_a_history_names_its_cgroups_too(tmp_path: Path) -> None:
         writer.append(seen((FIRST, "web")))
         writer.finish()
     with closing(open_to_read(tmp_path / "a.run")) as db:
-        among = cgroups_in_history(db, EVER)
+        among = cgroups_in_history(db, EVER, "")
         assert [resolve(wanted, among) for wanted in ("web", "nginx")] == [FIRST, NGINX]
         assert among.workloads == {FIRST: Workload("container", FIRST, "web", **_docker("1a" * 32))}
 
