@@ -1,21 +1,17 @@
 """`jostle agent`: the daemon that systemd runs."""
 
-import os
-import signal
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from agent.cli.exit_codes import become
 from agent.cli.output import say
 from agent.daemon import config as configuration
-from agent.daemon.signals import SIGNALS
-from probes.isolated import python
 
 EPILOG = "Example: jostle agent --config /etc/jostle/jostle.toml"
-# Named, not imported: it is another process that needs what it needs.
-PROCESS = "agent.cli.agent_process"
+# mallopt(3): by itself glibc keeps large blocks once it has freed one, and gives each thread a heap of its own: 0.5 MB.
+_HEAP = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def agent(
+    context: typer.Context,
     config: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help=f"Its configuration (default: {configuration.DEFAULT_PATH})."),
@@ -37,14 +34,5 @@ def agent(
     if check:
         say(f"{config or configuration.DEFAULT_PATH}: ok")
         return
-    _become_daemon(config)
-
-
-def _become_daemon(config: Path | None) -> NoReturn:
-    """Replace this process. A signal that comes meanwhile waits for the new one."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    words = [
-        *(word for word in sys.argv[1:] if word == "--debug"),
-        *([] if config is None else [str(config)]),
-    ]
-    os.execv(sys.executable, python(PROCESS, *words))  # noqa: S606  no shell is meant
+    debug = ["--debug"] if context.find_root().params["debug"] else []
+    become("agent.cli.agent_process", *debug, *([] if config is None else [str(config)]), environment=_HEAP)

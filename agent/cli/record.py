@@ -1,25 +1,18 @@
 """`jostle record`: every cgroup, or those that match, into one run file."""
 
 import json
-import os
-import signal
-import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from agent.cli.exit_codes import become
 from agent.cli.help import FILTER_HELP
 from agent.recording.budget import DEFAULT_BUDGET_PCT
-from agent.sandbox.interrupts import SIGNALS
 from collectors.sources.tiers import Tier
-from probes.isolated import python
 
 EPILOG = "Example: jostle record -d 60 -o before.run   or   jostle record -- make -j4"
-# Named, not imported: it is another process that needs what it needs.
-PROCESS = "agent.cli.record_process"
 
 
 def register(app: typer.Typer) -> None:
@@ -66,20 +59,19 @@ def record(
 ) -> None:
     """Record every cgroup, or those matching, into one run file. With a command, for as long as it runs."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    _become_recorder(
-        {
-            "duration_s": duration,
-            "interval_s": interval,
-            "output": str(output or f"jostle-{stamp}.run"),
-            "globs": _filters(cgroup) if cgroup else [],
-            "command": command or [],
-            "budget_pct": max_overhead,
-            "tier": tier,
-            "counters": not no_counters,
-            "json_output": json_output,
-        },
-        debug=bool(context.find_root().params.get("debug")),
-    )
+    options = {
+        "duration_s": duration,
+        "interval_s": interval,
+        "output": str(output or f"jostle-{stamp}.run"),
+        "globs": _filters(cgroup) if cgroup else [],
+        "budget_pct": max_overhead,
+        "tier": tier,
+        "counters": not no_counters,
+        "json_output": json_output,
+    }
+    debug = ["--debug"] if context.find_root().params["debug"] else []
+    # The command's words as they are: each fitted into an argument already.
+    become("agent.cli.record_process", *debug, json.dumps(options), *(command or []))
 
 
 def _filters(wanted: list[str]) -> list[str]:
@@ -89,12 +81,3 @@ def _filters(wanted: list[str]) -> list[str]:
     from collectors.host.resolver import filters
 
     return list(filters(wanted, live(detect_layout()), later=True))
-
-
-def _become_recorder(options: Mapping[str, object], *, debug: bool) -> NoReturn:
-    """Replace this process; the options are in a file, as an argument has its limits. A signal meanwhile waits."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    descriptor = os.memfd_create("options", 0)
-    os.pwrite(descriptor, json.dumps(options).encode("ascii"), 0)
-    words = [str(descriptor), *(["--debug"] if debug else [])]
-    os.execv(sys.executable, python(PROCESS, *words))  # noqa: S606  no shell is meant

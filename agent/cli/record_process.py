@@ -1,13 +1,15 @@
-"""The process that a recording is: without the parser and its libraries, which would keep 20 MB (see record.py)."""
+"""The process that a recording is, without the command line's parser (see `exit_codes.become`).
+
+[--debug] OPTIONS [COMMAND…]     the options as JSON
+"""
 
 import contextlib
 import io
 import json
-import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +19,7 @@ import msgspec
 from agent.cli.exit_codes import end_with
 from agent.cli.output import colour, say, show, width
 from agent.experiment.plan import require_runnable
-from agent.recording import malloc, recorder
+from agent.recording import recorder
 from agent.recording.budget import Governor, require_budget
 from agent.recording.host import describe_host
 from agent.sandbox.cgroups import Workspace
@@ -55,9 +57,10 @@ class Options:
     json_output: bool
 
     @classmethod
-    def from_json(cls, text: str) -> "Options":
+    def from_json(cls, text: str, command: Sequence[str]) -> "Options":
         """As the command line gave them; see `record.record`."""
-        return msgspec.convert(json.loads(text), cls, dec_hook=lambda kind, value: kind(value))  # of a Path
+        given = {**json.loads(text), "command": command}
+        return msgspec.convert(given, cls, dec_hook=lambda kind, value: kind(value))  # of a Path
 
     def __post_init__(self) -> None:
         if self.duration_s is not None:
@@ -79,18 +82,17 @@ class Options:
 
 
 def main() -> None:
-    """Record as the options say that are in the descriptor given as the first argument."""
+    """Record as the arguments say."""
     raise_on_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    end_with(lambda: _run(int(sys.argv[1])), debug="--debug" in sys.argv[2:])
+    debug = sys.argv[1] == "--debug"
+    options, *command = sys.argv[1 + debug :]
+    end_with(lambda: _run(Options.from_json(options, command)), debug=debug)
 
 
-def _run(descriptor: int) -> int:
-    malloc.keep_small()
-    with os.fdopen(descriptor, encoding="ascii") as given:
-        options = Options.from_json(given.read())
+def _run(options: Options) -> int:
     with Interrupts() as interrupts:
         _record(options, interrupts)
     _print_summary(options.output, json_output=options.json_output)

@@ -62,6 +62,14 @@ def test_a_name_that_matches_nothing_is_refused_before_anything_is_recorded(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_commands_words_reach_it_as_they_were_given(tmp_path: Path) -> None:
+    word = "--debug é\n'\" " + "x" * 100_000
+    out = str(tmp_path / "out")
+    ended = record(tmp_path, "--", "sh", "-c", 'printf %s "$2$1" > "$0"', out, word, "-o")
+    assert ended.code == 0
+    assert Path(out).read_bytes() == b"-o" + word.encode()
+
+
 def test_only_matching_cgroups_are_in_the_file(tmp_path: Path) -> None:
     ended = record(tmp_path, "--cgroup", "/jostle-*/command", "--", "sh", "-c", "exit 0")
     assert ended.code == 0
