@@ -145,7 +145,7 @@ def test_windows_of_any_size_do_not_break_it(screen: Pane, tmp_path: Path) -> No
 
 CRASH = """
 from agent.cli.terminal import Terminal
-from agent.interrupts import Interrupts
+from agent.sandbox.interrupts import Interrupts
 
 with Interrupts() as interrupts, Terminal(interrupts) as terminal:
     terminal.show("CGROUP")
