@@ -87,8 +87,8 @@ def _signals(config: Config, layout: CgroupLayout, service: Service) -> Iterator
     globs = config.agent.cgroups
     reader = SignalReader(layout, cgroups=CgroupReader(layout, _MOST_SKIPPED))
     with SignalGatherer(layout, reader=reader) as gatherer:
-        gatherer.begin(lambda path: not globs or matches(path, globs))
-        bounded = Bounded("kernel files", gatherer.complete, _SIGNALS_WITHIN_S, service)
+        begin = partial(gatherer.begin, lambda path: not globs or matches(path, globs))
+        bounded = Bounded("kernel files", gatherer.complete, _SIGNALS_WITHIN_S, service, begin)
         yield bounded
         bounded.close()
 

@@ -1,13 +1,21 @@
-"""A collector that may take its time, but not the loop's: asked in a thread of its own, and waited for only so long."""
+"""A collector that may take its time, but not the loop's: asked in a thread of its own, and waited for only so long.
 
+Not a `concurrent.futures` executor: Python joins its threads when it ends, and a kernel file that never answers would
+then keep the agent.
+"""
+
+from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import TypeVar
 
 from agent.daemon.service import Service
 from agent.recording.recorder import Complete
 from collectors.windows.sched import SchedWindow
 from probes.snapshot import Snapshot
 
+Result = TypeVar("Result")
 Request = tuple[SchedWindow, Snapshot, Snapshot]
 
 
@@ -18,7 +26,16 @@ class Bounded:
     when it ends.
     """
 
-    def __init__(self, name: str, complete: Complete, within_s: float, service: Service) -> None:
+    def __init__(
+        self,
+        name: str,
+        complete: Complete,
+        within_s: float,
+        service: Service,
+        prepare: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`prepare` is called once in the thread, before it completes a window, and may take its time as well."""
+        self._prepare = prepare
         self._name = name
         self._complete = complete
         self._within_s = within_s
@@ -57,12 +74,11 @@ class Bounded:
         self._thread.join(self._within_s)
 
     def _work(self) -> None:
+        prepared = _tried(self._prepare)
+        trouble = prepared if isinstance(prepared, Exception) else None
         while (request := self._requests.get()) is not None:
-            try:
-                self._answers.put(self._complete(*request))
-            except Exception as error:  # noqa: BLE001  whatever a collector does wrong, the windows go on
-                self._answers.put(error)
-            request = None  # while it waits for the next window it need not hold this one
+            self._answers.put(trouble or _tried(partial(self._complete, *request)))
+            request = trouble = None  # while it waits for the next window it need not hold this one
 
     def _drop_late_answers(self) -> None:
         """What comes after its time belongs to a window that was handed out."""
@@ -74,3 +90,11 @@ class Bounded:
         if not self._failing:
             self._service.warn(f"{self._name} cannot be read, windows are without: {trouble}")
         self._failing = True
+
+
+def _tried(call: Callable[[], Result]) -> Result | Exception:
+    """What a call returns, or raises: whatever a collector does wrong, the windows go on."""
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001  see above
+        return error

@@ -76,3 +76,26 @@ def test_one_that_fails_is_told_once_and_asked_for_every_window() -> None:
     bounded.close()
     assert told.warned == ["files cannot be read, windows are without: OSError: gone"]
     assert told.informed == ["files can be read again"]
+
+
+def test_to_prepare_may_be_stuck_as_well(gate: Flag) -> None:
+    """As when a file of the kernel does not answer when the agent starts: the loop begins all the same."""
+    told = Told()
+    bounded = Bounded("files", completing(lambda: None), 0.05, told, prepare=gate.wait)
+    assert bounded(PLAIN, NOTHING, NOTHING) == PLAIN
+    assert len(told.warned) == 1
+    gate.set()
+    assert eventually(lambda: bounded(PLAIN, NOTHING, NOTHING) == COMPLETED)
+    assert len(told.informed) == 1
+    bounded.close()
+
+
+def test_to_prepare_may_fail() -> None:
+    def fail() -> None:
+        raise OSError("no such mount")
+
+    told = Told()
+    bounded = Bounded("files", completing(lambda: None), SECONDS, told, prepare=fail)
+    assert [bounded(PLAIN, NOTHING, NOTHING) for _ in range(2)] == [PLAIN, COMPLETED]
+    assert "no such mount" in told.warned[0]
+    bounded.close()
