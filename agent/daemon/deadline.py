@@ -74,11 +74,11 @@ class Bounded:
         self._thread.join(self._within_s)
 
     def _work(self) -> None:
-        prepared = _tried(self._prepare)
-        trouble = prepared if isinstance(prepared, Exception) else None
+        prepared: object = _tried(self._prepare)
         while (request := self._requests.get()) is not None:
-            self._answers.put(trouble or _tried(partial(self._complete, *request)))
-            request = trouble = None  # while it waits for the next window it need not hold this one
+            trouble = prepared if isinstance(prepared, Exception) else None
+            self._answers.put(_tried(partial(self._complete, *request)) if trouble is None else trouble)
+            prepared = request = None  # while it waits for the next window it need not hold this one
 
     def _drop_late_answers(self) -> None:
         """What comes after its time belongs to a window that was handed out."""
