@@ -1,10 +1,13 @@
 """Who one cgroup waited for, schema `jostle.blame/1`: the parts of its wait, which add up to it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+
+from msgspec.structs import replace
 
 from agent.analysis import untracked
 from agent.analysis.untracked import sampled_pct
 from agent.documents.blame import BlameSummary, Charge, WaitPart
+from agent.documents.tasks import TasksWithin
 from agent.store.run_file import Run
 from collectors.host.workloads import identify
 from collectors.windows import histogram
@@ -18,8 +21,12 @@ def path_name(path: str) -> str:
 
 def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> BlameSummary:
     """Who the cgroup `path` waited for in a recording; all zero where it never ran."""
-    whole = subtree(totals(run.windows), path)
+    every = totals(run.windows)
+    whole = subtree(every, path)
     parts = sorted(_parts(whole, named), key=lambda part: -part.wait_ms)
+    if "tasks" in run.meta:
+        tasks = run.record("tasks", TasksWithin)
+        parts = [_with_tasks(part, tasks, every) for part in parts]
     return BlameSummary(
         cgroup=path,
         name=named(path),
@@ -58,6 +65,12 @@ def _parts(whole: CgroupWindow, named: Callable[[str], str]) -> Iterator[WaitPar
                 preemptions=preemptions,
                 cgroup=name if is_cgroup else None,
             )
+
+
+def _with_tasks(part: WaitPart, tasks: TasksWithin, every: Mapping[str, CgroupWindow]) -> WaitPart:
+    name = KERNEL if part.charge is Charge.KERNEL else part.cgroup
+    within = tasks.shares(name, every[name].run_ns if name in every else 0) if name else ()
+    return replace(part, within=within or None)
 
 
 def _charge(name: str) -> Charge:

@@ -11,6 +11,7 @@ from agent.cli import output
 from agent.cli.help import CGROUP_HELP
 from agent.cli.history import HistoryFile
 from agent.documents.blame import BlameSummary
+from agent.documents.tasks import tasks_within
 from agent.recording import recorder
 from agent.recording.budget import DEFAULT_BUDGET_PCT, Governor
 from agent.recording.host import describe_host
@@ -22,6 +23,7 @@ from agent.store.run_file import Run, pack, read_run
 from collectors.host.hierarchy import detect_layout
 from collectors.host.names import name_workload
 from collectors.host.resolver import resolve
+from collectors.sources.tasks import read_tasks
 from collectors.sources.tiers import open_source
 from probes.errors import UsageError
 from probes.loader import require_privilege
@@ -117,8 +119,10 @@ def _watched(cgroup: str, duration_s: float, interrupts: Interrupts) -> BlameSum
             except Interrupted:
                 return True
 
+        before = read_tasks(layout)
         windows = tuple(recorder.windows(governor, INTERVAL_S, duration_s, ended))
-    meta = {"host": pack(describe_host(layout)), "tier": "ebpf"}
+    tasks = tasks_within(before, read_tasks(layout))
+    meta = {"host": pack(describe_host(layout)), "tier": "ebpf", "tasks": pack(tasks)}
     run = Run(meta=meta, windows=windows, partial=interrupts.requested)
     return blame(run, path, lambda name: name_workload(name).name)
 

@@ -18,6 +18,7 @@ import msgspec
 
 from agent.cli.exit_codes import end_with
 from agent.cli.output import colour, say, show, width
+from agent.documents.tasks import tasks_within
 from agent.experiment.plan import require_runnable
 from agent.recording import recorder
 from agent.recording.budget import Governor, require_budget
@@ -33,6 +34,7 @@ from collectors.host.resolver import Cgroups, matches, require_matched, unmatche
 from collectors.sources.cgroup_files import CgroupReader
 from collectors.sources.gatherer import SignalGatherer
 from collectors.sources.signal_reader import SignalReader
+from collectors.sources.tasks import read_tasks
 from collectors.sources.tiers import Tier, open_source
 from collectors.windows.counters import WANTED
 from collectors.windows.sched import SchedWindow, matching
@@ -141,7 +143,7 @@ def _record(options: Options, interrupts: Interrupts) -> None:
         cgroups = CgroupReader(layout, keep_below=raise_file_limit() // 2)
         gatherer = stack.enter_context(SignalGatherer(layout, reader=SignalReader(layout, cgroups=cgroups)))
         pending = unmatched(options.globs, _cgroups(layout).paths) if options.globs else []
-        _write_windows(options, writer, governor, gatherer, commands, interrupts, pending)
+        _write_windows(options, layout, writer, governor, gatherer, commands, interrupts, pending)
         for command in commands:
             _tell_end(text, command)
         if interrupts.requested and not options.open_ended:
@@ -161,6 +163,7 @@ def _cgroups(layout: CgroupLayout) -> Cgroups:
 
 def _write_windows(
     options: Options,
+    layout: CgroupLayout,
     writer: RunWriter,
     governor: Governor,
     gatherer: SignalGatherer,
@@ -186,6 +189,7 @@ def _write_windows(
         if options.open_ended:
             say(f"Recording to {options.output}; Ctrl-C ends it.")
 
+    tasks = read_tasks(layout)
     for window in recorder.windows(
         governor, options.interval_s, options.duration_s, ended, begun, complete=complete
     ):
@@ -195,6 +199,7 @@ def _write_windows(
             writer.note("self_cost", pack(governor.cost))
         if governor.warnings:
             writer.note("notes", pack(Notes(tuple(governor.warnings))))
+    writer.note("tasks", pack(tasks_within(tasks, read_tasks(layout))))
 
 
 @contextlib.contextmanager

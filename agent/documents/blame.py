@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from agent.documents.codec import Document, Record
+from agent.documents.tasks import TaskShare
 
 
 class Charge(StrEnum):
@@ -19,7 +20,11 @@ class Charge(StrEnum):
 
 
 class WaitPart(Record, frozen=True):
-    """One part of the wait. `preemptions` counts how often that one took the CPU away; null: it has no such count."""
+    """One part of the wait. `preemptions` counts how often that one took the CPU away; null: it has no such count.
+
+    `within` names the busiest processes of the root cgroup, or kernel threads, by CPU time in the same stretch; left
+    out where it is neither, or nobody looked.
+    """
 
     charge: Charge
     name: str
@@ -27,6 +32,7 @@ class WaitPart(Record, frozen=True):
     share_pct: float
     preemptions: int | None
     cgroup: str | None = None  # its path, where it is a cgroup
+    within: tuple[TaskShare, ...] | None = None
 
 
 class BlameSummary(Document, frozen=True):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from agent.documents.blame import BlameSummary, Charge, WaitPart
+from agent.documents.tasks import TaskShare
 from reports.figures import apportioned_pct, count, counted, percent, quantity, seconds, shown, time_ns
 from reports.sections.model import (
     CGROUP,
@@ -53,13 +54,28 @@ def _sentence(blame: BlameSummary) -> str:
     first = blame.parts[0]
     return (
         f"{blame.name} waited {quantity(blame.wait_ms, 'ms')} for a CPU {time}, {percent(first.share_pct)} of it "
-        f"for {_row_name(first)}."
+        f"for {_row_name(first)}{_mostly(first)}."
     )
+
+
+def _mostly(part: WaitPart) -> str:
+    return f" (by CPU time mostly {_busiest(part.within[:2])})" if part.within else ""
+
+
+def _busiest(tasks: tuple[TaskShare, ...]) -> str:
+    return ", ".join(f"{_task_name(task)} {percent(task.share_pct)}" for task in tasks)
+
+
+def _task_name(task: TaskShare) -> str:
+    return task.name if task.count == 1 else f"{task.name} ({task.count} of them)"
 
 
 def _sections(blame: BlameSummary) -> Iterator[ReportSection]:
     if blame.parts:
         yield _part_table(blame.parts)
+    within = tuple((part, task) for part in blame.parts for task in part.within or ())
+    if within:
+        yield _task_table(within)
     cgroups = tuple((part.name, part.cgroup) for part in blame.parts if part.cgroup not in {None, part.name})
     if cgroups:
         yield Table(
@@ -105,6 +121,27 @@ def _part_table(parts: tuple[WaitPart, ...]) -> Table:
         ),
         note="Waits are summed over its tasks; Preempted counts how often that one took the CPU away.",
         bars_pct=tuple(part.share_pct for part in parts),
+    )
+
+
+def _task_table(within: tuple[tuple[WaitPart, TaskShare], ...]) -> Table:
+    return Table(
+        "Who ran within",
+        (
+            *(TableColumn("Within", Kind.NAME), TableColumn("Task", Kind.NAME)),
+            *figure_columns("PID", "Ran", "Share"),
+        ),
+        tuple(
+            (
+                _row_name(part),
+                _task_name(task),
+                str(task.pid),
+                quantity(task.run_ms, "ms"),
+                percent(task.share_pct),
+            )
+            for part, task in within
+        ),
+        note="By CPU time in the same stretch, not by who was in the way; the PID is the busiest one's.",
     )
 
 

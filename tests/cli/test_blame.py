@@ -11,6 +11,7 @@ from agent.documents.blame import BlameSummary, Charge
 from tests.agent.analysis.trials import NEIGHBOUR, VICTIM
 from tests.cli.running import end, eventually, is_one_line, run, start, watches
 from tests.cli.test_report import HINDERED, recorded
+from tests.collectors.sources.test_tasks import named_spin
 from tests.kernel.situations import Situation, a_cpu, spin
 
 
@@ -54,6 +55,36 @@ def test_shares_of_real_cgroups_are_those_of_the_kernels_books(tmp_path: Path) -
     # Both wait while the other cgroup runs, and each while the other of its own does.
     assert waits_ms[theirs.path] / waits_ms[Charge.SELF] == pytest.approx(2 * theirs_ns / ours_ns, rel=0.1)
     assert found.duration_s == pytest.approx(3, rel=0.2)
+
+
+@pytest.mark.kernel
+def test_a_busy_process_of_the_root_cgroup_is_named_also_in_a_recording(tmp_path: Path) -> None:
+    with Situation() as situation:
+        ours = situation.group("ours")
+        situation.process(spin, ours, {a_cpu()})
+        other = situation.process(named_spin, cpus={a_cpu()})
+        for mount in {situation.layout.v2_mount, situation.layout.v1_mounts.get("cpu")} - {None}:
+            (Path(str(mount)) / "cgroup.procs").write_text(str(other.pid))
+        for process in situation.processes:
+            process.go()
+        begun_ns = other.schedstat.run_ns
+        watched = run("blame", ours.path, "-d", "2", "--json", cwd=tmp_path)
+        ran_ms = (other.schedstat.run_ns - begun_ns) / 1e6
+        assert run("record", "-d", "2", "-o", "a.run", "--json", cwd=tmp_path).code == 0
+        asked = run("blame", ours.path, "--run", "a.run", "--json", cwd=tmp_path)
+        name = Path(f"/proc/{other.pid}/comm").read_text().strip()
+    run_ms = []
+    for ended in (watched, asked):
+        found = BlameSummary.from_document(json.loads(ended.out))
+        assert found.parts[0].cgroup == "/"
+        tasks = {task.name: task for task in found.parts[0].within or ()}
+        assert tasks[name].pid == other.pid
+        run_ms.append(tasks[name].run_ms)
+        # While it waited for them they ran.
+        assert found.parts[0].wait_ms * 0.9 <= sum(task.run_ms for task in tasks.values())
+        assert sum(task.share_pct for task in tasks.values()) <= 100.1
+    assert run_ms[0] <= ran_ms
+    assert min(run_ms) > 0
 
 
 @pytest.mark.kernel

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from agent.analysis.blame import blame
 from agent.documents.blame import BlameSummary, Charge
+from agent.documents.tasks import MOST_TASKS, TaskShare, TasksWithin, TaskTime, tasks_within
 from agent.store.run_file import Notes, Run, pack
+from collectors.sources.tasks import TaskReading
 from collectors.windows.sched import KERNEL, OTHER, REST, SchedWindow
-from reports.sections.blame import as_shown
+from reports.sections.blame import as_shown, blame_report
+from reports.sections.model import Table
 from tests.agent.analysis.trials import NEIGHBOUR, VICTIM, cgroup, window
 
 SOME_S = st.floats(0, 100).map(lambda seconds: round(seconds, 3))
@@ -109,6 +112,58 @@ def test_doubts_are_told(changes: dict[str, object], meta: dict[str, str], told:
     odd: SchedWindow = replace(plain, **changes)  # type: ignore[arg-type]  # the fields differ in type
     warnings = blame(run_of(plain, odd, meta=meta), VICTIM).warnings
     assert [told in warning for warning in warnings] == [True]
+
+
+WITHIN = TasksWithin(
+    kernel=(TaskTime("kworker kblockd", 44, 2, 600.0), TaskTime("ksoftirqd/1", 22, 1, 5.0)),
+    kernel_run_ms=605.0,
+    root=(TaskTime("backup", 4242, 1, 1500.0),),
+    root_run_ms=1500.0,
+)
+
+
+def blame_with_tasks() -> BlameSummary:
+    cgroups = [cgroup(1.0, {KERNEL: 0.5, "/": 0.25, NEIGHBOUR: 0.1})]
+    cgroups += [cgroup(run_s, path=path) for run_s, path in ((1.0, KERNEL), (1.0, "/"), (9.0, NEIGHBOUR))]
+    return blame(run_of(window(*cgroups), meta={"tasks": pack(WITHIN)}), VICTIM)
+
+
+def test_who_ran_within_the_kernel_and_the_root_cgroup_is_named_with_its_share_of_their_run_time() -> None:
+    found = {part.name: part.within for part in blame_with_tasks().parts}
+    # What is under 1 % is left out. A reading that lies around the windows may have more than they do.
+    assert found == {
+        KERNEL: (TaskShare("kworker kblockd", 44, 2, 600.0, 60.0),),
+        "/": (TaskShare("backup", 4242, 1, 1500.0, 100.0),),
+        NEIGHBOUR: None,
+    }
+
+
+def test_the_first_sentence_names_them() -> None:
+    report = blame_report(blame_with_tasks())
+    assert (
+        "58.8 % of it for kernel threads (by CPU time mostly kworker kblockd (2 of them) 60.0 %)"
+        in report.sentence
+    )
+    assert [
+        table.rows
+        for table in report.sections
+        if isinstance(table, Table) and table.title == "Who ran within"
+    ] == [
+        (
+            ("kernel threads", "kworker kblockd (2 of them)", "44", "600 ms", "60.0 %"),
+            ("/", "backup", "4242", "1,500 ms", "100.0 %"),
+        )
+    ]
+
+
+def test_who_ran_comes_from_two_readings() -> None:
+    before = {(7, 100): TaskReading("a", KERNEL, 5_000_000), (8, 1): TaskReading("gone", KERNEL, 0)}
+    after = {(7, 100): TaskReading("a", KERNEL, 8_000_000)}
+    after |= {(100 + n, 1): TaskReading(f"b{n}", "/", 1_000_000) for n in range(2 * MOST_TASKS)}
+    found = tasks_within(before, after)
+    assert found.kernel == (TaskTime("a", 7, 1, 3.0),)
+    assert (len(found.root), found.root_run_ms) == (MOST_TASKS, 2.0 * MOST_TASKS)
+    assert found.shares(NEIGHBOUR, 10**9) == ()
 
 
 def test_the_document_can_be_read_again() -> None:
