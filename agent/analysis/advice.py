@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from agent.documents.verdict import Cause, CauseKind, Compared, Conclusion, Effect, Quality
+from agent.documents.verdict_parts import Blocked
 
 # A cause below this share of the slowdown is not worth a change to the system.
 WORTH_ADVICE_PCT = 15.0
@@ -39,6 +40,13 @@ class Advice(StrEnum):
     )
     FULL_TIER = "Repeat as root on a kernel with BTF, so that waits are charged to those who caused them."
     MORE_PAIRS = "Run more pairs (--pairs, --max-pairs)."
+    OTHER_LOCK = (
+        "The victim sleeps on a file lock: give it a file of its own, or have it held for a shorter time."
+    )
+    OTHER_END = "The victim sleeps on a pipe or a socket: look at the process at its other end."
+    OWN_LOCKS = "The victim sleeps on a lock in memory: look at which of its threads holds it, and what that waits for."
+    OWN_SLEEP = "The victim sleeps because it asks to: look at what makes it pause or try again."
+    OFF_CPU = "The victim sleeps on what jostle cannot tell: read its stacks while it does (/proc/PID/stack)."
     LONGER_TRIALS = "Make the trials longer, so that each averages over more of the noise."
     LONGER_RECORDINGS = "Record longer, or run an experiment, which can tell more from as much time."
     QUIETER_MACHINE = (
@@ -60,7 +68,17 @@ REMEDIES: dict[CauseKind, tuple[Advice, ...]] = {
     CauseKind.IO: (Advice.LIMIT_IO, Advice.ANOTHER_NODE),
     CauseKind.MEMORY_PRESSURE: (Advice.PROTECT_MEMORY, Advice.ANOTHER_NODE),
     CauseKind.SELF: (Advice.FEWER_THREADS,),
-    CauseKind.UNEXPLAINED: (Advice.LONGER_TRIALS,),
+    CauseKind.UNEXPLAINED: (),  # by what it slept on
+}
+OF_SLEEP = {
+    "file lock": Advice.OTHER_LOCK,
+    "futex": Advice.OWN_LOCKS,
+    "semaphore": Advice.OWN_LOCKS,
+    "pipe": Advice.OTHER_END,
+    "socket": Advice.OTHER_END,
+    "events": Advice.OTHER_END,
+    "sleep": Advice.OWN_SLEEP,
+    "disk": Advice.LIMIT_IO,
 }
 
 
@@ -74,11 +92,13 @@ def advise(
     effect: Effect | None,
     quality: Quality,
     compared: Compared | None = None,
+    *,
+    blocked: Sequence[Blocked] = (),
 ) -> list[Advice]:
     """The sentences that fit, the most useful first, each once; none when there is nothing to do."""
     match conclusion:
         case Conclusion.INTERFERENCE | Conclusion.SELF_INFLICTED:
-            found = [*_remedies(causes), *_better_measurement(quality)]
+            found = [*_remedies(causes, blocked), *_better_measurement(quality)]
         case Conclusion.INCONCLUSIVE:
             found = [Advice.MORE_PAIRS, *_less_noise(effect), *_better_measurement(quality)]
         case Conclusion.NO_INTERFERENCE:
@@ -88,11 +108,14 @@ def advise(
     return list(dict.fromkeys(found))
 
 
-def _remedies(causes: Sequence[Cause]) -> Iterable[Advice]:
+def _remedies(causes: Sequence[Cause], blocked: Sequence[Blocked]) -> Iterable[Advice]:
     heaviest_first = sorted(causes, key=lambda cause: cause.share_pct, reverse=True)
     for cause in heaviest_first:
         if cause.share_pct >= WORTH_ADVICE_PCT:
             yield from REMEDIES[cause.cause]
+            if cause.cause is CauseKind.UNEXPLAINED:
+                longer = [row.on for row in blocked if row.with_s > row.without_s]
+                yield OF_SLEEP.get(longer[0], Advice.OFF_CPU) if longer else Advice.OFF_CPU
 
 
 def _less_noise(effect: Effect | None) -> Iterable[Advice]:

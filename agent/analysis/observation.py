@@ -11,6 +11,7 @@ from agent.documents.metric import STRETCH, Sample
 from agent.documents.verdict_parts import Arm
 from collectors.host.hierarchy import is_within
 from collectors.host.readings import Missing
+from collectors.sources.asleep import Asleep
 from collectors.windows import counters
 from collectors.windows.figures import CounterFigures
 from collectors.windows.sched import (
@@ -64,6 +65,7 @@ class VictimObservation:
         others_run_ns: On-CPU time of every other cgroup, a neighbour's with everything below it.
         busiest_cpu: How much of the time the busiest CPU ran a task, 0 to 1; None where that is not known.
         signals: What else held the victim up.
+        asleep_s: On what it slept, on the clock, while none of its tasks ran or wanted to; empty: nobody looked.
         counted: What the victim's events counted, by name; empty where none is counted.
     """
 
@@ -74,6 +76,7 @@ class VictimObservation:
     busiest_cpu: float | None = None
     signals: VictimSignals = field(default_factory=VictimSignals)
     counted: Mapping[str, Reading] = field(default_factory=dict)
+    asleep_s: Mapping[Asleep, float] = field(default_factory=dict)
 
     @property
     def sample(self) -> Sample:

@@ -6,6 +6,7 @@ The one way for experiments and for comparisons of recordings: what an effect, a
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from agent.analysis import blocked as asleep
 from agent.analysis import untracked
 from agent.analysis.advice import advise
 from agent.analysis.aggressors import aggressors, blame_residual_pct, throttled_own_ratio
@@ -24,7 +25,7 @@ from agent.documents.verdict import (
     SelfCost,
     Verdict,
 )
-from agent.documents.verdict_parts import Host
+from agent.documents.verdict_parts import Blocked, Host
 from agent.statistics.decision import Judgement
 from agent.statistics.effect import EffectEstimate
 from agent.statistics.shares import RESIDUAL_LIMIT_PCT
@@ -52,6 +53,7 @@ class Findings:
     causes: tuple[Cause, ...] = ()
     aggressors: tuple[Aggressor, ...] = ()
     bent_pct: float | None = None
+    blocked: tuple[Blocked, ...] = ()
 
 
 def find(pairs: Pairs, judged: Judgement, effect: EffectEstimate, neighbours: Mapping[str, str]) -> Findings:
@@ -65,6 +67,7 @@ def find(pairs: Pairs, judged: Judgement, effect: EffectEstimate, neighbours: Ma
         causes=found.causes,
         aggressors=aggressors(pairs, by_cause, neighbours),
         bent_pct=found.bent_pct,
+        blocked=asleep.blocked(pairs, neighbours),
     )
 
 
@@ -92,6 +95,8 @@ def reason_of(clauses: Sequence[str], findings: Findings, further: Sequence[str]
     if findings.conclusion in (Conclusion.INTERFERENCE, Conclusion.SELF_INFLICTED) and findings.causes:
         main = max(findings.causes, key=lambda cause: cause.share_pct)
         found.append(f"the main cause is {main.cause} ({main.share_pct:.0f} % of the extra time)")
+        if asleep.is_unexplained(findings.causes):
+            found += asleep.clauses(findings.blocked)
     if findings.conclusion is Conclusion.INTERFERENCE and findings.aggressors:
         first = findings.aggressors[0]
         found.append(f"{first.share_pct:.0f} % of the blame falls on {first.name}")
@@ -127,7 +132,7 @@ def quality_of(basis: VerdictBasis, findings: Findings) -> Quality:
     warnings = [
         *basis.warnings,
         *untracked.warnings(basis.windows),
-        *_doubts(basis.tier, residual_pct, findings.bent_pct),
+        *_doubts(basis.tier, residual_pct, findings),
     ]
     return Quality(
         ok=not warnings,
@@ -140,11 +145,14 @@ def quality_of(basis: VerdictBasis, findings: Findings) -> Quality:
     )
 
 
-def _doubts(tier: str, residual_pct: float | None, bent_pct: float | None) -> Iterable[str]:
+def _doubts(tier: str, residual_pct: float | None, findings: Findings) -> Iterable[str]:
     if tier in {"schedstat", "psi"}:
         yield LOWER_TIER
     if residual_pct is not None and residual_pct > UNCHARGED_LIMIT_PCT:
         yield f"{residual_pct:.0f} % of the victim's waiting is charged to nobody"
+    if asleep.is_unexplained(findings.causes):
+        yield "most of the extra time is unexplained: the victim neither ran nor waited for a CPU, it slept"
+    bent_pct = findings.bent_pct
     if bent_pct is not None and bent_pct > RESIDUAL_LIMIT_PCT:
         yield f"the causes add up only after {bent_pct:.0f} % of the extra time was left out of them or scaled down"
 
@@ -194,9 +202,19 @@ def verdict_of(findings: Findings, claim: Claim, basis: VerdictBasis, origin: Or
         effect=effect,
         causes=findings.causes,
         aggressors=findings.aggressors,
+        blocked=findings.blocked or None,
         quality=quality,
         self_cost=origin.self_cost,
-        advice=tuple(advise(findings.conclusion, findings.causes, effect, quality, claim.compared)),
+        advice=tuple(
+            advise(
+                findings.conclusion,
+                findings.causes,
+                effect,
+                quality,
+                claim.compared,
+                blocked=findings.blocked,
+            )
+        ),
         unavailable={key: why for key, (why, value) in nulls.items() if value is None},
         victim_cgroup=origin.victim,
         host=origin.host,

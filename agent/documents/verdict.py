@@ -14,6 +14,7 @@ from agent.documents.codec import Document, Record, null_keys
 from agent.documents.metric import Better
 from agent.documents.verdict_parts import (
     Blame,
+    Blocked,
     Confirmation,
     DataFile,
     Efficiency,
@@ -166,6 +167,7 @@ class Verdict(Document, frozen=True):
     trials: tuple[Trial, ...] | None = None
     efficiency: Efficiency | None = None
     blame: tuple[Blame, ...] | None = None
+    blocked: tuple[Blocked, ...] | None = None  # left out: nothing of it changed, or nobody looked
     matrix: WaitMatrix | None = None
     histograms: WaitHistograms | None = None
     sweep: tuple[SweepPoint, ...] | None = None

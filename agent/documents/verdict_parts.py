@@ -107,6 +107,21 @@ class Blame(Record, frozen=True):
     share_pct: float
 
 
+class Blocked(Record, frozen=True):
+    """What the victim slept on in a mean trial, while none of its tasks ran or wanted to.
+
+    `on` is a word such as "file lock", `what` the file or the kernel function, left out where there is no more to say;
+    the holder is left out where it is not known.
+    """
+
+    on: str
+    without_s: float
+    with_s: float
+    what: str | None = None
+    holder: str | None = None
+    holder_cgroup: str | None = None
+
+
 class WaitMatrix(Record, frozen=True):
     """Who waited for whom in a mean trial with the neighbours: a row for each that waited, by display name.
 

@@ -95,7 +95,7 @@ def run_session(
         outputs = Outputs(raw)
         neighbours = Neighbours(plan, existing, workspace, janitor, outputs)
         trials = TrialRunner(
-            plan, source, signals, victim, neighbours, outputs=outputs, interrupts=interrupts
+            plan, source, signals, victim, neighbours, layout=layout, outputs=outputs, interrupts=interrupts
         )
         measured = _MeasuredTrials(
             trials.run, source, raw, {"host": pack(host), "tier": plan.tier}, interrupts

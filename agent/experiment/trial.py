@@ -29,8 +29,9 @@ from agent.sandbox.cgroups import Group
 from agent.sandbox.commands import Command, start, wait_for_first
 from agent.sandbox.existing import ExistingCgroup
 from agent.sandbox.interrupts import Interrupts
-from collectors.host.hierarchy import is_within
+from collectors.host.hierarchy import CgroupLayout, is_within
 from collectors.host.readings import Missing, read_text
+from collectors.sources.asleep import Asleep, SleepWatch
 from collectors.sources.signal_reader import SignalReader, signals_within
 from collectors.sources.tiers import Source
 from collectors.windows import counters, sched
@@ -68,6 +69,7 @@ class _Measured:
     command: Command | None
     signals: SignalWindow | None = None
     counted: Mapping[str, Reading] = field(default_factory=dict)
+    asleep_s: Mapping[Asleep, float] = field(default_factory=dict)
 
 
 class TrialRunner:
@@ -81,6 +83,7 @@ class TrialRunner:
         victim: Group | ExistingCgroup,
         neighbours: Neighbours,
         *,
+        layout: CgroupLayout,
         outputs: Outputs,
         interrupts: Interrupts,
     ) -> None:
@@ -90,6 +93,7 @@ class TrialRunner:
         self._victim = victim
         self._neighbours = neighbours
         self._outputs = outputs
+        self._layout = layout
         self._interrupts = interrupts
         self._units: dict[str, str] = {}
 
@@ -136,6 +140,7 @@ class TrialRunner:
             busiest_cpu=busiest_cpu([measured.window]),
             signals=self._victim_signals(measured.signals, names),
             counted=measured.counted,
+            asleep_s=measured.asleep_s,
         )
         return TrialResult(index, block, treatment.arm, seen, measured.window, void)
 
@@ -148,7 +153,10 @@ class TrialRunner:
             signals = self._signals.read(self._paths())
             before = self._source.read()
             start_s = command.release() if command else monotonic()
-            over = self._wait(commands, self._plan.timeout_s if command else self._plan.trial_s, command)
+            watch = SleepWatch(self._victim.pids, self._layout) if command else None
+            over = self._wait(
+                commands, self._plan.timeout_s if command else self._plan.trial_s, command, watch
+            )
             duration_s = monotonic() - start_s
             after = self._source.read()
             window = sched.window(before, after)
@@ -158,7 +166,8 @@ class TrialRunner:
                 f"the victim {command.text!r} did not end within {self._plan.timeout_s:g} s",
                 "give it less work, or raise --timeout",
             )
-        return _Measured(window, duration_s, command, signalled, self._counted(before, after))
+        asleep_s = watch.seconds(duration_s) if watch else {}
+        return _Measured(window, duration_s, command, signalled, self._counted(before, after), asleep_s)
 
     def _counted(self, before: Snapshot, after: Snapshot) -> dict[str, Reading]:
         """Of the victim with everything below it."""
@@ -169,7 +178,11 @@ class TrialRunner:
         return [self._victim.path, *self._neighbours.names()]
 
     def _wait(
-        self, neighbours: Sequence[Command], timeout_s: float, victim: Command | None = None
+        self,
+        neighbours: Sequence[Command],
+        timeout_s: float,
+        victim: Command | None = None,
+        watch: SleepWatch | None = None,
     ) -> Command | None:
         """The victim when it ends, or a neighbour that runs no more; None after `timeout_s`.
 
@@ -180,13 +193,20 @@ class TrialRunner:
         patience_s = timeout_s if self._plan.tier == "ebpf" else _POLL_S
         while True:
             left_s = deadline_s - monotonic()
-            ended = wait_for_first(watched, min(patience_s, left_s), self._interrupts)
-            if ended is None and patience_s < left_s:
-                self._source.read()
+            pause_s = min(patience_s, watch.pause_s() if watch else timeout_s)
+            ended = wait_for_first(watched, min(pause_s, left_s), self._interrupts)
+            if ended is None and pause_s < left_s:
+                self._look(watch)
             elif ended is None or ended is victim or ended.is_over():
                 return ended
             else:
                 watched.remove(ended)  # it runs on in the background
+
+    def _look(self, watch: SleepWatch | None) -> None:
+        if self._plan.tier != "ebpf":
+            self._source.read()
+        if watch:
+            watch.look()
 
     @contextlib.contextmanager
     def _victim_started(self, stem: str) -> Iterator[Command | None]:

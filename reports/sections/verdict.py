@@ -118,6 +118,8 @@ def conclusions(verdict: Verdict) -> Iterator[ReportSection]:
     yield effect_facts(verdict.effect)
     if verdict.causes:
         yield cause_table(verdict)
+    if verdict.blocked:
+        yield blocked_table(verdict)
     if verdict.aggressors:
         yield suspect_table(verdict)
     if verdict.confirmed:
@@ -211,6 +213,24 @@ def cause_table(verdict: Verdict) -> Table:
             for entry in verdict.causes
         ),
         bars_pct=tuple(entry.share_pct for entry in verdict.causes),
+    )
+
+
+def blocked_table(verdict: Verdict) -> Table:
+    """What the victim slept on, in both arms."""
+    return Table(
+        "What the victim slept on",
+        (
+            TableColumn("On"),
+            *figure_columns("Without s", "With s"),
+            TableColumn("Held by"),
+            TableColumn("What"),
+        ),
+        tuple(
+            (row.on, quantity(row.without_s), quantity(row.with_s), row.holder or "", row.what or "")
+            for row in verdict.blocked or ()
+        ),
+        note="Per trial, by looking every few milliseconds while none of its tasks ran or waited for a CPU.",
     )
 
 
