@@ -16,7 +16,7 @@ _CPU_NS = struct.Struct("<Q")
 
 
 def main() -> None:
-    """Run one storm."""
+    """Run one storm in the cgroups that the arguments name, and print its times."""
     loops, bases = int(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]]
     names = sorted(path.name for path in bases[0].glob("pair-*"))
     if not names:

@@ -212,12 +212,12 @@ def share_rows(rng: np.random.Generator, runs: int) -> Iterator[list[str]]:
 
 
 def percent(hits: int, runs: int) -> str:
-    """With one decimal."""
+    """A share as text in per cent, with one decimal."""
     return f"{100 * hits / runs:.1f}"
 
 
 def print_table(head: list[str], rows: Iterator[list[str]]) -> None:
-    """As Markdown."""
+    """Print rows as a Markdown table."""
     print(f"| {' | '.join(head)} |")
     print(f"|{'---|' * len(head)}")
     for row in rows:
@@ -225,7 +225,7 @@ def print_table(head: list[str], rows: Iterator[list[str]]) -> None:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Simulate every case and print the tables of error rates."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

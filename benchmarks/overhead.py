@@ -40,7 +40,7 @@ _PREFIX = "jostle-bench-"
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """The options of this benchmark's command line."""
     parser = argparse.ArgumentParser(prog="benchmarks.overhead", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="visits of each tool to each storm (default 3)")
     parser.add_argument("--storm", action="append", choices=STORMS, help="only this one (may be repeated)")

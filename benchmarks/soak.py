@@ -97,7 +97,7 @@ def figures(samples: Sequence[Sample], **known: float) -> dict[str, object]:
 
 
 def main() -> None:
-    """Run one soak."""
+    """Run one soak and print what the agent used."""
     options = _arguments()
     raise_on_signals()
     with tempfile.TemporaryDirectory(prefix="jostle-soak-") as scratch:

@@ -142,7 +142,7 @@ def _import_bcc() -> Any:  # noqa: ANN401  bcc has no types
 
 
 def main() -> None:
-    """Serve one request."""
+    """Compile the one request on standard input and send its descriptors, or an error, over the socket given."""
     request = CompileRequest(**json.load(sys.stdin))
     answer = socket.socket(fileno=int(sys.argv[1]))
     try:

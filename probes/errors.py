@@ -45,7 +45,7 @@ _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_MEMORY = frozenset({errno.ENOMEM})
 _FORBIDDEN = frozenset({errno.EPERM, errno.EACCES})
 SHORTAGES = _NO_DESCRIPTORS | _NO_MEMORY
-"""What is no judgement of a program."""
+"""What is not a judgement of a program."""
 
 
 def refusal(what: str, error: OSError) -> JostleError:

@@ -8,12 +8,9 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from probes.btf import KIND_FUNC, KIND_PTR, KIND_TYPEDEF, Btf, Param
 from probes.errors import HostError
-
-Identity = Literal["v2", "v1", "hybrid"]
 
 
 @dataclass(frozen=True, slots=True)

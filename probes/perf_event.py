@@ -98,7 +98,7 @@ RefusalCause = Literal["no-pmu", "not-counted", "privilege", "no-perf", "limit"]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an event cannot be counted, in one sentence, and what would mend it."""
+    """Why an event cannot be counted, in one sentence, and what would fix it."""
 
     cause: RefusalCause
     reason: str
@@ -158,7 +158,7 @@ def open_per_cpu(event: PerfEvent, cpus: Iterable[int]) -> dict[int, int] | Refu
 
 
 def enable(descriptor: int) -> None:
-    """Start counting."""
+    """Start counting this event in the kernel."""
     fcntl.ioctl(descriptor, _IOC_ENABLE, 0)
 
 

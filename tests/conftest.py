@@ -76,7 +76,7 @@ def missing_for(item: pytest.Item) -> str | None:
 
 @functools.cache
 def missing_for_kernel_tests() -> str | None:
-    """What this machine lacks. That the probe itself fails to open is no reason: it fails the tests."""
+    """What this machine lacks. That the probe itself fails to open is not a reason: it fails the tests."""
     if os.geteuid() != 0:
         return "kernel tests need root"
     if not Path("/sys/kernel/btf/vmlinux").exists():

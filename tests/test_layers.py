@@ -46,7 +46,7 @@ def modules() -> list[Path]:
 
 
 def room_of(module: str) -> str | None:
-    """The room that a dotted module, or a package, lies in; None: it is no part of this repository."""
+    """The room that a dotted module, or a package, lies in; None: it is not part of this repository."""
     parts = module.split(".")
     if parts[0] not in PACKAGES:
         return None

@@ -18,7 +18,7 @@ from agent.documents.summary import (
     RunDetails,
     RunMatrix,
     RunSummary,
-    Signals,
+    SignalFigures,
     WaitBy,
     Waiting,
     Waits,
@@ -174,7 +174,7 @@ def _cgroup(cgroup: CgroupWindow, seconds: float, signals: SignalWindow) -> Cgro
     )
 
 
-def _signals(path: str, signals: SignalWindow) -> Signals:
+def _signals(path: str, signals: SignalWindow) -> SignalFigures:
     derived = counters.figures({**_refused(signals.missing), **signals.counters.get(path, {})})._asdict()
     figures = {**signals.cgroups[path]._asdict(), **derived}
     return {

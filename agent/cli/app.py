@@ -74,7 +74,7 @@ def _command(words: list[str]) -> int:
     """Parse and run; the exit code that the command asks for.
 
     Raises:
-        UsageError: The words are no command.
+        UsageError: The words are not a command.
     """
     for name in wanted(words):
         import_module(f"agent.cli.{name}").register(app)

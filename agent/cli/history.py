@@ -40,7 +40,9 @@ def period(text: str) -> Period:
     """`SINCE..UNTIL`. Raises as `between` does."""
     since, dots, until = text.partition("..")
     if not dots:
-        raise UsageError(f"{text!r} is no period of the history", "give SINCE..UNTIL, such as 03:00..03:30")
+        raise UsageError(
+            f"{text!r} is not a period of the history", "give SINCE..UNTIL, such as 03:00..03:30"
+        )
     return between(since, until)
 
 

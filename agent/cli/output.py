@@ -21,7 +21,7 @@ def say(message: str) -> None:
 
 
 def show(result: str) -> None:
-    """A result, to standard output. A reader that went away (`| head -1`) is no failure.
+    """A result, to standard output. A reader that went away (`| head -1`) is not a failure.
 
     Raises:
         JostleError: It cannot be written.

@@ -29,18 +29,18 @@ class Detection:
         self._detector = Detector(settings(config), baseline, find_quota)
 
     def on_window(self, observation: Observation) -> Sequence[Event]:
-        """Judge one window."""
+        """Judge one window and return the events that it raises or clears."""
         return self._detector.step(observation.sched, observation.end_utc_ns)
 
     def on_event(self, event: Event) -> None:
-        """Its own: it knows."""
+        """Do nothing: the only events are those that this sink raised itself."""
 
     def reload(self, config: Config) -> None:
-        """Other rules hold from the next window on."""
+        """Judge by the rules of this configuration from the next window on."""
         self._detector.change(settings(config.detection))
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: detection holds no file or socket."""
 
 
 def settings(config: DetectionConfig) -> Settings:

@@ -64,7 +64,7 @@ class History:
         """Open, or begin, a history. `facts` are what is said of the windows to come.
 
         Raises:
-            UsageError: It cannot be written there, is no history, damaged, of a later version, or in use.
+            UsageError: It cannot be written there, is not a history, is damaged, of a later version, or in use.
             JostleError: There is no room for it.
         """
         self._path = path

@@ -29,7 +29,7 @@ class Journal:
         self._leveled = is_journal(stream)
 
     def on_window(self, observation: Observation) -> tuple[Event, ...]:  # noqa: ARG002  windows are for the history
-        """Nothing to tell."""
+        """Do nothing: only events are written to the journal."""
         return ()
 
     def on_event(self, event: Event) -> None:
@@ -38,14 +38,14 @@ class Journal:
         self._stream.flush()
 
     def reload(self, config: Config) -> None:
-        """There is nothing to set."""
+        """Do nothing: the journal has no settings."""
 
     def close(self) -> None:
-        """The stream is not its own."""
+        """Do nothing: the stream belongs to the caller."""
 
 
 def level(event: Event) -> str:
-    """A warning when a neighbour is to blame, a notice for what the victim can mend, info for the end of either."""
+    """A warning when a neighbour is to blame, a notice for what the victim can fix, info for the end of either."""
     if event.state is EventState.CLEARED:
         return INFO
     return WARNING if event.cause is EventCause.NEIGHBOURS else NOTICE

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO
 
-from agent.daemon.service import LOOK_AROUND_S, Service, Terminal
+from agent.daemon.service import LOOK_AROUND_S, Service, Unsupervised
 
 # sd-daemon(3): what the journal takes for a line's level, and strips.
 WARNING, NOTICE, INFO = "<4>", "<5>", "<6>"
@@ -25,31 +25,31 @@ class Systemd:
         self.alive_every_s = watchdog_s / 4 if watchdog_s else LOOK_AROUND_S
 
     def inform(self, text: str) -> None:
-        """One line of level info."""
+        """Write one line of level info."""
         self._say(INFO, text)
 
     def warn(self, text: str) -> None:
-        """One line of level warning."""
+        """Write one line of level warning."""
         self._say(WARNING, text)
 
     def ready(self) -> None:
-        """Started, or reloaded."""
+        """Tell systemd that the agent has started, or has reloaded its configuration."""
         self._send("READY=1\nSTATUS=Recording.")
 
     def alive(self) -> None:
-        """Not stuck."""
+        """Reset systemd's watchdog: the agent is not stuck."""
         self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """`ready` follows; the time is for units of Type=notify-reload."""
+        """Tell systemd that a reload has begun; `ready` follows. The time is for units of Type=notify-reload."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """Tell systemd that the agent has begun to end."""
         self._send("STOPPING=1\nSTATUS=Ending.")
 
     def _send(self, state: str) -> None:
-        # A socket for each, a few times a minute: there is none to close when the agent ends, or to mend.
+        # A socket for each, a few times a minute: there is none to close when the agent ends, or to repair.
         kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sending:
             sending.sendto(state.encode(), self._address)
@@ -62,7 +62,7 @@ def supervisor(say: Callable[[str], None], environ: Mapping[str, str] = os.envir
     """
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
-        return Terminal(say)
+        return Unsupervised(say)
     leveled = is_journal(sys.stderr, environ)
     return Systemd(
         address,

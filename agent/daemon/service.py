@@ -15,25 +15,25 @@ class Service(Protocol):
         """`alive` is to be called this often, or the agent counts as stuck."""
 
     def inform(self, text: str) -> None:
-        """One line that is as it should be."""
+        """Say one line about what is as it should be."""
 
     def warn(self, text: str) -> None:
-        """One line that somebody should look at."""
+        """Say one line about what somebody should look at."""
 
     def ready(self) -> None:
         """The probes are attached: windows come from now on."""
 
     def alive(self) -> None:
-        """The loop turns."""
+        """Say that the agent is not stuck; called at least every `alive_every_s` seconds."""
 
     def reloading(self) -> None:
         """A new configuration is being read; `ready` follows."""
 
     def stopping(self) -> None:
-        """The agent ends."""
+        """Say that the agent has begun to end."""
 
 
-class Terminal:
+class Unsupervised:
     """Nobody supervises: everything is a line for a person."""
 
     alive_every_s = LOOK_AROUND_S
@@ -43,13 +43,13 @@ class Terminal:
         self.warn = say
 
     def ready(self) -> None:
-        """Said by the first window."""
+        """Do nothing: the first window shows it."""
 
     def alive(self) -> None:
-        """Seen."""
+        """Do nothing: a person sees whether the agent runs."""
 
     def reloading(self) -> None:
-        """Its outcome is said."""
+        """Do nothing: the outcome of a reload is said by `inform` or `warn`."""
 
     def stopping(self) -> None:
-        """The prompt returns."""
+        """Do nothing: the shell's prompt shows it."""

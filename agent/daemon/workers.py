@@ -35,15 +35,15 @@ class Worker:
 
     @property
     def name(self) -> str:
-        """The sink's."""
+        """The name of the sink, for messages and metrics."""
         return self._sink.name
 
     def submit(self, observation: Observation) -> None:
-        """One window, lost if the sink is still busy with those before it."""
+        """Hand over one window; it is lost if the sink is still busy with those before it."""
         self._put(partial(self._take, observation))
 
     def on_events(self, events: Events) -> None:
-        """Events that some sink raised, lost as `offer` loses."""
+        """Hand over events that some sink raised; lost as `submit` loses windows."""
         self._put(partial(self._hear, events))
 
     def reload(self, config: Config) -> None:
@@ -51,12 +51,12 @@ class Worker:
         self._config = config
 
     def health(self) -> SinkHealth:
-        """Now."""
+        """How many windows the sink took and lost so far, and what troubles it now."""
         with self._lock:
             return SinkHealth(self.name, self._taken, self._lost, self._trouble)
 
     def end(self) -> None:
-        """No more windows: close the sink when it has taken what waits."""
+        """Ask for the sink to be closed when it has taken the windows that wait."""
         self._inbox.put(None)
 
     def ended(self, within_s: float) -> bool:
@@ -116,7 +116,7 @@ class Worker:
 
 
 class Workers:
-    """All sinks."""
+    """All sinks of the agent, each with its own `Worker`."""
 
     def __init__(self, sinks: Iterable[Sink], service: Service) -> None:
         self._service = service
@@ -124,17 +124,17 @@ class Workers:
         self._workers += [Worker(sink, self._publish, service) for sink in sinks]
 
     def submit(self, observation: Observation) -> None:
-        """One window to every sink."""
+        """Hand one window to every sink."""
         for worker in self._workers:
             worker.submit(observation)
 
     def reload(self, config: Config) -> None:
-        """A new configuration to every sink."""
+        """Hand a new configuration to every sink."""
         for worker in self._workers:
             worker.reload(config)
 
     def health(self) -> tuple[SinkHealth, ...]:
-        """How they are doing."""
+        """The state of each sink, in the order in which they were given."""
         return tuple(worker.health() for worker in self._workers)
 
     def close(self, within_s: float) -> None:

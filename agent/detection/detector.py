@@ -81,7 +81,7 @@ class Detector:
         self._number += 1
         moment = _Instant(self._number, utc_ns, window, _stolen_pct(window))
         for path in window.cgroups:
-            # What has no cgroup of its own is nobody's workload.
+            # What has no cgroup of its own is not a workload.
             if path not in {KERNEL, OTHER}:
                 self._track(path).seen = self._number
         events = [

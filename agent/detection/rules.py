@@ -25,7 +25,7 @@ class Rule:
 
     @property
     def watched(self) -> Indicator:
-        """The signal itself."""
+        """The indicator that this rule watches."""
         return INDICATORS[self.signal]
 
 

@@ -58,4 +58,4 @@ def read_baseline(path: Path) -> Baseline:
     except UsageError as error:
         raise UsageError(f"{path} cannot be read: {error.message}", error.remedy) from error
     except DAMAGE as error:
-        raise UsageError(f"{path} is no recording, or damaged ({error})", "record again") from error
+        raise UsageError(f"{path} is not a recording, or damaged ({error})", "record again") from error

@@ -18,7 +18,7 @@ from collectors.windows.signals import Absence
 SIGNALS = (*(spec for spec in CGROUP_FIGURES if spec.name != "limit_cpus"), *specs(CounterFigures))
 """The figures in a cgroup's `signals`; its limit stands beside them, as no limit is left out."""
 
-Signals = Mapping[str, int | float | None]
+SignalFigures = Mapping[str, int | float | None]
 """Figures of one cgroup by the names in SIGNALS: each the sum over those windows that have it, None where none has."""
 
 
@@ -98,7 +98,7 @@ class CgroupSummary(Record, frozen=True):
     wait_by: tuple[WaitBy, ...]  # the longest first
     # The tightest of its own and its ancestors' quotas; left out: it has none.
     limit_cpus: float | None = None
-    signals: Signals | None = None  # left out: nothing but the scheduler was recorded
+    signals: SignalFigures | None = None  # left out: nothing but the scheduler was recorded
     corun_with: tuple[CorunWith, ...] = ()  # sampled, the longest first
     workload: WorkloadSummary | None = None  # left out: it was not looked for
 
@@ -180,7 +180,7 @@ def _nulls(summary: RunSummary) -> set[str]:
     )
 
 
-def signal_nulls(signals: Iterable[Signals], host: HostSummary | None) -> set[str]:
+def signal_nulls(signals: Iterable[SignalFigures], host: HostSummary | None) -> set[str]:
     """The names, as in `unavailable`, of what is null in the signals of cgroups and host."""
     nulls = {f"signals.{name}" for each in signals for name, figure in each.items() if figure is None}
     if host is None:

@@ -33,7 +33,7 @@ class Experiment(Record, frozen=True):
 
 
 class Host(Record, frozen=True):
-    """Where it ran."""
+    """The machine on which an experiment or a recording ran."""
 
     hostname: str  # or a hash of it, as configured
     kernel: str

@@ -34,7 +34,7 @@ EVERYONE_ELSE = "everyone else"
 
 
 def trial_row(trial: TrialResult) -> Trial:
-    """One trial."""
+    """The row of the verdict document for one trial."""
     victim, figures = trial.seen.victim, trial.seen.counters
     return Trial(
         index=trial.index,

@@ -102,7 +102,7 @@ def _is_worth_stopping(aggressor: Aggressor, neighbours: Sequence[str]) -> bool:
     path = aggressor.cgroup
     if any(is_within(path, other) or is_within(other, path) for other in neighbours):
         return False
-    # What is no cgroup (`kernel`, `other`) has no path; and another jostle's trial is not to be disturbed.
+    # What is not a cgroup (`kernel`, `other`) has no path; and another jostle's trial is not to be disturbed.
     return (
         path.startswith("/")
         and not path.startswith(f"/{PREFIX}")

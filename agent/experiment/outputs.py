@@ -18,11 +18,11 @@ class Outputs:
     raw: Path
 
     def out(self, stem: str) -> Path:
-        """Standard output of one command."""
+        """The file for what one command writes to standard output."""
         return self.raw / f"{stem}.stdout"
 
     def err(self, stem: str) -> Path:
-        """Standard error."""
+        """The file for what one command writes to standard error."""
         return self.raw / f"{stem}.stderr"
 
     def of(self, stem: str) -> list[Path]:

@@ -12,7 +12,7 @@ from agent.experiment.victim_metrics import MetricSpec
 from collectors.sources.tiers import Tier
 from probes.errors import UsageError
 
-# A command whose first word has one of these is no program to look up: it is left to the shell.
+# A command whose first word has one of these is not a program to look up: it is left to the shell.
 _SHELL_SYNTAX = frozenset("|&;<>()$`*?[#~=%!{")
 # What a POSIX shell runs without a program (XCU 2.4, 2.14), as far as a command may begin with it.
 _SHELL_WORDS = frozenset(
@@ -84,7 +84,7 @@ class Plan:
             raise UsageError(f"--timeout {self.timeout_s} leaves no time to run", "give seconds above 0")
         if not _LEAST_TRIAL_S <= self.trial_s <= _MOST_TRIAL_S:
             raise UsageError(
-                f"--trial-seconds {self.trial_s:g} is no length for a trial",
+                f"--trial-seconds {self.trial_s:g} is not a length for a trial",
                 f"give {_LEAST_TRIAL_S:g} to {_MOST_TRIAL_S:g}",
             )
         _require_distinct([metric.text.partition("=")[0] for metric in self.metrics])
@@ -130,7 +130,7 @@ def _require_levels(levels_pct: Sequence[float]) -> None:
     for level_pct in levels_pct:
         if level_pct != 0 and not _LEAST_LEVEL_PCT <= level_pct <= WHOLE_PCT:
             raise UsageError(
-                f"--sweep: {level_pct:g} is no level in per cent",
+                f"--sweep: {level_pct:g} is not a level in per cent",
                 f"give 0, or {_LEAST_LEVEL_PCT:g} to {WHOLE_PCT:g}",
             )
         if levels_pct.count(level_pct) > 1:
@@ -143,12 +143,14 @@ def parse_levels(text: str) -> tuple[float, ...]:
     """The levels of a list such as `0,25,50,75,100`, ascending.
 
     Raises:
-        UsageError: Something in it is no number.
+        UsageError: A value in it is not a number.
     """
     try:
         return tuple(sorted(float(part) for part in text.split(",")))
     except ValueError:
-        raise UsageError(f"--sweep {text!r} is no list of levels", "write it like 0,25,50,75,100") from None
+        raise UsageError(
+            f"--sweep {text!r} is not a list of levels", "write it like 0,25,50,75,100"
+        ) from None
 
 
 def neighbour_name(number: int, command: str) -> str:
@@ -182,7 +184,7 @@ def require_runnable(command: str) -> None:
     program = words[0]
     if _SHELL_SYNTAX & set(program) or program in _SHELL_WORDS or shutil.which(program):
         return
-    wrong = "is no program that can be run" if "/" in program else "is not in PATH"
+    wrong = "is not a program that can be run" if "/" in program else "is not in PATH"
     raise UsageError(
         f"the command {command!r} cannot run: {program} {wrong}", "check its name, or install it"
     )
@@ -198,7 +200,7 @@ def parse_cpus(text: str) -> tuple[int, ...]:
     try:
         cpus = sorted({cpu for part in text.split(",") for cpu in _span(part, max(allowed))})
     except ValueError:
-        raise UsageError(f"--cpus {text!r} is no list of CPUs", "write it like 0,2-3") from None
+        raise UsageError(f"--cpus {text!r} is not a list of CPUs", "write it like 0,2-3") from None
     absent = [cpu for cpu in cpus if cpu not in allowed]
     if absent:
         raise UsageError(

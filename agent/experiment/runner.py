@@ -20,7 +20,7 @@ from agent.statistics.design import LookPlan, Order, block_orders, plan_looks
 from agent.statistics.effect import Slowdown, TrialPair, slowdown
 from probes.errors import JostleError
 
-# So many void trials in a row, in one place of the design, are no accident.
+# So many void trials in a row, in one place of the design, are not an accident.
 MOST_VOID_IN_A_ROW = 3
 
 RunTrial = Callable[[int, int, Treatment], TrialResult]

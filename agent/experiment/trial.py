@@ -294,7 +294,7 @@ class MachineState:
 
 
 def machine_state(root: Path = Path("/")) -> MachineState:
-    """The state now."""
+    """The state of the machine now: its clocks, and which CPUs are online below `root`."""
     monotonic_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     wall_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)

@@ -27,7 +27,7 @@ def require_budget(budget_pct: float) -> float:
     """
     if not 0 < budget_pct <= 100:
         raise UsageError(
-            f"--max-overhead {budget_pct:g} is no share of a host", "give per cent above 0, such as 1"
+            f"--max-overhead {budget_pct:g} is not a share of a host", "give per cent above 0, such as 1"
         )
     return budget_pct
 

@@ -1,4 +1,4 @@
-"""What this host can measure: each capability's state, why, and what would mend it."""
+"""What this host can measure: each capability's state, why, and what would fix it."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -40,7 +40,7 @@ def require_interval(interval_s: float) -> float:
     """
     if not SHORTEST_WINDOW_S <= interval_s <= LONGEST_WINDOW_S:
         raise UsageError(
-            f"-i {interval_s:g} is no length for a window",
+            f"-i {interval_s:g} is not a length for a window",
             f"give {SHORTEST_WINDOW_S:g} to {LONGEST_WINDOW_S:g} seconds",
         )
     return interval_s

@@ -72,7 +72,7 @@ class Group:
         _signal(pids, signal.SIGKILL)
 
     def remove(self) -> None:
-        """Remove its directories and all below them; those that are gone already are no error."""
+        """Remove its directories and all below them; that one is gone already is not an error."""
         for directory in self.directories:
             remove_tree(directory)
 

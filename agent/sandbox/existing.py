@@ -40,7 +40,7 @@ class Freezable:
 
     @property
     def path(self) -> str:
-        """Of the cgroup."""
+        """The path of the cgroup within its hierarchy."""
         return self.cgroup.path
 
     @property

@@ -99,7 +99,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def main() -> None:
-    """Wait, then clean; what is gone already is no error."""
+    """Wait, then clean; what is gone already is not an error."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     for file, after in outstanding(sys.stdin.buffer).items():

@@ -96,6 +96,6 @@ def _read(directory: Path) -> _Written | None:
     if not isinstance(v1, Missing):
         text, period_us = v1.strip(), read_count(directory / "cpu.cfs_period_us")
         length_us = DEFAULT_PERIOD_US if isinstance(period_us, Missing) else period_us
-        # -1, which is no limit, is no count either, as is v2's `max`.
+        # -1, which means no limit, is not a count, nor is v2's `max`.
         return _Written(directory / "cpu.cfs_quota_us", text, length_us, parse_count(text))
     return None

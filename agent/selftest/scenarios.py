@@ -66,12 +66,12 @@ def victim(options: str = "--operations 400") -> str:
 
 
 def neighbour(options: str) -> str:
-    """A built-in neighbour."""
+    """A neighbour that runs a built-in workload with these options."""
     return f"{_NEIGHBOUR} {options}"
 
 
 def on(cpus: int | str, command: str) -> str:
-    """The command, pinned."""
+    """The command, pinned to this CPU or CPU list."""
     return f"taskset -c {cpus} {command}"
 
 

@@ -2,7 +2,7 @@
 
 The series is cut into cycles: one stretch of busy windows each, with the quiet windows nearer to it than to any
 other. A cycle gives one pair, so drift over cycles cancels as it does in an experiment's blocks, and windows that
-follow each other, which are no independent witnesses, count as one.
+follow each other, which are not independent witnesses, count as one.
 """
 
 import math

@@ -31,7 +31,7 @@ def locked(path: Path) -> int:
     The lock is flock's: SQLite's own are of another kind, and would keep readers away.
 
     Raises:
-        UsageError: It cannot be written there, is no regular file, or another agent holds it.
+        UsageError: It cannot be written there, is not a regular file, or another agent holds it.
         JostleError: There is no room for it.
     """
     try:
@@ -51,7 +51,7 @@ def opened(path: Path) -> sqlite3.Connection:
     """The database in a file that is locked: sound, and of this version.
 
     Raises:
-        UsageError: It is no history, damaged, of another version, or read-only.
+        UsageError: It is not a history, is damaged, of another version, or read-only.
         JostleError: There is no room for it.
     """
     db = sqlite3.connect(path, check_same_thread=False)  # opened by one thread, used by another
@@ -77,7 +77,7 @@ def refusal(path: Path, error: sqlite3.Error) -> JostleError:
     """What to raise when SQLite refuses: a full or failing disk is a failure, any other reason a badly chosen file."""
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(_NO_DATABASE):
-        return UsageError(f"{path} is no history, or damaged ({error})", _MOVE_AWAY)
+        return UsageError(f"{path} is not a history, or damaged ({error})", _MOVE_AWAY)
     if name.startswith("SQLITE_READONLY"):
         return UsageError(f"cannot write to the history {path} ({error})", _ELSEWHERE)
     return JostleError(f"cannot write to the history {path} ({error})", "is the disk full?")
@@ -85,7 +85,7 @@ def refusal(path: Path, error: sqlite3.Error) -> JostleError:
 
 def _lock(path: Path, descriptor: int) -> None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise UsageError(f"{path} is no regular file", _ELSEWHERE)
+        raise UsageError(f"{path} is not a regular file", _ELSEWHERE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

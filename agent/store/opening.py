@@ -52,7 +52,7 @@ def require_own_sides(path: Path) -> tuple[Path, ...]:
     """The files beside a database that SQLite would take into account.
 
     Raises:
-        UsageError: One of them is not its owner's, or is no regular file.
+        UsageError: One of them is not its owner's, or is not a regular file.
     """
     sides = tuple(side for end in _SIDES if os.path.lexists(side := path.with_name(path.name + end)))
     owners = trusted_users() | {path.stat().st_uid} if sides else frozenset()

@@ -71,7 +71,7 @@ def moment_ns(text: str, now: datetime) -> int:
         return round(found.timestamp() * _NS)
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(
-            f"{text!r} is no point of time", "give 03:12, 2026-03-01T03:12, 30m (ago) or now"
+            f"{text!r} is not a point in time", "give 03:12, 2026-03-01T03:12, 30m (ago) or now"
         ) from error
 
 
@@ -97,7 +97,7 @@ def load_past(path: Path, period: Period, wanted: Sequence[str] = ()) -> Run:
             return _load(db, period, wanted)
     except DAMAGE as error:
         raise UsageError(
-            f"{path} is no history, or damaged ({error})", "give the agent's history.path"
+            f"{path} is not a history, or damaged ({error})", "give the agent's history.path"
         ) from error
 
 

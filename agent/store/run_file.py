@@ -158,7 +158,7 @@ def read_run(path: Path) -> Run:
     """Read a run file, complete or partial.
 
     Raises:
-        UsageError: There is no such file, it is no run file, damaged, or of another version.
+        UsageError: There is no such file, it is not a run file, is damaged, or of another version.
     """
     if not path.is_file():
         raise UsageError(f"there is no run file {path}", "give a file that `jostle record -o` wrote")
@@ -168,9 +168,11 @@ def read_run(path: Path) -> Run:
             found = tuple(window for _, window in windows(db))
             return Run(meta=meta, windows=found, partial="complete" not in meta)
     except UsageError as error:
-        raise UsageError(f"{path} is no run file that can be read: {error.message}", error.remedy) from error
+        raise UsageError(
+            f"{path} is not a run file that can be read: {error.message}", error.remedy
+        ) from error
     except DAMAGE as error:
-        raise UsageError(f"{path} is no run file, or damaged ({error})", "record again") from error
+        raise UsageError(f"{path} is not a run file, or damaged ({error})", "record again") from error
 
 
 def _create(path: Path) -> None:

@@ -255,7 +255,7 @@ def _subdirectories(directory: str) -> list[str]:
 
 
 def leaf(path: str) -> str:
-    """The last part of a cgroup's path; `/` and the names that are no paths stay."""
+    """The last part of a cgroup's path; `/` and the names that are not paths stay."""
     return path.rstrip("/").rpartition("/")[2] or path
 
 

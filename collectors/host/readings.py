@@ -38,7 +38,7 @@ _REMEDIES = {errno.EACCES: "run as root", errno.EPERM: "run as root"}
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why there is no value, and what would mend it (None: nothing that is known)."""
+    """Why there is no value, and what would fix it (None: nothing that is known)."""
 
     reason: str
     remedy: str | None = None

@@ -53,7 +53,7 @@ class Cgroups:
     """Those among which one is looked for: a host's, or a recording's.
 
     Attributes:
-        known: Their paths. What is no path (`kernel`) is no cgroup.
+        known: Their paths. What is not a path (`kernel`) is not a cgroup.
         names: Which containers and pods they are, by path; asked when a path is not enough, as it reads many files.
         homes: Where processes run; in a recording nobody knows.
         mounts: Where the hierarchies are mounted, the deepest first.

@@ -41,21 +41,21 @@ def snapshot(
 
 
 class Unattached:
-    """The part of a `Source` that there is nothing to do for."""
+    """The methods of a `Source` that have nothing to do without eBPF."""
 
     __slots__ = ()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is attached."""
+        """Do nothing: nothing is attached to the kernel."""
 
     def run_stats(self) -> list[RunStats]:
-        """There are no programs."""
+        """Empty: no BPF programs run without eBPF."""
         return []
 
     def counting_cost(self) -> None:
-        """Nothing is counted."""
+        """None: no events are counted without eBPF."""
 
     def shed(self, level: int) -> None:
-        """There is nothing to leave out."""
+        """Do nothing: there is no work that could be left out."""

@@ -1,4 +1,4 @@
-"""What kernel files can tell on this host, and what would mend what they cannot.
+"""What kernel files can tell on this host, and what would fix what they cannot.
 
 Each check tries the very reader that collects the capability: of the host, or of the first cgroup below a mount.
 """
@@ -31,7 +31,7 @@ CapabilityState = Literal["available", "degraded", "missing"]
 class Capability:
     """One thing that might be measured here.
 
-    `reason` says why, also when it is available; `remedy` what would mend it, if anything is known to.
+    `reason` says why, also when it is available; `remedy` what would fix it, if anything is known to.
     """
 
     name: str

@@ -64,7 +64,7 @@ class CgroupReader:
         untold = {spec.name: spec.label for spec in CGROUP_FIGURES if spec.name not in told}
         self._untold = tuple(Missing(f"cgroup v1 has no count of {label}") for label in untold.values())
         self._in_order = itemgetter(*map((*told, *untold).index, CgroupFigures._fields))
-        self._members: dict[str, _Member] = {}
+        self._members: dict[str, _CgroupFiles] = {}
         self._most_skipped = most_skipped
         self._skipped: dict[str, int] = {}
         self._ancestors: set[str] = set()
@@ -96,14 +96,14 @@ class CgroupReader:
         self._limits.forget({place for member in members.values() for place in member.lineage})
         return found
 
-    def _member(self, path: str) -> "_Member":
+    def _member(self, path: str) -> "_CgroupFiles":
         member = self._members.get(path)
         if member is None:
             files = [file for place in self._places for file in place.readers(path, self._keep_below)]
-            member = self._members[path] = _Member(lineage(path), files)
+            member = self._members[path] = _CgroupFiles(lineage(path), files)
         return member
 
-    def _is_skipped(self, path: str, member: "_Member", idle: Collection[str]) -> bool:
+    def _is_skipped(self, path: str, member: "_CgroupFiles", idle: Collection[str]) -> bool:
         """Whether an idle cgroup is left out: only while nothing around it stalls for memory or I/O.
 
         Then it has next to nothing to tell. The first pause is of another length each, so that not all come due in the
@@ -128,7 +128,7 @@ class CgroupReader:
         self._ancestors.add(path)
         return map(Total, self._specs, self._member(path).read(tokens))
 
-    def _figures(self, member: "_Member") -> CgroupReading:
+    def _figures(self, member: "_CgroupFiles") -> CgroupReading:
         throttling = self._limits.read(member.lineage)
         tokens = self._unchanged.tokens(member.lineage)
         if throttling[0] == inf:
@@ -138,14 +138,14 @@ class CgroupReader:
         return CgroupFigures._make(self._in_order(read))
 
 
-class _Member(NamedTuple):
+class _CgroupFiles(NamedTuple):
     """One cgroup: its path with its ancestors', and its files in each hierarchy that counts something."""
 
     lineage: Sequence[str]
     files: Sequence[FileReader | AbsentFile]
 
     def read(self, tokens: ChangeTokens) -> list[FileFigures]:
-        """Of each file."""
+        """The figures of each file, in the order of `files`; those whose change token still holds are not read."""
         return [file.read(tokens.get(file.spec.name)) for file in self.files]
 
 

@@ -25,7 +25,7 @@ COUNTS_NOTHING = Missing(
 )
 
 
-class Format(NamedTuple):
+class FileFormat(NamedTuple):
     """How one file tells figures.
 
     Attributes:
@@ -39,7 +39,7 @@ class Format(NamedTuple):
     lag_ns: int | None = None
 
 
-def kernel_files(formats: Sequence[Format], *, v1: bool) -> Iterator[KernelFile]:
+def kernel_files(formats: Sequence[FileFormat], *, v1: bool) -> Iterator[KernelFile]:
     """The files, with all figures that the registry says they tell on this version of cgroups."""
     for names, parser, lag_ns in formats:
         keys = {
@@ -97,18 +97,18 @@ def _number(_key: str) -> Parse:
 
 MEMORY_V2 = (
     # The kernel sums it up every 2 s, and a reading does where that is late by a cycle (FLUSH_TIME, mm/memcontrol.c).
-    Format(("memory.stat",), renamed, lag_ns=4_000_000_000),
+    FileFormat(("memory.stat",), renamed, lag_ns=4_000_000_000),
     # With the mount option memory_localevents it does not count what is below.
-    Format(("memory.events",), flat),
+    FileFormat(("memory.events",), flat),
 )
 MEMORY_V1 = (
-    Format(("memory.stat",), renamed),
-    Format(("memory.failcnt",), _number),
-    Format(("memory.oom_control",), flat),
+    FileFormat(("memory.stat",), renamed),
+    FileFormat(("memory.failcnt",), _number),
+    FileFormat(("memory.oom_control",), flat),
 )
-IO_V2 = (Format(("io.stat",), by_device, lag_ns=0),)  # summed up as it is read
+IO_V2 = (FileFormat(("io.stat",), by_device, lag_ns=0),)  # summed up as it is read
 IO_V1 = tuple(
-    Format((f"blkio.throttle.{what}_recursive", f"blkio.throttle.{what}"), by_operation)
+    FileFormat((f"blkio.throttle.{what}_recursive", f"blkio.throttle.{what}"), by_operation)
     for what in ("io_service_bytes", "io_serviced")
 )
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from collectors.host.readings import Missing, parse_count
-from collectors.sources.cgroup_formats import Format, kernel_files
+from collectors.sources.cgroup_formats import FileFormat, kernel_files
 from collectors.sources.kernel_files import Figure, FileFigures, FileReader, Parse
 
 REMEDY = "boot with psi=1 on a kernel built with CONFIG_PSI"
@@ -38,7 +38,9 @@ def _pressure(*_some_and_full: str) -> Parse:
 
 
 FILES = tuple(
-    kernel_files([Format((f"{resource}.pressure",), _pressure, _LAG_NS) for resource in RESOURCES], v1=False)
+    kernel_files(
+        [FileFormat((f"{resource}.pressure",), _pressure, _LAG_NS) for resource in RESOURCES], v1=False
+    )
 )
 """Of each cgroup of the v2 hierarchy."""
 

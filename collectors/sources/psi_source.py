@@ -34,7 +34,7 @@ class Pressed:
         return Pressed(max(0, self.run_ns - other.run_ns), max(0, self.wait_ns - other.wait_ns))
 
     def plus(self, other: "Pressed") -> "Pressed":
-        """The sum."""
+        """The sum of both, field by field."""
         return Pressed(self.run_ns + other.run_ns, self.wait_ns + other.wait_ns)
 
 
@@ -100,7 +100,7 @@ class PsiSource(Unattached):
         self._seen = now
         reach_ns, self._read_ns = monotonic_ns() - self._read_ns, monotonic_ns()
         by_path = {path: figures(total.run_ns, total.wait_ns) for path, total in self._totals.items()}
-        # As if one task ran on each CPU and another waited: pressure is no sum over tasks.
+        # As if one task ran on each CPU and another waited: pressure is not a sum over tasks.
         found = snapshot(by_path, self._keys, dict.fromkeys(by_path, 1 + (os.cpu_count() or 1)), reach_ns)
         for path in gone:
             del self._totals[path]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from collectors.host.readings import Missing, excerpt, parse_count
-from collectors.sources.cgroup_formats import Format, kernel_files
+from collectors.sources.cgroup_formats import FileFormat, kernel_files
 from collectors.sources.kernel_files import (
     Figure,
     FileFigures,
@@ -94,7 +94,7 @@ def _local(text: str, path: str) -> FileFigures:
     return (flat_number(text, "throttled_usec", path, 1000),)
 
 
-(LOCAL_FILE,) = kernel_files([Format(("cpu.stat.local",), lambda _key: _local)], v1=False)
+(LOCAL_FILE,) = kernel_files([FileFormat(("cpu.stat.local",), lambda _key: _local)], v1=False)
 """Time in which its tasks were kept from running by its own or an ancestor's limit; not before 6.6."""
 
 
@@ -107,14 +107,14 @@ class ControlFiles:
     def __init__(
         self, directory: str, no_directory: Missing | None = None, keep_below: int = 0, *, v1: bool
     ) -> None:
-        """See `FileReader`."""
+        """`directory`, `no_directory` and `keep_below` are those of `FileReader`; `v1` chooses the files."""
         specs = V1_FILES if v1 else V2_FILES
         self._files = [FileReader(spec, directory, no_directory, keep_below) for spec in specs]
         self._v1 = v1
         self._latest: Control | None = None
 
     def read(self) -> Control:
-        """What they say now."""
+        """The limit and the throttling that the files say now."""
         limit_file, *other_files = self._files
         limit = limit_file.read()
         if limit[0] == NO_QUOTA and self._latest is not None and self._latest.limit_cpus == inf:
@@ -203,7 +203,7 @@ def _sum(figures: Iterable[Figure]) -> Figure:
 
 
 def limit_cpus(quota_us: Figure, period_us: Figure) -> Figure:
-    """Quota over period."""
+    """The limit in CPUs: quota over period, infinite without a quota, and missing where one of the two is."""
     if isinstance(quota_us, Missing):
         return quota_us
     if quota_us == NO_QUOTA:

@@ -2,7 +2,7 @@
 
 By sampling: of each window the latest stretch that the probe's rings of all CPUs of a group reach back to is
 compared slice by slice, exactly, and taken for the whole window. Only such cgroups can take a core's execution units or
-a cache from one another while both run; waiting for one another is no part of it.
+a cache from one another while both run; waiting for one another is not part of it.
 """
 
 from collections.abc import Iterator, Sequence

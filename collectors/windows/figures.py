@@ -282,7 +282,7 @@ class CounterFigures(NamedTuple):
 
 
 def specs(record: type) -> tuple[FigureSpec, ...]:
-    """The figures of a record's fields, in their order; fields that are no figures are left out."""
+    """The figures of a record's fields, in their order; fields that are not figures are left out."""
     hints = get_type_hints(record, include_extras=True)
     return tuple(
         replace(spec, name=name)

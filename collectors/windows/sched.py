@@ -13,7 +13,7 @@ from probes.layout import FIELDS, NR_BUCKETS
 from probes.snapshot import CpuFigures, SchedFigures, Snapshot, Wait
 
 KERNEL, OTHER, REST = "kernel", "other", "rest"
-"""Names of what is no cgroup: kernel threads, cgroups beyond the probe's slots, and in a victim's waits those
+"""Names of what is not a cgroup: kernel threads, cgroups beyond the probe's slots, and in a victim's waits those
 aggressors that are not among its MOST_AGGRESSORS. A cgroup's name begins with `/`."""
 
 NS_PER_S, NS_PER_MS = 1e9, 1e6

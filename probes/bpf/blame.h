@@ -92,7 +92,7 @@ static __always_inline u64 overlap(u64 from, u64 to, u64 low, u64 high)
 
 /*
  * Who ran on `cpu` at a moment, by bisection: the ring is ordered by time, the newest (`head`) first. NULL when
- * that is older than the ring. Unless `is_far`, it is among the NEAR_SLICES newest: the others are in nobody's cache.
+ * that is older than the ring. Unless `is_far`, it is among the NEAR_SLICES newest: no cache holds the others.
  */
 static __always_inline struct slice *slice_at(u32 cpu, u32 head, u64 moment, bool is_far)
 {

@@ -158,7 +158,7 @@ def test_a_history_that_is_none_is_refused_before_anything_is_attached(place: Pl
     ended = place.run()
     assert ended.code == 2
     assert is_one_line(ended.err)
-    assert "is no history, or damaged" in ended.err
+    assert "is not a history, or damaged" in ended.err
 
 
 def test_two_agents_with_one_history_are_one_too_many(place: Place) -> None:
@@ -300,7 +300,7 @@ def test_compare_takes_two_periods(running: Place) -> None:
     ("words", "told"),
     [
         (("report", "--history-file", "{history}"), "since when"),
-        (("report", "--history-file", "{history}", "--since", "soon"), "'soon' is no point of time"),
+        (("report", "--history-file", "{history}", "--since", "soon"), "'soon' is not a point in time"),
         (
             ("report", "--history-file", "{history}", "--since", "2020-01-01", "--until", "2020-01-02"),
             "it holds",
@@ -310,7 +310,7 @@ def test_compare_takes_two_periods(running: Place) -> None:
         (("report", "a.run", "--since", "1m"), "are for the history"),
         (("report",), "one thing to render"),
         (("report", "--history-file", "/none", "--since", "1m"), "there is no history /none"),
-        (("compare", "1m", "2m", "--history-file", "{history}"), "is no period"),
+        (("compare", "1m", "2m", "--history-file", "{history}"), "is not a period"),
         (("blame", "/a", "--at", "now", "--run", "a.run"), "leave out one of them"),
         (("blame", "/a", "--history-file", "{history}"), "give --at"),
     ],

@@ -161,7 +161,7 @@ def test_compare_takes_no_text_for_a_recording(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello\n")
     ended = run("compare", str(recorded(tmp_path / "a.run")), str(tmp_path / "a.txt"))
     assert ended.code == 2
-    assert "a.txt is no run file" in ended.err
+    assert "a.txt is not a run file" in ended.err
 
 
 def piped(command: str, path: Path) -> "subprocess.CompletedProcess[str]":

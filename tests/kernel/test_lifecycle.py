@@ -22,7 +22,7 @@ from tests.kernel.answers import SLACK_NS, assert_adds_up, assert_agrees, measur
 from tests.kernel.situations import Group, Situation, a_cpu, eventually, fork_storm, run_as, spin
 
 pytestmark = pytest.mark.kernel
-# Few enough to run out of: 256 slots, of which 64 are held back and three are no cgroup's.
+# Few enough to run out of: 256 slots, of which 64 are held back and three are not a cgroup's.
 SMALL = Dimensions(cpus=kernel.possible_cpus(), slots=256, slot_buckets=512, pair_buckets=1024)
 
 
@@ -227,7 +227,7 @@ def forks_and_cgroups(probe: SchedProbe, situation: Situation, seconds: float, r
     resident_kb = 0
     process.go()
     for number in range(rounds):
-        if number == 1:  # what the first windows of a host need is no growth
+        if number == 1:  # what the first windows of a host need is not growth
             resident_kb = _resident_kb()
         with Situation() as inner:
             groups = [inner.group("short") for _ in range(50)]

@@ -93,7 +93,7 @@ def test_a_kernel_without_what_is_attached_to_is_refused(
 def test_a_pid_namespace_of_its_own_is_told_by_its_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert sees_all_tasks(tmp_path)  # a tree without the link is no running host's
+    assert sees_all_tasks(tmp_path)  # a tree without the link is not that of a running host
     (tmp_path / "proc" / "self" / "ns").mkdir(parents=True)
     (tmp_path / "proc" / "self" / "ns" / "pid").write_text("")
     assert not sees_all_tasks(tmp_path)

@@ -15,8 +15,6 @@ from agent.daemon.sinks import Observation
 from agent.documents.event import Event, EventState
 from collectors.windows.sched import OTHER
 
-Labels = tuple[str, ...]
-
 
 class Gathered(Collector):
     """Fed by one thread, scraped by others. `escape` makes a tenant's name harmless wherever a label is shown."""
@@ -25,20 +23,20 @@ class Gathered(Collector):
         self._escape = escape
         self._most = config.max_cgroups
         self._totals = Totals(config.max_cgroups, config.max_pairs, escape)
-        self._events: Counter[Labels] = Counter()
-        self._raised: dict[Labels, Event] = {}
+        self._events: Counter[families.LabelValues] = Counter()
+        self._raised: dict[families.LabelValues, Event] = {}
         self._latest: Observation | None = None
         self._families: list[Metric] | None = None
         self._lock = Lock()
 
     def add(self, observation: Observation) -> None:
-        """One more window."""
+        """Add one window to the totals that scrapers see."""
         with self._lock:
             self._totals.add(observation.sched)
             self._latest, self._families = observation, None
 
     def add_event(self, event: Event) -> None:
-        """One more event."""
+        """Count one event, and keep or drop it among those that are raised now."""
         key = (event.victim, event.signal, event.method)
         with self._lock:
             self._families = None
@@ -80,7 +78,7 @@ class Gathered(Collector):
 
     def _raised_events(self) -> Metric:
         """As many as there may be cgroups, the later ones together. Names that look the same add up."""
-        numbers: Counter[Labels] = Counter()
+        numbers: Counter[families.LabelValues] = Counter()
         for number, event in enumerate(self._raised.values()):
             first = event.suspects[0].cgroup if event.suspects else ""
             victim, suspect = (

@@ -31,7 +31,7 @@ _SCHED = (
     replace(waited("others", "wait for others"), name="others_ns"),
 )
 
-Labels = tuple[str, ...]
+LabelValues = tuple[str, ...]
 
 
 def scheduler(totals: Totals) -> Iterator[Metric]:
@@ -44,7 +44,7 @@ def scheduler(totals: Totals) -> Iterator[Metric]:
     )
 
 
-def _cgroups(cgroups: Sequence[tuple[Labels, CgroupTotals]]) -> Iterator[Metric]:
+def _cgroups(cgroups: Sequence[tuple[LabelValues, CgroupTotals]]) -> Iterator[Metric]:
     waits = HistogramMetricFamily(
         "jostle_cgroup_wait_seconds",
         "How long its tasks waited on a run queue, each time; the sum includes waits still in progress.",
@@ -61,13 +61,13 @@ def _cgroups(cgroups: Sequence[tuple[Labels, CgroupTotals]]) -> Iterator[Metric]
 
 def figure_families(
     specs: Iterable[FigureSpec],
-    cgroups: Sequence[tuple[Labels, Mapping[str, Amount]]],
+    cgroups: Sequence[tuple[LabelValues, Mapping[str, Amount]]],
     *,
     since_first: bool = False,
 ) -> Iterator[Metric]:
     """The families of these figures, of each cgroup those that are known.
 
-    No limit is no figure, and of several cgroups together there are no levels. With `since_first` what has never
+    No limit is not a figure, and of several cgroups together there are no levels. With `since_first` what has never
     counted is left out: of a cgroup's kernel files that is most, and all of them double the time that a scrape takes,
     45 ms of 100 cgroups.
     """
@@ -93,7 +93,7 @@ def _own_family(spec: FigureSpec) -> Family:
     return Family(f"jostle_cgroup_{name}", f"{spec.label[:1].upper()}{spec.label[1:]}.")
 
 
-def _pairs(pairs: Sequence[tuple[Labels, PairTotals]]) -> Iterator[Metric]:
+def _pairs(pairs: Sequence[tuple[LabelValues, PairTotals]]) -> Iterator[Metric]:
     names = ("victim", "aggressor")
     yield _counter(
         "jostle_blame_wait_seconds",
@@ -178,7 +178,9 @@ def _gauge(name: str, what: str, value: float) -> Metric:
     return GaugeMetricFamily(name, what, value=value)
 
 
-def _counter(name: str, what: str, labels: Labels, values: Iterable[tuple[Labels, float]]) -> Metric:
+def _counter(
+    name: str, what: str, labels: LabelValues, values: Iterable[tuple[LabelValues, float]]
+) -> Metric:
     family = CounterMetricFamily(name, what, labels=list(labels))
     for each, value in values:
         family.add_metric(each, value)

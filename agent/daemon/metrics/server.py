@@ -35,7 +35,7 @@ class MetricsServer:
 
         Raises:
             JostleError: It is in use, or is not to be had.
-            UsageError: It is no address.
+            UsageError: It is not an address.
         """
         try:
             self._server = _UnixServer(listen) if listen.startswith(_UNIX) else _server(listen)
@@ -57,7 +57,7 @@ class MetricsServer:
         return self._server.shown
 
     def close(self) -> None:
-        """Listen no more, and cut off who is connected."""
+        """Stop listening, and cut off who is connected."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -67,10 +67,10 @@ class _Handler(WSGIRequestHandler):
     timeout = LONGEST_S
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
-        """A scrape is nothing to tell."""
+        """Do nothing: scrapes are not logged."""
 
     def address_string(self) -> str:
-        """No name is looked up."""
+        """The same word for every client: no host name is looked up."""
         return "client"
 
 
@@ -103,7 +103,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().shutdown_request(request)
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401  as the base class
-        """It is over."""
+        """Close a finished request's connection and forget its deadline."""
         with self._open_lock:
             self._open.pop(request, None)
         super().shutdown_request(request)
@@ -113,7 +113,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         self._cut_off(monotonic())
 
     def server_close(self) -> None:
-        """Listen no more."""
+        """Stop listening and cut off every open connection."""
         super().server_close()
         self._cut_off(float("inf"))
 
@@ -180,7 +180,7 @@ def parse_address(listen: str) -> tuple[str, int]:
     elif ":" in host:
         host = ""
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise UsageError(f"{listen!r} is no address to serve metrics on", "give HOST:PORT or unix:/PATH")
+        raise UsageError(f"{listen!r} is not an address to serve metrics on", "give HOST:PORT or unix:/PATH")
     return host, int(port)
 
 

@@ -21,7 +21,7 @@ class Metrics:
 
         Raises:
             JostleError: The address is in use, or is not to be had.
-            UsageError: It is no address.
+            UsageError: It is not an address.
         """
         self._gathered = Gathered(config, escape)
         registry = CollectorRegistry(auto_describe=False)
@@ -39,7 +39,7 @@ class Metrics:
         return ()
 
     def on_event(self, event: Event) -> None:
-        """One more event."""
+        """Add one event to what scrapers see."""
         self._gathered.add_event(event)
 
     def reload(self, config: Config) -> None:
@@ -47,5 +47,5 @@ class Metrics:
         self._gathered.limit(config.metrics)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Close the metrics server."""
         self._server.close()

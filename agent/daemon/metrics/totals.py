@@ -136,7 +136,7 @@ class Totals:
         self._escape = escape
 
     def add(self, window: SchedWindow) -> None:
-        """One more window."""
+        """Add one window to the totals of every cgroup and pair."""
         now_ns = window.end_ns
         signals = window.signals.cgroups if window.signals else {}
         for path, cgroup in window.cgroups.items():

@@ -10,7 +10,7 @@ from agent.documents.summary import (
     RunDetails,
     RunMatrix,
     RunSummary,
-    Signals,
+    SignalFigures,
     WaitBy,
     Waiting,
     Waits,
@@ -28,7 +28,7 @@ HOST = Host(
     cgroup_mode="v2",
     config_hash="3f9a1c0d",
 )
-SIGNALS: Signals = {
+SIGNALS: SignalFigures = {
     "nr_periods": 100,
     "nr_throttled": 61,
     "throttled_own_ns": 3_100_000_000,

@@ -74,7 +74,7 @@ def signals(limit_cpus: float | None = inf, cycles: int = 0, **figures: int | No
         missing={
             "cpu.irq_ns": Absence("not accounted for", 1),
             **{
-                name: Absence(f"{name} is gone", 1, "mend it")
+                name: Absence(f"{name} is gone", 1, "fix it")
                 for name, value in figures.items()
                 if value is None
             },
@@ -93,7 +93,7 @@ def test_signals_add_up_over_the_windows_that_have_them() -> None:
     assert found.signals is not None
     assert tuple(found.signals[name] for name in ("reads", "writes", "major_faults")) == (12, 2, 3)
     assert found.limit_cpus == 0.5  # as it was at the end
-    assert summary.missing["reads"] == Absence("reads is gone", 1, "mend it")
+    assert summary.missing["reads"] == Absence("reads is gone", 1, "fix it")
     assert "signals.reads" not in summary.unavailable
 
 

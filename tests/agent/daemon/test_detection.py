@@ -49,5 +49,5 @@ def test_another_configuration_holds_from_the_next_window_on() -> None:
 
 
 def test_a_stored_baseline_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no recording"):
+    with pytest.raises(UsageError, match="there is no recording"):
         Detection(replace(DetectionConfig(), baseline=str(tmp_path / "none.run")), lambda _path: None)

@@ -192,13 +192,13 @@ def a_pipe(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (not_sqlite, "is no history, or damaged"),
+        (not_sqlite, "is not a history, or damaged"),
         (from_the_future, r"its schema is 'jostle\.run/99', this jostle reads"),
         (corrupt, "damaged"),
         (truncated, "damaged"),
         (of_something_else, "its schema is 'None'"),
         (a_directory, "cannot write"),
-        (a_pipe, "is no regular file"),
+        (a_pipe, "is not a regular file"),
     ],
 )
 def test_what_is_no_sound_history_is_refused_and_left_alone(
@@ -237,7 +237,7 @@ def test_one_that_is_replaced_by_something_else_is_begun_again_when_that_is_gone
         path.rename(path.with_suffix(".old"))
         path.write_bytes(b"a log\n" * 1000)
         for number in (2, 3):
-            with pytest.raises(UsageError, match="is no history"):
+            with pytest.raises(UsageError, match="is not a history"):
                 history.on_window(observation(number, *busy(1)))
         path.unlink()
         history.on_window(observation(4, *busy(1)))

@@ -60,7 +60,7 @@ def stored(path: Path) -> list[int]:
 
 @pytest.mark.parametrize("limit", [_ROOM, Retention(max_age_ns=100 * WINDOW_S * NS, max_bytes=2**40)])
 def test_100_kills_in_a_row_lose_at_most_one_window_each(tmp_path: Path, limit: Retention) -> None:
-    path, order = tmp_path / "history.db", random.Random(1)  # noqa: S311  when to kill is no secret
+    path, order = tmp_path / "history.db", random.Random(1)  # noqa: S311  when to kill is not a secret
     lost, last = [], 0
     for _ in range(100):
         acknowledged = killed_after(path, last + 1, limit, order.uniform(0, 0.03))

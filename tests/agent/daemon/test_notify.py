@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.daemon.journal import Journal, level, line, shortened
 from agent.daemon.notify import INFO, NOTICE, WARNING, Systemd, is_journal, supervisor, watchdog_s
-from agent.daemon.service import Terminal
+from agent.daemon.service import Unsupervised
 from agent.documents.event import EventCause, EventState, Suspect
 from tests.agent.daemon.observations import event
 
@@ -63,7 +63,7 @@ def test_a_manager_that_is_gone_or_full_stops_nothing(manager: socket.socket) ->
 
 @pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "vsock:2:1"}])
 def test_without_a_manager_a_person_is_told(environ: dict[str, str]) -> None:
-    assert isinstance(supervisor(print, environ), Terminal)
+    assert isinstance(supervisor(print, environ), Unsupervised)
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ class TestBaseline:
         with pytest.raises(UsageError, match="there is no recording"):
             read_baseline(path)
         path.write_text("nonsense" * 1000)
-        with pytest.raises(UsageError, match="no recording, or damaged"):
+        with pytest.raises(UsageError, match="not a recording, or damaged"):
             read_baseline(path)
 
 

@@ -79,7 +79,7 @@ def test_what_cannot_run_is_refused(command: str) -> None:
 
 def test_a_path_is_not_said_to_be_missing_from_path(tmp_path: Path) -> None:
     (tmp_path / "script").write_text("#!/bin/sh\n")
-    with pytest.raises(UsageError, match="is no program that can be run"):
+    with pytest.raises(UsageError, match="is not a program that can be run"):
         require_runnable(f"{tmp_path}/script")
 
 
@@ -107,7 +107,7 @@ def test_a_range_of_cpus_holds_both_ends() -> None:
 
 @pytest.mark.parametrize("text", ["", ",", "0,", "a", "-1", "1-", "0--1", "3-1", "0-1-2", "0.5", "0x1"])
 def test_what_is_no_list_of_cpus_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no list of CPUs"):
+    with pytest.raises(UsageError, match="is not a list of CPUs"):
         parse_cpus(text)
 
 

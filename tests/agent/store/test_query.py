@@ -62,7 +62,7 @@ def test_points_of_time_as_people_give_them(text: str, utc: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "25:00", "03:60", "yesterday", "-5m", "5", "99999999d", "2026-13-01"])
 def test_what_is_no_point_of_time_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no point of time"):
+    with pytest.raises(UsageError, match="is not a point in time"):
         moment_ns(text, NOW)
 
 
@@ -71,7 +71,7 @@ def test_any_text_is_a_point_of_time_or_refused(text: str) -> None:
     try:
         moment_ns(text, NOW)
     except UsageError as error:
-        assert "is no point of time" in str(error)  # noqa: PT017  that it is raised is not the point
+        assert "is not a point in time" in str(error)  # noqa: PT017  that it is raised is not the point
 
 
 def at(number: float) -> int:

@@ -259,7 +259,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, statement: str) -> No
 def test_what_is_no_run_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.run"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="is no run file"):
+    with pytest.raises(UsageError, match="is not a run file"):
         read_run(path)
 
 

@@ -269,7 +269,7 @@ def test_what_is_found_is_known_and_every_path_finds_itself(paths: list[str], wa
     among = Cgroups(paths)
     for path in among.paths - {
         p for p in among.paths if "/." in p
-    }:  # `.` and `..` are no names in a hierarchy
+    }:  # `.` and `..` are not names in a hierarchy
         assert resolve(path, among) == path
     with contextlib.suppress(UsageError):  # and no other error
         assert resolve(wanted, among) in among.paths

@@ -126,7 +126,7 @@ def test_addresses(listen: str, address: tuple[str, int]) -> None:
     "listen", ["", "9756", ":9756", "host:", "host:port", "host:65536", "::1:9756", "a:²"]
 )
 def test_what_is_no_address_is_refused(listen: str) -> None:
-    with pytest.raises(UsageError, match="no address"):
+    with pytest.raises(UsageError, match="not an address"):
         parse_address(listen)
 
 
