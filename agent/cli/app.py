@@ -12,6 +12,7 @@ import typer
 
 from agent.cli.exit_codes import end_with
 from agent.cli.output import show
+from agent.cli.plain_words import plain
 from agent.sandbox.interrupts import raise_on_signals
 from probes.errors import UsageError
 
@@ -21,12 +22,18 @@ COMMANDS = ("doctor", "record", "top", "blame", "experiment", "compare", "report
 # Set by the shell while it completes a command line.
 COMPLETION = "_JOSTLE_COMPLETE"
 
+
+def _british(option: str) -> str:
+    """`--neighbor` is `--neighbour`, and so for every option with it; no value comes here."""
+    return option.replace("neighbor", "neighbour")
+
+
 app = typer.Typer(
     name="jostle",
     help="Is this workload slowed by its neighbours, by how much, by whom, and what would help?",
     add_completion=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": _british},
     rich_markup_mode=None,
 )
 
@@ -45,7 +52,7 @@ def _options(
         bool, typer.Option("--debug", help="Show a traceback when something fails (before the command).")
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("-V", "--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options of all commands."""
@@ -83,5 +90,5 @@ def _command(words: list[str]) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "jostle"
-        raise UsageError(error.format_message().rstrip("."), f"see `{command} --help`") from error
+        raise UsageError(plain(error), f"see `{command} --help`") from error
     return int(code or 0) if words else UsageError.exit_code

@@ -8,7 +8,7 @@ import typer
 from agent.analysis.blame import blame, path_name
 from agent.cli import history as from_history
 from agent.cli import output
-from agent.cli.help import CGROUP_HELP
+from agent.cli.help import CGROUP_HELP, duration_option
 from agent.cli.history import HistoryFile
 from agent.documents.blame import BlameSummary
 from agent.documents.tasks import tasks_within
@@ -49,11 +49,10 @@ def blame_cgroup(
     ],
     duration: Annotated[
         float | None,
-        typer.Option(
+        duration_option(
             "-d",
             "--duration",
-            metavar="SECONDS",
-            help=f"How long to watch (default: {DEFAULT_DURATION_S:g}).",
+            help_=f"How long to watch, such as 10 or 2m (default: {DEFAULT_DURATION_S:g}).",
         ),
     ] = None,
     run: Annotated[

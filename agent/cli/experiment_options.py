@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from agent.cli.help import duration_option
 from collectors.sources.tiers import Tier
 
 PAIRS, DEFAULT_MAX_PAIRS = 4, 24
@@ -15,10 +16,15 @@ TIMEOUT_S = 600.0
 Victim = Annotated[str | None, typer.Option(metavar="CMD", help="Run once per trial, in its own cgroup.")]
 VictimCgroup = Annotated[str | None, typer.Option(metavar="CGROUP", help="Or watch this existing one.")]
 Neighbour = Annotated[
-    list[str] | None, typer.Option(metavar="CMD", help="Runs beside it in half of the trials (*).")
+    list[str] | None,
+    typer.Option(metavar="CMD", help="Runs beside it in half of the trials (*)."),
 ]
 NeighbourCgroup = Annotated[
-    list[str] | None, typer.Option(metavar="CGROUP", help="Or freeze this one in the other half (*).")
+    list[str] | None,
+    typer.Option(
+        metavar="CGROUP",
+        help="Or freeze this one in the other half (*).",
+    ),
 ]
 AllowFreeze = Annotated[bool, typer.Option("--allow-freeze", help="Existing cgroups may be frozen.")]
 MetricOption = Annotated[
@@ -47,17 +53,14 @@ Sweep = Annotated[
 ]
 TrialSeconds = Annotated[
     float,
-    typer.Option(
-        metavar="S",
-        help=f"How long to watch a cgroup in a trial ({TRIAL_S:g}).",
-        show_default=False,
-        hidden=True,
+    duration_option(
+        help_=f"How long to watch a cgroup in a trial ({TRIAL_S:g} s).", show_default=False, hidden=True
     ),
 ]
 Timeout = Annotated[
     float,
-    typer.Option(
-        metavar="S", help=f"The longest one run may take ({TIMEOUT_S:g}).", show_default=False, hidden=True
+    duration_option(
+        help_=f"The longest one run may take ({TIMEOUT_S:g} s).", show_default=False, hidden=True
     ),
 ]
 Cpus = Annotated[str | None, typer.Option(metavar="LIST", help="Pin the commands to these CPUs.")]

@@ -1,10 +1,11 @@
 """`--help` fits a screen; `--help-all` of a command with more options than that shows every one of them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from agent.cli.output import show
+from agent.documents.durations import duration_s
 
 
 def _help_all(context: typer.Context, wanted: bool) -> None:  # noqa: FBT001  typer's way to call back
@@ -23,3 +24,8 @@ HelpAll = Annotated[
 CGROUP_HELP = "A path, unit, container, NAMESPACE/POD[/CONTAINER], PID or process name"
 """What `collectors.host.resolver` understands."""
 FILTER_HELP = "Only these: names or patterns (repeatable)."
+
+
+def duration_option(*names: str, help_: str, **more: Any) -> Any:  # noqa: ANN401  as typer.Option has it
+    """An option that takes a duration, which the command gets as seconds."""
+    return typer.Option(*names, metavar="DURATION", parser=duration_s, help=help_, **more)

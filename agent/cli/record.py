@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.exit_codes import become
-from agent.cli.help import FILTER_HELP
+from agent.cli.help import FILTER_HELP, duration_option
 from agent.recording.budget import DEFAULT_BUDGET_PCT
 from collectors.sources.tiers import Tier
 
@@ -23,14 +23,17 @@ def register(app: typer.Typer) -> None:
 def record(
     context: typer.Context,
     command: Annotated[
-        list[str] | None, typer.Argument(help="Record for as long as this runs.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            metavar="-- COMMAND", help="Record while this runs; its exit code.", show_default=False
+        ),
     ] = None,
     duration: Annotated[
         float | None,
-        typer.Option("-d", "--duration", metavar="SECONDS", help="How long (default: until Ctrl-C)."),
+        duration_option("-d", "--duration", help_="90, 10m, 2h (default: until Ctrl-C)."),
     ] = None,
     interval: Annotated[
-        float, typer.Option("-i", "--interval", metavar="SECONDS", help="Length of a window.")
+        float, duration_option("-i", "--interval", help_="Length of a window.", show_default=False)
     ] = 1.0,
     output: Annotated[
         Path | None,

@@ -42,6 +42,8 @@ from probes.loader import require_privilege
 from probes.snapshot import Snapshot
 
 _COMMAND_GRACE_S = 1.0
+# Added to the number of the signal that ended a command, as every shell does.
+_BY_SIGNAL = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +98,11 @@ def main() -> None:
 
 def _run(options: Options) -> int:
     with Interrupts() as interrupts:
-        _record(options, interrupts)
+        code = _record(options, interrupts)
     _print_summary(options.output, json_output=options.json_output)
     if not options.open_ended:
         interrupts.check()
-    return 0
+    return code
 
 
 def _print_summary(path: Path, *, json_output: bool) -> None:
@@ -117,8 +119,8 @@ def _print_summary(path: Path, *, json_output: bool) -> None:
         say(f"Recorded to {path}.")
 
 
-def _record(options: Options, interrupts: Interrupts) -> None:
-    """Record until the planned end or a signal."""
+def _record(options: Options, interrupts: Interrupts) -> int:
+    """Record until the planned end or a signal; the exit code: the command's own, or 0."""
     if options.tier == "ebpf":
         require_privilege()
     layout = detect_layout()
@@ -144,15 +146,15 @@ def _record(options: Options, interrupts: Interrupts) -> None:
         gatherer = stack.enter_context(SignalGatherer(layout, reader=SignalReader(layout, cgroups=cgroups)))
         pending = unmatched(options.globs, _cgroups(layout).paths) if options.globs else []
         _write_windows(options, layout, writer, governor, gatherer, commands, interrupts, pending)
-        for command in commands:
-            _tell_end(text, command)
+        code = max((_tell_end(text, command) for command in commands), default=0)
         if interrupts.requested and not options.open_ended:
             writer.keep_partial()
-            return
+            return code
         writer.finish()
     # Else a typing error would read like "nobody waited". What has come and gone meanwhile is in `pending` no more.
     if pending:
         require_matched(pending, replace(_cgroups(layout), place=f", and {options.output} holds none"))
+    return code
 
 
 def _cgroups(layout: CgroupLayout) -> Cgroups:
@@ -216,8 +218,8 @@ def _held(text: str, layout: CgroupLayout, output: Output) -> Iterator[Command]:
             command.close()
 
 
-def _tell_end(text: str, command: Command) -> None:
-    """Say what the summary does not: how the command ended, and what outlived it."""
+def _tell_end(text: str, command: Command) -> int:
+    """Say what the summary does not: how the command ended, and what outlived it; the exit code, as a shell has it."""
     code = command.popen.poll()
     if code is None:
         say(f"The command {text!r} is ended before its time.")
@@ -225,6 +227,7 @@ def _tell_end(text: str, command: Command) -> None:
         say(f"The command {text!r} {command.ending()}.")
     if code is not None and (left := len(command.group.pids())):
         say(f"The command {text!r} left {left} processes behind; they are ended.")
+    return 0 if code is None else code if code >= 0 else _BY_SIGNAL - code
 
 
 if __name__ == "__main__":

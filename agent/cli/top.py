@@ -10,7 +10,7 @@ import typer
 
 from agent.analysis.top import LastMinute, ipc_of, live_table
 from agent.cli import output
-from agent.cli.help import FILTER_HELP
+from agent.cli.help import FILTER_HELP, duration_option
 from agent.documents.top import LiveTable, Sort
 from agent.recording import recorder
 from agent.recording.budget import DEFAULT_BUDGET_PCT, Governor
@@ -40,9 +40,7 @@ def register(app: typer.Typer) -> None:
 
 
 def top(
-    interval: Annotated[
-        float, typer.Option("-i", "--interval", metavar="SECONDS", help="Length of a window.")
-    ] = 1.0,
+    interval: Annotated[float, duration_option("-i", "--interval", help_="Length of a window.")] = 1.0,
     sort: Annotated[Sort, typer.Option(help="Sort by this, the largest first.")] = Sort.WAIT,
     cgroup: Annotated[
         list[str] | None,

@@ -4,12 +4,13 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby, islice, pairwise
 from pathlib import Path
 
+from agent.documents.durations import duration_s
 from agent.documents.event import Episode, Event
 from agent.store.episodes import episodes
 from agent.store.opening import open_to_read
@@ -28,9 +29,7 @@ MOST_WINDOWS = 720
 _NS = 10**9
 # The first and the last window of a period reach beyond it, or begin late.
 _NEARLY_ALL = 0.95
-_AGO = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +55,29 @@ def moment_ns(text: str, now: datetime) -> int:
     Raises:
         UsageError: It is none of these.
     """
-    ago = _AGO.fullmatch(text)
     try:
         if text == "now":
             found = now
-        elif ago:
-            found = now - timedelta(seconds=float(ago[1]) * _SECONDS[ago[2]])
         elif _CLOCK.fullmatch(text):
             hours, minutes, seconds = (int(part) for part in f"{text}:0".split(":")[:3])
             found = now.replace(hour=hours, minute=minutes, second=seconds, microsecond=0)
             found -= timedelta(days=found > now)
         else:
-            found = datetime.fromisoformat(text)
+            found = _ago(text, now) or datetime.fromisoformat(text)
         return round(found.timestamp() * _NS)
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(
             f"{text!r} is not a point in time", "give 03:12, 2026-03-01T03:12, 30m (ago) or now"
         ) from error
+
+
+def _ago(text: str, now: datetime) -> datetime | None:
+    """`30m`; a number alone might be an hour as well. OverflowError: too long ago."""
+    if not text[:1].isdecimal() or text[-1].isdecimal():
+        return None
+    with suppress(ValueError):
+        return now - timedelta(seconds=duration_s(text))
+    return None
 
 
 def load_past(path: Path, period: Period, wanted: Sequence[str] = ()) -> Run:

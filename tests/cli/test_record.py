@@ -2,7 +2,9 @@
 
 import json
 import os
+import shlex
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -38,7 +40,7 @@ def seconds(recording: Run) -> float:
 
 
 def test_a_recording_holds_its_duration_in_windows(tmp_path: Path) -> None:
-    ended = record(tmp_path, "-d", "0.5", "-i", "0.2", "--json")
+    ended = record(tmp_path, "-d", "500ms", "-i", "0.2s", "--json")
     assert ended.code == 0
     summary = RunSummary.from_document(json.loads(ended.out))
     assert not summary.partial
@@ -97,11 +99,20 @@ def test_a_command_prints_beside_the_document_not_into_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("command", "told"), [("exit 3", "exited with code 3"), ("kill -9 $$", "killed by signal 9")]
+    ("command", "code", "told"),
+    [
+        ("exit 3", 3, "exited with code 3"),
+        ("exit 255", 255, "exited with code 255"),
+        ("kill -9 $$", 137, "killed by signal 9"),
+    ],
 )
-def test_a_command_that_fails_does_not_spoil_the_recording(tmp_path: Path, command: str, told: str) -> None:
+def test_a_command_that_fails_does_not_spoil_the_recording_and_its_code_is_passed_on(
+    tmp_path: Path, command: str, code: int, told: str
+) -> None:
     ended = record(tmp_path, "--", "sh", "-c", command)
-    assert ended.code == 0
+    # The shell is who else passes on how a command ended.
+    shell = subprocess.run(["sh", "-c", f"sh -c {shlex.quote(command)}; exit $?"], check=False)
+    assert ended.code == code == shell.returncode
     assert told in ended.err
     assert not recorded(tmp_path).partial
 

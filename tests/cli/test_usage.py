@@ -11,6 +11,10 @@ import pytest
 from agent.cli.app import COMMANDS
 from tests.cli.running import JOSTLE, ROOT, is_one_line, run
 
+# The words of the libraries below.
+INTERNAL = re.compile(
+    r"Input should be|Value error|Invalid value|unable to parse|argument\(s\)|pydantic|<.*>"
+)
 SCREEN_LINES, SCREEN_COLUMNS = 24, 80
 
 
@@ -68,8 +72,9 @@ def test_jostle_alone_shows_its_help_and_is_bad_usage() -> None:
     assert ended.out == run("--help").out
 
 
-def test_version() -> None:
-    ended = run("--version")
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_version(option: str) -> None:
+    ended = run(option)
     assert (ended.code, ended.out.split()[0]) == (0, "jostle")
 
 
@@ -78,11 +83,25 @@ def test_version() -> None:
     [
         (["bogus"], "'bogus': see `jostle --help`"),
         (["record", "--bogus"], "--bogus"),
-        (["experiment", "--seed", "x"], "'--seed'"),
+        (["experiment", "--seed", "x"], "--seed x is not a whole number: see"),
+        (["experiment", "--pairs", "1.5"], "--pairs 1.5 is not a whole number: see"),
+        (["experiment", "--threshold", "x"], "--threshold x is not a number: see"),
+        (["experiment", "--tier", "foo"], "--tier foo is not one of ebpf, schedstat, psi: see"),
+        (["experiment", "--trial-seconds", "1y"], "--trial-seconds 1y is not a duration: give 10, 10s, 10m"),
+        (["experiment", "--timeout", "soon"], "--timeout soon is not a duration"),
+        (["selftest", "--repeat", "0"], "--repeat 0 is below 1: see"),
+        (["selftest", "--repeat", "1e9"], "--repeat 1e9 is not a whole number"),
+        (["top", "--sort", "bogus"], "--sort bogus is not one of wait, "),
+        (["top", "extra"], "unexpected argument extra: see"),
+        (["report", "a", "b", "c"], "unexpected argument b c: see"),
+        (["record", "-d", "10q"], "-d 10q is not a duration: give 10, 10s, 10m or 2h"),
+        (["record", "-d", ""], "-d  is not a duration"),
+        (["top", "-i", "1w"], "-i 1w is not a duration"),
+        (["blame", "/", "-d", "1,5"], "-d 1,5 is not a duration"),
         (["experiment", "--victim"], "--victim"),
         (["experiment", "--victim", "true"], "--neighbour"),
         (["experiment", "--victim", "nosuch\x1b", "--neighbour", "true"], "nosuch\\x1b"),
-        (["blame"], "CGROUP"),
+        (["blame"], "CGROUP is missing: see"),
         (["blame", "/", "-d", "nan"], "-d nan"),
         (["blame", "/", "-d", "1", "--run", "a.run"], "-d or --run"),
         (["blame", "/no/such\x1b"], "no cgroup /no/such\\x1b"),
@@ -106,7 +125,23 @@ def test_bad_usage_is_one_plain_line(words: list[str], named: str, tmp_path: Pat
     assert ended.out == ""
     assert is_one_line(ended.err)
     assert named in ended.err
+    assert INTERNAL.search(ended.err) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_python_runs_the_package_as_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "--version"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout == run("--version").out
+
+
+@pytest.mark.parametrize("option", ["--neighbour", "--neighbor"])
+def test_the_neighbour_is_spelt_either_way(option: str) -> None:
+    ended = run("experiment", "--victim", "true", option, "nosuch-program")
+    assert "nosuch-program is not in PATH" in ended.err
+    ended = run("experiment", "--victim", "true", f"{option}-cgroup", "/no/such")
+    assert "no cgroup /no/such" in ended.err
 
 
 def test_debug_adds_the_traceback_and_keeps_the_code() -> None:

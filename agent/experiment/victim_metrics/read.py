@@ -1,5 +1,6 @@
 """From what the victim printed to the samples of one trial."""
 
+import re
 from collections.abc import Iterable
 
 from agent.documents.metric import Sample
@@ -9,6 +10,7 @@ from probes.errors import UsageError
 
 EXCERPT_LINES = 3
 EXCERPT_CHARACTERS = 200
+_ENDINGS = re.compile(r"\r+\n")
 
 
 def read_metrics(spec: MetricSpec, stdout: str, stderr: str) -> list[Sample]:
@@ -24,7 +26,7 @@ def read_metrics(spec: MetricSpec, stdout: str, stderr: str) -> list[Sample]:
     """
     if spec.reader is None:
         return []
-    samples = spec.reader.parse(stdout) or spec.reader.parse(stderr)
+    samples = spec.reader.parse(_plain_lines(stdout)) or spec.reader.parse(_plain_lines(stderr))
     if not samples:
         message = (
             f"no figure for the metric {spec.text!r}: looked for {spec.reader.looks_for!r} in the victim's "
@@ -32,6 +34,11 @@ def read_metrics(spec: MetricSpec, stdout: str, stderr: str) -> list[Sample]:
         )
         raise MetricNotFoundError(message, "run the victim alone and compare its output with the metric")
     return samples
+
+
+def _plain_lines(text: str) -> str:
+    """Lines that end as Unix has it: of a Windows program's, or of what a pseudo-terminal passed on, `$` finds none."""
+    return _ENDINGS.sub("\n", text) if "\r" in text else text
 
 
 def require_one_unit(known: dict[str, str], samples: Iterable[Sample]) -> None:

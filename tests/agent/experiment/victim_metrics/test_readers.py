@@ -275,3 +275,16 @@ def test_fio_does_not_total_what_it_could_not_read() -> None:
 def test_rates_that_cannot_be_compared_are_refused(tool: str, line: str, printed: str) -> None:
     with pytest.raises(MetricRefusedError, match="not a positive, finite number"):
         read(tool, line.format(printed) + "\n")
+
+
+@pytest.mark.parametrize("name", recorded_names())
+def test_lines_that_end_as_on_windows_read_as_those_of_unix(name: str) -> None:
+    text = recorded(name)
+    assert read(tool_of(name), text.replace("\n", "\r\n")) == read(tool_of(name), text)
+
+
+def test_a_pattern_finds_the_end_of_such_a_line() -> None:
+    spec = parse_spec("total=total ([0-9]+)$:lower")
+    assert [read_metrics(spec, f"total 42{end}\nmore\r\n", "")[0].value for end in ("", "\r", "\r\r")] == [
+        42
+    ] * 3
