@@ -38,6 +38,8 @@ ALLOWED = {
 }
 """Every room, and the rooms it may import from besides itself. The composition root may import from all."""
 COMPOSITION_ROOT = "agent.cli"
+PYTHON_M = "agent.__main__"
+"""Calls the command line for `python -m agent`, which finds it nowhere else."""
 ROOMS = (*ALLOWED, COMPOSITION_ROOT)
 
 
@@ -50,6 +52,8 @@ def room_of(module: str) -> str | None:
     parts = module.split(".")
     if parts[0] not in PACKAGES:
         return None
+    if module == PYTHON_M:
+        return COMPOSITION_ROOT
     return ".".join(parts[:2]) if parts[0] in WITH_ROOMS else parts[0]
 
 
