@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.documents.top import LiveTable
+from agent.documents.top import LiveTable, Lot
 from tests.cli.running import ROOT, eventually, is_one_line, run
 from tests.cli.tmux import Pane, jostle, pane
 from tests.kernel.situations import Situation, a_cpu, spin
@@ -57,10 +57,14 @@ def test_one_table_of_the_cgroups_that_wait() -> None:
         ended = run("top", "--once", "--json")
     table = LiveTable.from_document(json.loads(ended.out))
     rows = {row.cgroup: row for row in table.cgroups}
-    assert table.cgroups[0].wait_per_run is None or table.cgroups[0].wait_per_run > 0.1
-    for group in groups:
-        assert (rows[group.path].wait_per_run or 0) > 0.3
-        assert rows[group.path].mean_waiting > 0.1
+    for group, other in zip(groups, reversed(groups), strict=True):
+        row = rows[group.path]
+        assert row.lot in {Lot.SUFFERS, Lot.STARVED}
+        assert row.wanted_cpus == pytest.approx(1, abs=0.1)
+        assert row.lost_cpus == pytest.approx(row.wanted_cpus - row.got_cpus, abs=0.1)
+        assert row.waited_for is not None
+        assert row.waited_for.cgroup == other.path
+        assert row.waited_for.share_pct > 50
     assert table.unavailable["ipc"]
 
 
@@ -81,11 +85,11 @@ def test_an_interval_that_is_none_is_bad_usage() -> None:
 def test_keys_sort_filter_pause_and_quit(screen: Pane, tmp_path: Path) -> None:
     begin(screen)
     assert screen.fact("alternate_on") == "1"
-    screen.await_text("by wait per second of run")
+    screen.await_text("by CPUs lost to others")
     screen.press("s")
     screen.await_text("by p99 of the waits")
     screen.press("S")
-    screen.await_text("by wait per second of run")
+    screen.await_text("by CPUs lost to others")
     screen.press("/")
     screen.type("no such cgroup")
     screen.await_text("0 of ")
