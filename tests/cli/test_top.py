@@ -13,9 +13,11 @@ import pytest
 from agent.documents.top import LiveTable, Lot
 from tests.cli.running import ROOT, eventually, is_one_line, run
 from tests.cli.tmux import Pane, jostle, pane
-from tests.kernel.situations import Situation, a_cpu, spin
+from tests.kernel.situations import Situation, a_cpu, fifo_spin, spin
 
 pytestmark = pytest.mark.kernel
+# What a task that does not switch has run is told by its last tick, 10 ms apart at most.
+TICK_NS = 20_000_000
 
 
 @pytest.fixture
@@ -49,22 +51,30 @@ def top_in(screen: Pane) -> int:
     return pid
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a CPU besides that of a real-time task")
 def test_one_table_of_the_cgroups_that_wait() -> None:
     with Situation() as situation:
-        groups = [situation.group(name) for name in ("one", "other")]
-        for group in groups:
-            situation.process(spin, group, {a_cpu()}).go()
+        victims, hogs = situation.group("victim"), situation.group("hog")
+        hog = situation.process(fifo_spin, hogs, {a_cpu()})
+        victim = situation.process(spin, victims, {a_cpu()})
+        for process in (hog, victim):
+            process.go()
+        before = victim.schedstat
         ended = run("top", "--once", "--json")
+        victim.stop()
+        hog.end()
+        victim.await_stop()
+        after = victim.schedstat
     table = LiveTable.from_document(json.loads(ended.out))
-    rows = {row.cgroup: row for row in table.cgroups}
-    for group, other in zip(groups, reversed(groups), strict=True):
-        row = rows[group.path]
-        assert row.lot in {Lot.SUFFERS, Lot.STARVED}
-        assert row.wanted_cpus == pytest.approx(1, abs=0.1)
-        assert row.lost_cpus == pytest.approx(row.wanted_cpus - row.got_cpus, abs=0.1)
-        assert row.waited_for is not None
-        assert row.waited_for.cgroup == other.path
-        assert row.waited_for.share_pct > 50
+    row = next(row for row in table.cgroups if row.cgroup == victims.path)
+    assert row.lot in {Lot.SUFFERS, Lot.STARVED}
+    assert 0.5 * table.duration_s * 1e9 < row.wait_ns <= after.wait_ns - before.wait_ns
+    assert row.run_ns <= after.run_ns - before.run_ns + TICK_NS
+    assert row.wanted_cpus == pytest.approx(1, abs=0.1)
+    assert row.lost_cpus == pytest.approx(row.wanted_cpus - row.got_cpus, abs=0.05)
+    assert row.waited_for is not None
+    assert row.waited_for.cgroup == hogs.path
+    assert row.waited_for.share_pct > 70
     assert table.unavailable["ipc"]
 
 
