@@ -5,6 +5,7 @@ unavailable and reads `n/a`, never 0.
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
@@ -84,7 +85,8 @@ def quantity(number: float | None, unit: str = "") -> str:
     if number is None:
         return UNAVAILABLE
     value = rounded(number)
-    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{SIGNIFICANT_DIGITS}g}"
+    # Decimal, as people read 0.0000003427 and not 3.427e-07.
+    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{Decimal(f'{value:.{SIGNIFICANT_DIGITS}g}'):f}"
     return f"{digits}{unit}" if unit.startswith("/") else f"{digits} {unit}".rstrip()
 
 

@@ -44,7 +44,7 @@ class ViewMode(Enum):
 class View:
     """What is wanted now. `first` is the row at the top."""
 
-    sort: Sort = Sort.LOST
+    sort: Sort = Sort.WAIT
     filter: str = ""
     paused: bool = False
     first: int = 0

@@ -18,7 +18,11 @@ from reports.sections.model import (
 
 def render(report: Report) -> str:
     """The report as Markdown; nothing a tenant chose is active in it."""
-    blocks = [f"# {for_markdown(report.headline)}", for_markdown(report.sentence)]
+    blocks = [f"# {for_markdown(report.headline)}"]
+    if report.answer:
+        blocks.append(_list(map(for_markdown, report.answer)))
+    if report.sentence not in report.answer:
+        blocks.append(for_markdown(report.sentence))
     for section in report.sections:
         blocks += [f"## {for_markdown(section.title)}", _section(section)]
     return "\n\n".join(blocks) + "\n"

@@ -1,6 +1,7 @@
 """Reports for a terminal: the answer in the first line, then the sections. No colour unless asked for."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from io import StringIO
 from itertools import zip_longest
 
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from reports.escape import for_terminal
 from reports.sections.model import (
+    WARNINGS,
     Facts,
     Kind,
     Listing,
@@ -37,8 +39,21 @@ STYLES = {
 }
 
 
-def render(report: Report, *, width: int = 80, colour: bool = False) -> str:
-    """The report as lines of at most `width` cells; plain text, or with ANSI colours when `colour`."""
+def render(
+    report: Report, *, width: int = 80, colour: bool = False, short: bool = False, again: bool = False
+) -> str:
+    """The report as text.
+
+    Args:
+        report: What there is to say.
+        width: No line has more cells.
+        colour: With ANSI colours.
+        short: The answer alone, and the warnings where there are any.
+        again: The answer once more at the end, where more than it was said.
+
+    Returns:
+        Lines that end with a line feed.
+    """
     console = Console(
         file=StringIO(),
         width=width,
@@ -50,17 +65,39 @@ def render(report: Report, *, width: int = 80, colour: bool = False) -> str:
         legacy_windows=False,
     )
     with console.capture() as capture:
-        console.print(Group(*_parts(report, width)))
+        console.print(Group(*_parts(shortest(report) if short else report, width, again=again)))
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
-def _parts(report: Report, width: int) -> Iterator[RenderableType]:
-    style = next((style for word, style in STYLES.items() if report.headline.startswith(word)), "bold")
-    yield Text.assemble((f"{report.headline.upper()}: ", style), for_terminal(report.sentence))
+def shortest(report: Report) -> Report:
+    """What cannot be left out: the answer, and what a reader has to know before trusting it."""
+    if not report.answer:
+        return report
+    kept = tuple(section for section in report.sections if section.title == WARNINGS)
+    return replace(report, sentence="", sections=kept)
+
+
+def _parts(report: Report, width: int, *, again: bool) -> Iterator[RenderableType]:
+    answer = tuple(_answer(report))
+    yield from answer
+    if report.answer and report.sentence not in {"", *report.answer}:
+        yield ""
+        yield Text(for_terminal(report.sentence))
     for section in report.sections:
         yield ""
         yield Text(section.title, style="bold")
         yield Padding(_section(section, width - INDENT[3]), INDENT)
+    if again and report.answer and report.sections:
+        yield ""
+        yield from answer
+
+
+def _answer(report: Report) -> Iterator[RenderableType]:
+    style = next((style for word, style in STYLES.items() if report.headline.startswith(word)), "bold")
+    first, *others = report.answer or (report.sentence,)
+    yield Text.assemble((f"{report.headline.upper()}: ", style), for_terminal(first))
+    for line in others:
+        yield Padding(Text(for_terminal(line), overflow="fold"), INDENT)
 
 
 def _section(section: ReportSection, width: int) -> RenderableType:

@@ -68,6 +68,7 @@ def blame_cgroup(
     ] = None,
     history_file: HistoryFile = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    verbose: output.Verbose = False,
 ) -> None:
     """Who this cgroup waited for, in milliseconds and in shares. They add up to its whole wait.
 
@@ -80,17 +81,17 @@ def blame_cgroup(
     if at is not None:
         around_s = recorder.require_duration(DEFAULT_AROUND_S if duration is None else duration)
         past = from_history.load(history_file or DEFAULT_HISTORY, from_history.around(at, around_s))
-        _show(_recorded(past, cgroup), json_output=json_output)
+        _show(_recorded(past, cgroup), json_output=json_output, verbose=verbose)
         return
     if run is not None and duration is not None:
         raise UsageError("-d says how long to watch, and a recording is over", "leave out -d or --run")
     if run is not None:
-        _show(_recorded(read_run(run), cgroup), json_output=json_output)
+        _show(_recorded(read_run(run), cgroup), json_output=json_output, verbose=verbose)
         return
     duration_s = recorder.require_duration(DEFAULT_DURATION_S if duration is None else duration)
     with Interrupts() as interrupts:
         found = _watched(cgroup, duration_s, interrupts)
-    _show(found, json_output=json_output)
+    _show(found, json_output=json_output, verbose=verbose)
     interrupts.check()
 
 
@@ -126,12 +127,11 @@ def _watched(cgroup: str, duration_s: float, interrupts: Interrupts) -> BlameSum
     return blame(run, path, lambda name: name_workload(name).name)
 
 
-def _show(found: BlameSummary, *, json_output: bool) -> None:
-    from reports import json_document, text
+def _show(found: BlameSummary, *, json_output: bool, verbose: bool) -> None:
+    from reports import json_document
     from reports.sections import blame as blame_sections
 
     if json_output:
         output.show(json_document.render_blame(found))
     else:
-        report = blame_sections.blame_report(found)
-        output.show(text.render(report, width=output.width(), colour=output.colour()))
+        output.show_report(blame_sections.blame_report(found), verbose=verbose)

@@ -42,14 +42,15 @@ def compare_runs(
         Path | None, typer.Option("-o", metavar="FILE", help="Also write the verdict document.")
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the verdict document alone.")] = False,
+    verbose: output.Verbose = False,
     history: HistoryFlag = False,
     history_file: HistoryFile = None,
 ) -> None:
-    """A verdict from recordings made earlier. Weaker than an experiment's, as nothing was interleaved.
+    """A verdict from recordings; an experiment's is stronger.
 
     With --history they are periods, such as 02:00..02:30 and 03:00..03:30.
     """
-    from reports import json_document, text
+    from reports import json_document
     from reports.sections import verdict as verdict_sections
 
     asked = from_history.asked(history, history_file)
@@ -73,8 +74,7 @@ def compare_runs(
     if json_output:
         output.show(document)
     else:
-        report = verdict_sections.verdict_report(verdict)
-        output.show(text.render(report, width=output.width(), colour=output.colour()))
+        output.show_report(verdict_sections.verdict_report(verdict), verbose=verbose)
 
 
 def require_two(without: str | None, with_: str | None) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from probes.loader import require_privilege
 
 VERDICT_FILE, REPORT_FILE, PAGE_FILE = "verdict.json", "report.md", "report.html"
 EPILOG = "Example: jostle experiment --victim './bench' --neighbour ./batch"
+FLAGS = frozenset({"--allow-freeze", "--confirm", "--no-counters", "--json", "--gate", "--demo", "--verbose"})
 EXIT_INTERFERENCE, EXIT_INCONCLUSIVE = 10, 11
 DEMO_VICTIM = python_shell("agent.selftest.workloads.victim")
 DEMO_NEIGHBOUR = python_shell("agent.selftest.workloads.neighbour") + " spin"
@@ -59,6 +61,7 @@ def experiment(
     no_counters: options.NoCounters = False,
     directory: options.Directory = None,
     json_output: options.Json = False,
+    verbose: options.Verbose = False,
     gate: options.Gate = False,
     demo: options.Demo = False,
     _help_all: HelpAll = False,
@@ -89,7 +92,7 @@ def experiment(
         confirm=confirm,
         sweep_pct=() if sweep is None else parse_levels(sweep),
     )
-    _carry_out(plan, directory or _new_directory(), json_output=json_output, gate=gate)
+    _carry_out(plan, directory or _new_directory(), json_output=json_output, gate=gate, verbose=verbose)
 
 
 def _existing(victim: str | None, neighbours: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
@@ -107,12 +110,12 @@ def _new_directory() -> Path:
     return Path(f"jostle-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
 
 
-def _carry_out(plan: Plan, directory: Path, *, json_output: bool, gate: bool) -> None:
+def _carry_out(plan: Plan, directory: Path, *, json_output: bool, gate: bool, verbose: bool) -> None:
     with Interrupts() as interrupts:
         verdict = _run(plan, directory, interrupts)
     if plan.confirm and verdict.verdict is not Conclusion.INTERFERENCE:
         output.say(f"--confirm: the verdict is {verdict.verdict}, so nobody was stopped alone")
-    _print(verdict, directory, json_output=json_output)
+    _print(verdict, directory, json_output=json_output, verbose=verbose)
     interrupts.check()
     if gate and verdict.verdict is Conclusion.INTERFERENCE:
         raise typer.Exit(EXIT_INTERFERENCE)
@@ -144,9 +147,23 @@ def _run(plan: Plan, directory: Path, interrupts: Interrupts) -> Verdict:
 
 
 def _to_repeat(words: Sequence[str], seed: int) -> tuple[str, ...]:
-    """The command that runs the same trials in the same order, the seed being named."""
-    named = any(word.partition("=")[0] == "--seed" for word in words)
-    return ("jostle", *words, *([] if named else ["--seed", str(seed)]))
+    """The command that runs the same trials in the same order, the seed being named.
+
+    Where the reports went is left out: that directory exists by now, and a new one has its own name.
+    """
+    again = list(_without_directory(words))
+    named = any(word.partition("=")[0] == "--seed" for word in again)
+    return ("jostle", *again, *([] if named else ["--seed", str(seed)]))
+
+
+def _without_directory(words: Sequence[str]) -> Iterator[str]:
+    before = ""
+    for word in words:
+        # What follows an option that takes a value is that value, even where it looks like -o.
+        is_value = before == "-o" or (before.startswith("--") and "=" not in before and before not in FLAGS)
+        if before != "-o" and (is_value or not word.startswith("-o")):
+            yield word
+        before = "" if is_value else word
 
 
 @contextlib.contextmanager
@@ -192,14 +209,15 @@ def _write_reports(verdict: Verdict, directory: Path) -> None:
     write_whole(directory / PAGE_FILE, html.render_verdict(verdict))
 
 
-def _print(verdict: Verdict, directory: Path, *, json_output: bool) -> None:
-    from reports import json_document, text
+def _print(verdict: Verdict, directory: Path, *, json_output: bool, verbose: bool) -> None:
+    from reports import json_document
     from reports.sections.verdict import verdict_report
 
     if json_output:
         output.show(json_document.render_verdict(verdict))
         return
-    report = verdict_report(verdict)
-    output.show(text.render(report, width=output.width(), colour=output.colour()))
+    output.show_report(verdict_report(verdict), verbose=verbose)
     files = f"{VERDICT_FILE}, {REPORT_FILE}, {PAGE_FILE} and raw/ in {directory}"
-    output.say(f"Verdict: {verdict.verdict}. Reports: {files}")
+    output.say(
+        f"Verdict: {verdict.verdict}. Reports: {files}. To read all: jostle report {shlex.quote(str(directory))}"
+    )

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from agent.analysis.observation import TrialResult
 from agent.cli.output import say
-from agent.cli.progress import describe
+from agent.cli.progress import bounds, describe
 from agent.experiment.design import Treatment
 from agent.experiment.runner import Observer
 from agent.statistics.decision import Decision
@@ -64,7 +64,7 @@ class Bar(Observer):
         """Show the interval so far."""
         shown = f"{slowdown.pct:+.1f} %"
         if slowdown.ci_pct is not None:
-            shown = f"{slowdown.ci_pct[0]:+.1f} to {slowdown.ci_pct[1]:+.1f} %"
+            shown = bounds(*slowdown.ci_pct)
         self.progress.update(self._task, interval=f"slowdown {shown}")
 
     def looked(self, decision: Decision, planned_pairs: int) -> None:

@@ -71,6 +71,9 @@ NoCounters = Annotated[
 ]
 Directory = Annotated[Path | None, typer.Option("-o", metavar="DIR", help="Where reports and raw data go.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the verdict document alone.")]
+Verbose = Annotated[
+    bool, typer.Option("-v", "--verbose", help="Print all that was found, not the answer alone.", hidden=True)
+]
 Gate = Annotated[bool, typer.Option("--gate", help="Exit with 10: interference, 11: inconclusive.")]
 Demo = Annotated[
     bool, typer.Option("--demo", help="Use the built-in victim and neighbour, on one CPU.", hidden=True)

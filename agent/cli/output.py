@@ -4,10 +4,15 @@ import contextlib
 import os
 import shutil
 import sys
-from typing import TextIO
+from typing import Annotated, TextIO
+
+import typer
 
 from probes.errors import JostleError
 from reports.escape import for_terminal
+from reports.sections.model import Report
+
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print all, not the answer alone.")]
 
 
 def say(message: str) -> None:
@@ -46,6 +51,13 @@ def width() -> int:
 def colour() -> bool:
     """Whether standard output wants colour (https://no-color.org)."""
     return _on_terminal() and not os.environ.get("NO_COLOR")
+
+
+def show_report(report: Report, *, verbose: bool) -> None:
+    """A report: its answer alone unless all is wanted; on a terminal the answer then ends what was printed."""
+    from reports import text
+
+    show(text.render(report, width=width(), colour=colour(), short=not verbose, again=_on_terminal()))
 
 
 def _on_terminal() -> bool:

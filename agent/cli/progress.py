@@ -9,6 +9,8 @@ from agent.cli.output import say
 from agent.experiment.runner import Observer
 from agent.statistics.decision import Decision
 
+KNOWN_NOTHING_PCT = 1000.0
+
 
 class Lines(Observer):
     """For logs: one line when something was decided or went wrong."""
@@ -39,7 +41,14 @@ def describe(decision: Decision) -> str:
     if effect.ci95_pct is None:
         return f"{decision.verdict} after {effect.pairs} pair: slowdown {effect.slowdown_pct:.1f} %"
     low, high = effect.ci95_pct
-    return f"{decision.verdict} after {effect.pairs} pairs: slowdown {low:.1f} to {high:.1f} %"
+    return f"{decision.verdict} after {effect.pairs} pairs: slowdown {bounds(low, high)}"
+
+
+def bounds(low_pct: float, high_pct: float) -> str:
+    """An interval so far: two pairs leave room for −100 to 93,775,542 %, which says only that nothing is known yet."""
+    if high_pct - low_pct > KNOWN_NOTHING_PCT:
+        return "not known yet"
+    return f"{low_pct:+.1f} to {high_pct:+.1f} %"
 
 
 @contextlib.contextmanager

@@ -53,3 +53,19 @@ def require_threshold(threshold_pct: float) -> None:
             f"--threshold {threshold_pct:g} is not a slowdown in per cent",
             f"give one above 0 and below {_MOST_THRESHOLD_PCT}",
         )
+
+
+def factor(slowdown_pct: float) -> float:
+    """How many times as long it takes, of a slowdown in per cent: 2.4 of 140 %."""
+    return 1 + slowdown_pct / 100
+
+
+def change_pct(slowdown_pct: float, better: Better) -> float | None:
+    """By how much the figure itself changed, in per cent: −50 of a slowdown of 100 % where higher is better.
+
+    None: the figure has no end, as where a rate was 0 without the neighbours.
+    """
+    if better == "lower":
+        return slowdown_pct
+    times = factor(slowdown_pct)
+    return 100 / times - 100 if times > 0 else None

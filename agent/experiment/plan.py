@@ -232,12 +232,12 @@ def parse_cpus(text: str) -> tuple[int, ...]:
 
 
 def _span(part: str, last: int) -> range:
-    """The CPUs of `2` or `2-3`, no further than one beyond the last there is. ValueError: it is neither."""
+    """The CPUs of `2` or `2-3`, those beyond the last there is as one of them. ValueError: it is neither."""
     low, dash, high = part.partition("-")
     first, end = int(low), int(high if dash else low)
     if not 0 <= first <= end:
         raise ValueError
-    return range(min(first, last + 1), min(end, last + 1) + 1)
+    return range(first, min(end, max(first, last + 1)) + 1)
 
 
 def _list(cpus: set[int]) -> str:

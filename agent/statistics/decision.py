@@ -85,8 +85,13 @@ def explain(verdict: Judgement, effect: EffectEstimate, more: int | None) -> tup
 
 def measured(effect: EffectEstimate, when: str = "with the neighbours", unit: str = "pair") -> str:
     """Such as `57.8 % slower with the neighbours (95 % interval 51.2 to 64.0 %, 8 pairs)`; a `unit` is one of these."""
-    direction = "slower" if effect.slowdown_pct >= 0 else "faster"
-    size = f"{abs(effect.slowdown_pct):.1f} % {direction} {when}"
+    rounded_pct = round(effect.slowdown_pct, 1)
+    change = (
+        f"{abs(rounded_pct):.1f} % {'slower' if rounded_pct > 0 else 'faster'}"
+        if rounded_pct
+        else "no slower"
+    )
+    size = f"{change} {when}"
     if effect.ci95_pct is None:
         return f"{size}, by a single {unit}"
     low, high = effect.ci95_pct

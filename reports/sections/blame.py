@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from agent.documents.blame import BlameSummary, Charge, WaitPart
 from agent.documents.tasks import TaskShare
 from reports.figures import apportioned_pct, count, counted, percent, quantity, seconds, shown, time_ns
+from reports.sections.answer import blame_answer
 from reports.sections.model import (
     CGROUP,
     Facts,
@@ -26,25 +27,17 @@ ROWS = {
     Charge.SELF: "its own threads (self)",
     Charge.THROTTLED: "a CPU quota (throttled)",
     Charge.WAKEUP: "an idle CPU (wake-up latency)",
-    Charge.STOLEN: "the hypervisor (steal)",
     Charge.UNATTRIBUTED: "nobody known (unattributed)",
-}
-SHORT = {
-    Charge.KERNEL: "kernel threads",
-    Charge.OTHER: "other",
-    Charge.REST: "many",
-    Charge.SELF: "own threads",
-    Charge.THROTTLED: "its quota",
-    Charge.WAKEUP: "idle CPU",
-    Charge.STOLEN: "hypervisor",
-    Charge.UNATTRIBUTED: "nobody known",
 }
 
 
 def blame_report(blame: BlameSummary) -> Report:
     """Who it waited for, the longest first."""
     blame = as_shown(blame)
-    return Report("Blame (partial)" if blame.partial else "Blame", _sentence(blame), tuple(_sections(blame)))
+    headline = "Blame (partial)" if blame.partial else "Blame"
+    named = [f"{_row_name(part)}{'' if place else _mostly(part)}" for place, part in enumerate(blame.parts)]
+    answer = blame_answer(blame, named)
+    return Report(headline, _sentence(blame), tuple(_sections(blame)), answer)
 
 
 def as_shown(blame: BlameSummary) -> BlameSummary:
@@ -154,11 +147,6 @@ def _task_table(within: tuple[tuple[WaitPart, TaskShare], ...]) -> Table:
         ),
         note="By CPU time in the same stretch, not by who was in the way; the PID is the busiest one's.",
     )
-
-
-def waited_for(part: WaitPart | None) -> str:
-    """Who a cgroup waited for longest, in a word or by name; nothing where it never waited."""
-    return "" if part is None else part.name if part.charge is Charge.CGROUP else SHORT[part.charge]
 
 
 def _row_name(part: WaitPart) -> str:

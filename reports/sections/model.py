@@ -25,6 +25,8 @@ class TableColumn:
     kind: Kind = Kind.TEXT
 
 
+WARNINGS = "Warnings"
+"""The title of the section that no form of a report leaves out."""
 NAME = TableColumn("Name", Kind.NAME)
 CGROUP = TableColumn("Cgroup", Kind.NAME)
 
@@ -87,3 +89,5 @@ class Report:
     headline: str
     sentence: str
     sections: tuple[ReportSection, ...]
+    answer: tuple[str, ...] = ()
+    """The answer in up to three lines, which then stands before the sentence and, on a terminal, also after all."""

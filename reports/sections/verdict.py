@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from agent.documents.verdict import Compared, Conclusion, Effect, Verdict
 from reports.figures import UNAVAILABLE, as_shown, count, counted, interval, p_value, percent, quantity
+from reports.sections.answer import verdict_answer
 from reports.sections.evidence import (
     blame_table,
     efficiency_table,
@@ -76,7 +77,7 @@ def verdict_report(verdict: Verdict) -> Report:
     """The sections of a summary, for a terminal."""
     shown = as_shown(verdict)
     sections = (*conclusions(shown), *quality(shown), *advice(shown), *origin(shown))
-    return Report(headline(shown), shown.reason, sections)
+    return Report(headline(shown), shown.reason, sections, verdict_answer(shown))
 
 
 def full_report(verdict: Verdict) -> Report:
@@ -90,7 +91,7 @@ def full_report(verdict: Verdict) -> Report:
         *advice(shown),
         *origin(shown),
     )
-    return Report(headline(shown), shown.reason, sections)
+    return Report(headline(shown), shown.reason, sections, verdict_answer(shown))
 
 
 def capacity_report(verdict: Verdict) -> Report:
@@ -105,7 +106,7 @@ def capacity_report(verdict: Verdict) -> Report:
         *origin(shown),
         *appendix(shown),
     )
-    return Report(headline(shown), shown.reason, sections)
+    return Report(headline(shown), shown.reason, sections, verdict_answer(shown))
 
 
 def headline(verdict: Verdict) -> str:

@@ -46,6 +46,11 @@ def outputs() -> Iterator[tuple[str, str]]:
     for name, table in TOPS.items():
         listed = top_report(table)
         yield from laid_out(name, listed, listed, json_document.render_top(table))
+    for name, verdict in VERDICTS.items():
+        yield f"{name}-short.txt", text.render(verdict_report(verdict), short=True)
+    for name, blame in BLAMES.items():
+        yield f"{name}-short.txt", text.render(blame_report(blame), short=True)
+    yield "interference-again.txt", text.render(verdict_report(VERDICTS["interference"]), again=True)
     yield "interference-colour.txt", text.render(verdict_report(VERDICTS["interference"]), colour=True)
     yield "interference-whole.txt", text.render(capacity_report(VERDICTS["interference"]))
     yield "interference-narrow.txt", text.render(verdict_report(VERDICTS["interference"]), width=60)

@@ -114,7 +114,8 @@ def test_the_figures_are_those_of_the_text(name: str) -> None:
 def test_the_verdict_comes_first(name: str) -> None:
     report = capacity_report(VERDICTS[name])
     body = page(name).text.split("jostle report")[1].split()
-    assert " ".join(body).startswith(f"{report.headline} {' '.join(for_terminal(report.sentence).split())}")
+    words = " ".join(for_terminal(line) for line in report.answer).split()
+    assert body[: len(words) + len(report.headline.split())] == [*report.headline.split(), *words]
 
 
 def assert_images_have_names_and_tables(made: str, charts: dict[str, str], report: Report) -> None:

@@ -35,10 +35,10 @@ def test_no_line_is_too_wide(name: str, width: int) -> None:
 @pytest.mark.parametrize(
     ("name", "start"),
     [
-        ("interference", "INTERFERENCE: neighbour-1"),
-        ("no-interference", "NO INTERFERENCE: ./serve"),
-        ("self-inflicted", "SELF-INFLICTED: ./serve"),
-        ("inconclusive", "INCONCLUSIVE: 8 pairs"),
+        ("interference", "INTERFERENCE: 57.8 % slower (1.015 → 1.605 s; 95 %: +51.2 to +64.0 %)"),
+        ("no-interference", "NO INTERFERENCE: 0.3 % slower"),
+        ("self-inflicted", "SELF-INFLICTED: rate −23.7 % (15,834 → 12,087 requests/s"),
+        ("inconclusive", "INCONCLUSIVE: 4.4 % slower"),
         ("partial", "INCONCLUSIVE (PARTIAL): Interrupted"),
     ],
 )

@@ -85,7 +85,7 @@ def test_a_single_pair_decides_nothing() -> None:
             0,
             4,
             (
-                "0.0 % slower with the neighbours (95 % interval of the slowdown 0.0 to 0.0 %, 4 pairs)",
+                "no slower with the neighbours (95 % interval of the slowdown 0.0 to 0.0 %, 4 pairs)",
                 "all of it within ±5 %",
             ),
         ),

@@ -1,0 +1,86 @@
+"""The answer in three lines: a slowdown as people say it, and nothing that a figure does not bear out."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from agent.documents.metric import Better, change_pct, factor
+from agent.documents.verdict import CauseKind, Effect
+from reports import text
+from reports.sections.answer import HAPPENS, signed, size, slower, verdict_answer
+from reports.sections.blame import blame_report
+from reports.sections.verdict import verdict_report
+from tests.reports.samples import BLAMES, INTERFERENCE, VERDICTS
+
+
+def effect(pct: float, bounds: tuple[float, float], better: Better = "lower", *figures: float) -> Effect:
+    without, with_ = figures or (0.177, 0.419)
+    unit = "s" if better == "lower" else "requests/s"
+    return Effect("rate", unit, better, without, with_, pct, bounds, 0.01, 2.0, 5.0, 8)
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        (effect(137.0, (130.0, 150.0)), "2.4× slower (0.177 → 0.419 s; 95 %: 2.3 to 2.5×)"),
+        (effect(57.84, (51.2, 64.0)), "57.8 % slower (0.177 → 0.419 s; 95 %: +51.2 to +64.0 %)"),
+        (effect(-0.04, (-3.0, 2.0)), "no slower (0.177 → 0.419 s; 95 %: −3.0 to +2.0 %)"),
+        (effect(-9.0, (-11.0, -7.0)), "9.0 % faster (0.177 → 0.419 s; 95 %: −11.0 to −7.0 %)"),
+        # A halved rate is no 100 % of anything less.
+        (
+            effect(100.0, (90.0, 110.0), "higher", 10_000.0, 5_000.0),
+            "rate −50.0 % (10,000 → 5,000 requests/s; 95 %: −52.4 to −47.4 %)",
+        ),
+    ],
+)
+def test_how_a_change_reads(of: Effect, said: str) -> None:
+    assert size(of) == said
+
+
+@given(st.floats(-99, 1e6), st.sampled_from(["lower", "higher"]))
+def test_a_change_is_the_ratio_that_was_measured(pct: float, better: Better) -> None:
+    changed = change_pct(pct, better)
+    assert changed is not None
+    ratio = 1 + changed / 100
+    assert ratio * (1 / factor(pct) if better == "lower" else factor(pct)) == pytest.approx(1, abs=1e-6)
+
+
+@given(st.floats(-1e9, 1e9))
+def test_what_rounds_to_nothing_has_no_direction(pct: float) -> None:
+    if "0.0 " in f"{slower(pct)} " and re.match(r"0\.0 %", slower(pct)):
+        raise AssertionError(slower(pct))
+    assert (signed(pct) == "0.0") is (slower(pct) == "no slower")
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_an_answer_has_three_lines_at_most_and_ends_a_long_report(name: str) -> None:
+    report = verdict_report(VERDICTS[name])
+    assert 1 <= len(verdict_answer(VERDICTS[name])) <= 3
+    lines = text.render(report, width=500, again=True).splitlines()
+    answer = lines[: len(report.answer)]
+    assert lines[-len(answer) :] == answer
+    assert lines.count(answer[0]) == 2
+
+
+def test_an_answer_that_is_all_is_said_once() -> None:
+    shown = text.render(verdict_report(INTERFERENCE), width=500, short=True, again=True)
+    assert len(shown.splitlines()) == 3
+
+
+def test_what_makes_an_answer_doubtful_is_never_left_out() -> None:
+    quality = replace(INTERFERENCE.quality, ok=False, warnings=("the machine drifted",))
+    shown = text.render(verdict_report(replace(INTERFERENCE, quality=quality)), width=500, short=True)
+    assert "doubtful" in shown.splitlines()[0]
+    assert "the machine drifted" in shown
+
+
+def test_a_blame_names_whom_it_waited_for() -> None:
+    shown = text.render(blame_report(BLAMES["blame"]), width=500, short=True).splitlines()
+    assert shown[1].strip().startswith("for batch.service 65.7 %")
+
+
+def test_every_cause_has_its_words() -> None:
+    assert HAPPENS.keys() == set(CauseKind)
