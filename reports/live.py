@@ -8,10 +8,11 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from agent.analysis.top import LastMinute
-from agent.documents.top import LiveRow, LiveTable, Sort
+from agent.documents.top import LiveRow, LiveTable, Lot, Sort
 from reports.escape import for_terminal, shortened
 from reports.figures import UNAVAILABLE, quantity, seconds, time_ns
 from reports.live_view import View, ViewMode
+from reports.sections.blame import waited_for
 
 GAP = 1
 LEAST_NAME, LONGEST_NAME, LONGEST_HOSTNAME = 12, 48, 20
@@ -19,10 +20,9 @@ AROUND = 3  # lines that are no rows: title, headings, keys
 LEVELS, ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 # A sparkline reaches its top at the row's own largest mean, but not for less than this many waiting tasks.
 LEAST_TOP = 0.01
-BAD_WAIT_PER_RUN = 0.1  # said in bold as well as in colour
 HELP = "q quit  s sort  / filter  space pause"
 SORTED_BY = {
-    Sort.WAIT: "wait per second of run",
+    Sort.LOST: "CPUs lost to others",
     Sort.P99: "p99 of the waits",
     Sort.PREEMPTED: "preemptions",
     Sort.QUEUE: "queue length",
@@ -59,22 +59,23 @@ def _compact(ns: float | None) -> str:
     return time_ns(ns).replace(" ", "") if ns is not None else "-"
 
 
-def wait_per_run(row: LiveRow) -> str:
-    """Seconds waited per second of run, as a time; one that waited and did not run at all is starved."""
-    if row.wait_per_run is None:
-        return "starved" if row.wait_ns else UNAVAILABLE
-    return time_ns(row.wait_per_run * 1e9)
-
-
 def _rate(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 10 or per_s == 0 else f"{per_s:.1f}"
 
 
-WAIT = _Column("WAIT/s", 7, lambda row: wait_per_run(row).replace(" ", ""), sort=Sort.WAIT)
+def _share(row: LiveRow) -> str:
+    return "" if row.waited_for is None else f"{row.waited_for.share_pct:.0f}%"
+
+
+LOT = _Column("LOT", 7, lambda row: "" if row.lot is Lot.FINE else row.lot, right=False)
+WANTED = _Column("WANT", 5, lambda row: f"{row.wanted_cpus:.2f}")
+GOT = _Column("GOT", 5, lambda row: f"{row.got_cpus:.2f}", sort=Sort.RUN)
+LOST = _Column("LOST", 5, lambda row: f"{row.lost_cpus:.2f}", sort=Sort.LOST)
 P50 = _Column("p50", 6, lambda row: _compact(row.wait_p50_ns))
 P99 = _Column("p99", 6, lambda row: _compact(row.wait_p99_ns), sort=Sort.P99)
 PREEMPTED = _Column("PREE/s", 6, lambda row: _rate(row.preempted_per_s), sort=Sort.PREEMPTED)
-BY = _Column("BY", 10, lambda row: row.preempted_by or "-", right=False)
+BY = _Column("BY", 10, lambda row: waited_for(row.waited_for) or "-", right=False)
+SHARE = _Column("OF", 4, _share)
 QUEUE = _Column("QUEUE", 5, lambda row: quantity(round(row.mean_waiting, 2)), sort=Sort.QUEUE)
 IPC = _Column("IPC", 4, lambda row: "-" if row.ipc is None else f"{row.ipc:.2f}")
 THROTTLED = _Column(
@@ -82,8 +83,8 @@ THROTTLED = _Column(
 )
 MINUTE_WIDTH = 8
 # The first to be left out where there is no room comes last.
-BY_WORTH = (WAIT, P99, BY, PREEMPTED, QUEUE, THROTTLED, IPC, P50)
-IN_ORDER = (WAIT, P50, P99, PREEMPTED, BY, QUEUE, IPC, THROTTLED)
+BY_WORTH = (LOST, BY, SHARE, LOT, WANTED, GOT, P99, THROTTLED, PREEMPTED, IPC, QUEUE, P50)
+IN_ORDER = (LOT, WANTED, GOT, LOST, BY, SHARE, P50, P99, PREEMPTED, QUEUE, IPC, THROTTLED)
 
 
 def live_screen(table: LiveTable, minute: LastMinute, view: View, room: Room) -> RenderableType:
@@ -177,8 +178,7 @@ def _cell(column: _Column, row: LiveRow) -> Text:
 
 
 def _style(row: LiveRow) -> str:
-    suffers = row.wait_per_run is None or row.wait_per_run >= BAD_WAIT_PER_RUN
-    return "bold" if suffers and row.wait_ns else ""
+    return "bold" if row.lot in {Lot.SUFFERS, Lot.STARVED} else ""
 
 
 def _line(text: str, style: str) -> Text:

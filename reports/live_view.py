@@ -44,7 +44,7 @@ class ViewMode(Enum):
 class View:
     """What is wanted now. `first` is the row at the top."""
 
-    sort: Sort = Sort.WAIT
+    sort: Sort = Sort.LOST
     filter: str = ""
     paused: bool = False
     first: int = 0

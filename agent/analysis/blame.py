@@ -23,10 +23,10 @@ def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> Blame
     """Who the cgroup `path` waited for in a recording; all zero where it never ran."""
     every = totals(run.windows)
     whole = subtree(every, path)
-    parts = sorted(_parts(whole, named), key=lambda part: -part.wait_ms)
+    parts = parts_of(whole, named)
     if "tasks" in run.meta:
         tasks = run.record("tasks", TasksWithin)
-        parts = [_with_tasks(part, tasks, every) for part in parts]
+        parts = tuple(_with_tasks(part, tasks, every) for part in parts)
     return BlameSummary(
         cgroup=path,
         name=named(path),
@@ -36,11 +36,16 @@ def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> Blame
         wait_ms=sum(part.wait_ms for part in parts),
         wait_p99_ns=histogram.percentile_ns(whole.histogram, 99),
         preempted=whole.preempted_foreign,
-        parts=tuple(parts),
+        parts=parts,
         partial=run.partial,
         warnings=tuple(_doubts(run, path)),
         sampled_pct=sampled_pct(whole.wait_ns, whole.sampled_ns),
     )
+
+
+def parts_of(whole: CgroupWindow, named: Callable[[str], str] = path_name) -> tuple[WaitPart, ...]:
+    """The parts of a cgroup's wait, the longest first; they add up to all of it."""
+    return tuple(sorted(_parts(whole, named), key=lambda part: -part.wait_ms))
 
 
 def _parts(whole: CgroupWindow, named: Callable[[str], str]) -> Iterator[WaitPart]:

@@ -1,19 +1,24 @@
 """What `jostle top` shows: the rows of one window, and the last minute of each cgroup's waiting."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.analysis import untracked
-from agent.documents.top import LiveRow, LiveTable, Sort, ordered
+from agent.analysis.blame import parts_of
+from agent.documents.blame import Charge, WaitPart
+from agent.documents.top import LiveRow, LiveTable, Lot, Sort, ordered
 from collectors.host.readings import Missing
+from collectors.host.resolver import matches
 from collectors.windows import counters, histogram
-from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow
+from collectors.windows.sched import NS_PER_MS, NS_PER_S, CgroupWindow, SchedWindow
 from probes.snapshot import Snapshot
 
-DID_NOT_RUN = "a cgroup that did not run in this window has no wait per second of run"
 DID_NOT_WAIT = "a cgroup of which no wait ended in this window has no such wait"
-NOT_PREEMPTED = "a cgroup that nobody preempted"
+NEVER_WAITED = "a cgroup that never waited"
+# Who loses less than a hundredth of a CPU, or than a tenth of what it would have, does not suffer: a word is no figure.
+LEAST_LOST_CPUS, LEAST_LOST_PART = 0.01, 0.1
+STARVED_PART, CROWDED_PART = 0.9, 0.5
 MINUTE_S = 60.0
 
 
@@ -23,19 +28,26 @@ def live_table(  # noqa: D417  the first four are what they are called
     sort: Sort,
     named: Callable[[str], str],
     ipc: Mapping[str, float] | Missing,
+    *,
+    patterns: Sequence[str] = (),
 ) -> LiveTable:
     """A window's table.
 
     Args:
         ipc: Instructions per cycle by cgroup, or why there are none.
+        patterns: Only the cgroups that match one of these are rows, as `resolver.matches` has it; without any, all.
     """
-    rows = [_row(cgroup, window.duration_ns, named, ipc) for cgroup in window.cgroups.values()]
+    rows = [
+        _row(cgroup, window, named, ipc)
+        for cgroup in window.cgroups.values()
+        if not patterns or matches(cgroup.path, patterns)
+    ]
     return LiveTable(
         hostname=hostname,
         cpus=len(window.cpus),
         duration_s=window.duration_ns / NS_PER_S,
         sort=sort,
-        cgroups=tuple(ordered(rows, sort, window.duration_ns)),
+        cgroups=tuple(ordered(rows, sort)),
         warnings=tuple(_warnings(window)),
         unavailable=_reasons(rows, ipc),
     )
@@ -55,22 +67,26 @@ def ipc_of(before: Snapshot, after: Snapshot) -> Mapping[str, float] | Missing:
 
 def _row(
     cgroup: CgroupWindow,
-    duration_ns: int,
+    window: SchedWindow,
     named: Callable[[str], str],
     ipc: Mapping[str, float] | Missing,
 ) -> LiveRow:
+    duration_ns = window.duration_ns
     per_s = NS_PER_S / duration_ns
-    by = max(cgroup.waited_for.items(), key=lambda item: item[1].preemptions, default=None)
+    lost_ns = lost_to_others_ns(cgroup, window.cgroups)
     return LiveRow(
         cgroup=cgroup.path,
         name=named(cgroup.path),
-        wait_per_run=cgroup.wait_ns / cgroup.run_ns if cgroup.run_ns else None,
+        lot=lot_of(cgroup, lost_ns, duration_ns),
+        wanted_cpus=(cgroup.run_ns + cgroup.wait_ns) / duration_ns,
+        got_cpus=got_ns(cgroup) / duration_ns,
+        lost_cpus=lost_ns / duration_ns,
         wait_ns=cgroup.wait_ns,
         run_ns=cgroup.run_ns,
         wait_p50_ns=histogram.percentile_ns(cgroup.histogram, 50),
         wait_p99_ns=histogram.percentile_ns(cgroup.histogram, 99),
         preempted_per_s=cgroup.preempted_foreign * per_s,
-        preempted_by=named(by[0]) if by and by[1].preemptions else None,
+        waited_for=_longest(cgroup, named),
         mean_waiting=(cgroup.wait_ns - cgroup.throttled_ns) / duration_ns,
         ipc=None if isinstance(ipc, Missing) else ipc.get(cgroup.path),
         throttled_ns_per_s=cgroup.throttled_ns * per_s,
@@ -78,12 +94,49 @@ def _row(
     )
 
 
+def _longest(cgroup: CgroupWindow, named: Callable[[str], str]) -> WaitPart | None:
+    """The one that was waited for longest: the hypervisor, where it took more than that."""
+    first = next(iter(parts_of(cgroup, named)), None)
+    stolen_ms, all_ns = cgroup.stolen_ns / NS_PER_MS, cgroup.wait_ns + cgroup.stolen_ns
+    if cgroup.stolen_ns and (first is None or stolen_ms > first.wait_ms):
+        return WaitPart(Charge.STOLEN, Charge.STOLEN, stolen_ms, 100 * cgroup.stolen_ns / all_ns, None)
+    return first
+
+
+def got_ns(cgroup: CgroupWindow) -> int:
+    """How long its tasks had a CPU, without what the hypervisor took meanwhile."""
+    return max(0, cgroup.run_ns - cgroup.stolen_ns)
+
+
+def lost_to_others_ns(cgroup: CgroupWindow, among: Mapping[str, CgroupWindow]) -> int:
+    """How much CPU time others had that a cgroup wanted, and the hypervisor.
+
+    Ten tasks that wait behind one are ten waits and one loss: of each other cgroup no more than it ran is counted.
+    """
+    return cgroup.stolen_ns + sum(
+        min(wait.wait_ns, among[name].run_ns) if name in among else wait.wait_ns
+        for name, wait in cgroup.waited_for.items()
+    )
+
+
+def lot_of(cgroup: CgroupWindow, lost_ns: int, duration_ns: int) -> Lot:
+    """How it fares: what takes most of the CPU time that it would have had, where that is much."""
+    least_ns = max(LEAST_LOST_CPUS * duration_ns, 1)
+    taken_ns = max(lost_ns, cgroup.throttled_ns)
+    part = taken_ns / max(1, taken_ns + got_ns(cgroup))
+    if taken_ns >= least_ns and part >= LEAST_LOST_PART:
+        if cgroup.throttled_ns > lost_ns:
+            return Lot.QUOTA
+        return Lot.STARVED if part >= STARVED_PART else Lot.SUFFERS
+    is_crowded = cgroup.self_ns >= max(least_ns, CROWDED_PART * (cgroup.run_ns + cgroup.wait_ns))
+    return Lot.CROWDED if is_crowded else Lot.FINE
+
+
 def _reasons(rows: list[LiveRow], ipc: Mapping[str, float] | Missing) -> dict[str, str]:
     reasons = {
-        "wait_per_run": DID_NOT_RUN,
         "wait_p50_ns": DID_NOT_WAIT,
         "wait_p99_ns": DID_NOT_WAIT,
-        "preempted_by": NOT_PREEMPTED,
+        "waited_for": NEVER_WAITED,
         "ipc": ipc.reason if isinstance(ipc, Missing) else "not counted for this cgroup in this window",
     }
     return {key: why for key, why in reasons.items() if any(getattr(row, key) is None for row in rows)}

@@ -11,7 +11,7 @@ from agent.daemon import config as configuration
 
 EPILOG = "Example: jostle agent --config /etc/jostle/jostle.toml"
 # mallopt(3): by itself glibc keeps large blocks once it has freed one, and gives each thread a heap of its own: 0.5 MB.
-_HEAP = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+HEAP = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
 def register(app: typer.Typer) -> None:
@@ -35,4 +35,4 @@ def agent(
         say(f"{config or configuration.DEFAULT_PATH}: ok")
         return
     debug = ["--debug"] if context.find_root().params["debug"] else []
-    become("agent.cli.agent_process", *debug, *([] if config is None else [str(config)]), environment=_HEAP)
+    become("agent.cli.agent_process", *debug, *([] if config is None else [str(config)]), environment=HEAP)

@@ -23,7 +23,7 @@ from collectors.host.readings import Missing
 from collectors.host.resolver import filters
 from collectors.sources.tiers import open_source
 from collectors.windows import counters
-from collectors.windows.sched import SchedWindow, matching
+from collectors.windows.sched import SchedWindow
 from probes.loader import require_privilege
 from probes.snapshot import Snapshot
 from reports.live_view import View, ViewMode, keys
@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
 
 def top(
     interval: Annotated[float, duration_option("-i", "--interval", help_="Length of a window.")] = 1.0,
-    sort: Annotated[Sort, typer.Option(help="Sort by this, the largest first.")] = Sort.WAIT,
+    sort: Annotated[Sort, typer.Option(help="Sort by this, the largest first.")] = Sort.LOST,
     cgroup: Annotated[
         list[str] | None,
         typer.Option("--cgroup", metavar="CGROUP", help=FILTER_HELP),
@@ -84,8 +84,7 @@ class _Tables:
         return window
 
     def of(self, window: SchedWindow, sort: Sort) -> LiveTable:
-        kept = matching(window, self.globs)
-        return live_table(self.hostname, kept, sort, _name, self.ipc)
+        return live_table(self.hostname, window, sort, _name, self.ipc, patterns=self.globs)
 
 
 @lru_cache(maxsize=4096)

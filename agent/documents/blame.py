@@ -16,6 +16,7 @@ class Charge(StrEnum):
     SELF = "self"  # its own threads
     THROTTLED = "throttled"  # its quota, or an ancestor's
     WAKEUP = "wakeup"  # its CPU was idle, and took that long to begin
+    STOLEN = "stolen"  # the hypervisor: time on a CPU that it took, which is no wait and in no `BlameSummary`
     UNATTRIBUTED = "unattributed"  # nobody: what the probe lost track of
 
 

@@ -1,22 +1,19 @@
 """One window as the rows of `jostle top`, schema `jostle.top/1`."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
 from msgspec.structs import replace
 
+from agent.documents.blame import WaitPart
 from agent.documents.codec import Document, Record, null_keys
-
-# A cgroup that waits less than this part of a window suffers from nobody, however little it ran.
-LEAST_WAIT_RATIO = 0.001
 
 
 class Sort(StrEnum):
     """What the table is sorted by; the largest first."""
 
-    WAIT = "wait"  # per second of run: who suffers most
+    LOST = "lost"  # CPUs lost to others: who suffers most
     P99 = "p99"
     PREEMPTED = "preempted"
     QUEUE = "queue"
@@ -25,18 +22,36 @@ class Sort(StrEnum):
     NAME = "name"
 
 
+class Lot(StrEnum):
+    """How a cgroup fares, in a word."""
+
+    FINE = "fine"
+    SUFFERS = "suffers"  # others have a part of the CPU time that it would have had
+    STARVED = "starved"  # they have nearly all of it
+    QUOTA = "quota"  # its own quota, or an ancestor's, takes more from it than others do
+    CROWDED = "crowded"  # it waits for its own threads
+
+
 class LiveRow(Record, frozen=True):
-    """One cgroup in one window. Times are summed over its tasks; rates are per second of the window."""
+    """One cgroup in one window. Times are summed over its tasks; rates are per second of the window.
+
+    `wanted_cpus` is the mean number of its tasks that ran or waited. `lost_cpus` is what others had of it: the time it
+    waited for each of them, and of each no more than that one ran. Its own threads, its quota and an idle CPU that is
+    slow to begin are nobody else.
+    """
 
     cgroup: str
     name: str
-    wait_per_run: float | None  # seconds waited per second that it ran
+    lot: Lot
+    wanted_cpus: float
+    got_cpus: float
+    lost_cpus: float
     wait_ns: int
     run_ns: int
     wait_p50_ns: float | None
     wait_p99_ns: float | None
     preempted_per_s: float  # by other cgroups
-    preempted_by: str | None  # the one that did so most often
+    waited_for: WaitPart | None  # the one that it waited for longest; its share is of the whole wait
     mean_waiting: float  # its queue: tasks that waited, over time, those on a quota not counted
     ipc: float | None
     throttled_ns_per_s: float
@@ -66,14 +81,14 @@ class LiveTable(Document, frozen=True):
 
     def sorted_by(self, sort: Sort) -> "LiveTable":
         """The same window in another order."""
-        rows = ordered(self.cgroups, sort, round(self.duration_s * 1e9))
+        rows = ordered(self.cgroups, sort)
         return replace(self, sort=sort, cgroups=tuple(rows))
 
 
-def ordered(rows: Iterable[LiveRow], sort: Sort, duration_ns: int) -> list[LiveRow]:
+def ordered(rows: Iterable[LiveRow], sort: Sort) -> list[LiveRow]:
     """Rows in the order of `sort`, those that are equal in it by who waited longer, then by name."""
     keys: dict[Sort, Callable[[LiveRow], float]] = {
-        Sort.WAIT: lambda row: suffering(row, duration_ns),
+        Sort.LOST: lambda row: row.lost_cpus,
         Sort.P99: lambda row: row.wait_p99_ns or 0.0,
         Sort.PREEMPTED: lambda row: row.preempted_per_s,
         Sort.QUEUE: lambda row: row.mean_waiting,
@@ -85,10 +100,3 @@ def ordered(rows: Iterable[LiveRow], sort: Sort, duration_ns: int) -> list[LiveR
     if sort is Sort.NAME:
         return by_name
     return sorted(by_name, key=lambda row: (-keys[sort](row), -row.wait_ns))
-
-
-def suffering(row: LiveRow, duration_ns: int) -> float:
-    """Wait per second of run; infinite where it waited and never ran, 0 where it hardly waited."""
-    if row.wait_ns < LEAST_WAIT_RATIO * duration_ns:
-        return 0.0
-    return math.inf if row.wait_per_run is None else row.wait_per_run

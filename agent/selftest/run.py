@@ -129,16 +129,16 @@ def _findings(
             return
         within = observer.experiment_started(number, len(order), scenario)
         start_s = time.monotonic()
+        outcome: Verdict | JostleError
         try:
-            verdict = _experiment(scenario, seed, within, interrupts)
+            outcome = _experiment(scenario, seed, within, interrupts)
         except HostError:
             raise
         except Interrupted:
             return
         except JostleError as error:
-            finding = failed(scenario, seed, time.monotonic() - start_s, str(error))
-        else:
-            finding = finding_of(scenario, seed, time.monotonic() - start_s, verdict)
+            outcome = error
+        finding = finding_of(scenario, seed, time.monotonic() - start_s, outcome)
         observer.experiment_ended(label_of(scenario), finding)
         yield finding
 
@@ -169,17 +169,20 @@ def _experiment(scenario: Scenario, seed: int, observer: Observer, interrupts: I
         return conclude(session, decision, command=("jostle", "selftest"), files=())
 
 
-def finding_of(scenario: Scenario, seed: int, duration_s: float, verdict: Verdict) -> SelftestFinding:
-    """What the self-test keeps of a verdict."""
-    effect = verdict.effect
-    cause = max(verdict.causes, key=lambda each: each.share_pct, default=None)
-    culprit = next(iter(verdict.aggressors), None)
+def finding_of(
+    scenario: Scenario, seed: int, duration_s: float, outcome: Verdict | JostleError
+) -> SelftestFinding:
+    """What the self-test keeps of a verdict, or of the error for which there is none."""
+    verdict = outcome if isinstance(outcome, Verdict) else None
+    effect = verdict.effect if verdict else None
+    cause = max(verdict.causes, key=lambda each: each.share_pct, default=None) if verdict else None
+    culprit = next(iter(verdict.aggressors), None) if verdict else None
     return SelftestFinding(
         scenario=scenario.name,
         seed=seed,
         duration_s=duration_s,
-        verdict=verdict.verdict,
-        reason=verdict.reason,
+        verdict=verdict.verdict if verdict else None,
+        reason=verdict.reason if verdict else None,
         slowdown_pct=effect.slowdown_pct if effect else None,
         ci95_pct=effect.ci95_pct if effect else None,
         pairs=effect.pairs if effect else None,
@@ -187,23 +190,5 @@ def finding_of(scenario: Scenario, seed: int, duration_s: float, verdict: Verdic
         cause_share_pct=cause.share_pct if cause else None,
         culprit=culprit.name if culprit else None,
         culprit_share_pct=culprit.share_pct if culprit else None,
-    )
-
-
-def failed(scenario: Scenario, seed: int, duration_s: float, error: str) -> SelftestFinding:
-    """The finding of an experiment that came to no verdict."""
-    return SelftestFinding(
-        scenario=scenario.name,
-        seed=seed,
-        duration_s=duration_s,
-        verdict=None,
-        reason=None,
-        slowdown_pct=None,
-        ci95_pct=None,
-        pairs=None,
-        cause=None,
-        cause_share_pct=None,
-        culprit=None,
-        culprit_share_pct=None,
-        error=error,
+        error=None if verdict else str(outcome),
     )

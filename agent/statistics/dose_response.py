@@ -12,11 +12,10 @@ from probes.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class DoseCurve:
-    """The fitted curve, one entry per level in rising order; the bounds are each level's own 95 %."""
+    """The fitted curve, one entry per level in rising order; `upper_pct` is each level's own 95 % bound."""
 
     levels: tuple[float, ...]
     fitted_pct: tuple[float, ...]
-    lower_pct: tuple[float, ...]
     upper_pct: tuple[float, ...]
 
 
@@ -35,14 +34,12 @@ def fit_dose_curve(levels: Sequence[float], slowdowns: Sequence[Slowdown]) -> Do
     check(levels, slowdowns)
     order = np.argsort(levels)
     ranked = [slowdowns[index] for index in order]
-    bounds = [point.ci_pct for point in ranked if point.ci_pct is not None]
     estimates, weights = [to_log(point.pct) for point in ranked], [float(point.pairs) for point in ranked]
     fitted = optimize.isotonic_regression(estimates, weights=weights).x
     return DoseCurve(
         levels=tuple(float(levels[index]) for index in order),
         fitted_pct=tuple(to_pct(float(value)) for value in fitted),
-        lower_pct=tuple(low for low, _ in bounds),
-        upper_pct=tuple(high for _, high in bounds),
+        upper_pct=tuple(point.ci_pct[1] for point in ranked if point.ci_pct is not None),
     )
 
 

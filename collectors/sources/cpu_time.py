@@ -1,4 +1,4 @@
-"""Where each CPU's time went, and the host's context switches.
+"""Where each CPU's time went.
 
 Source: /proc/stat (proc_stat(5)). The kernel counts in ticks of 1/USER_HZ s. Time in guests is part of user
 and nice. On kernels without CONFIG_IRQ_TIME_ACCOUNTING interrupt time is sampled at the timer tick.
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from collectors.host.readings import Missing, delta, parse_count, read_lines, since, since_by_key
+from collectors.host.readings import Missing, parse_count, read_lines, since, since_by_key
 
 _FIELDS = 8  # those before guest, which are counted in user and nice already
 
@@ -30,11 +30,10 @@ class CpuTime:
 
 @dataclass(frozen=True, slots=True)
 class HostCpuTime:
-    """All CPUs together, each online CPU by number, and the context switches of all."""
+    """The time of all CPUs together, and of each online CPU by number."""
 
     total: CpuTime
     by_cpu: Mapping[int, CpuTime]
-    context_switches: int | Missing
 
 
 def read_cpu_time(root: Path = Path("/"), ticks_per_s: int | None = None) -> HostCpuTime | Missing:
@@ -45,7 +44,6 @@ def read_cpu_time(root: Path = Path("/"), ticks_per_s: int | None = None) -> Hos
         return lines
     ticks = ticks_per_s or os.sysconf("SC_CLK_TCK")
     rows = {row[0]: row[1:] for line in lines if (row := line.split())}
-    switches = parse_count(" ".join(rows.get("ctxt", [])))
     return HostCpuTime(
         total=_cpu_time(rows.get("cpu", []), ticks, path),
         by_cpu={
@@ -53,7 +51,6 @@ def read_cpu_time(root: Path = Path("/"), ticks_per_s: int | None = None) -> Hos
             for name, row in rows.items()
             if name.startswith("cpu") and (number := parse_count(name[3:])) is not None
         },
-        context_switches=Missing(f"{path} has no valid ctxt") if switches is None else switches,
     )
 
 
@@ -66,7 +63,6 @@ def cpu_time_within(before: HostCpuTime | Missing, after: HostCpuTime | Missing)
     return HostCpuTime(
         total=since(before.total, after.total),
         by_cpu=since_by_key(before.by_cpu, after.by_cpu),
-        context_switches=delta(before.context_switches, after.context_switches),
     )
 
 

@@ -24,15 +24,6 @@ _EVENT = re.compile(r"event=0x([0-9a-fA-F]{1,16})")
 
 
 @dataclass(frozen=True, slots=True)
-class CpuFrequency:
-    """One CPU's frequency now, the most that its policy allows now, and the most that the hardware can do."""
-
-    current_khz: int | Missing
-    allowed_max_khz: int | Missing
-    hardware_max_khz: int | Missing
-
-
-@dataclass(frozen=True, slots=True)
 class MsrPmu:
     """The `type` of the msr PMU for perf_event_open(2), and the `config` of each of its events by name."""
 
@@ -45,11 +36,15 @@ class MsrPmu:
         return set(CLOCKS) <= self.configs.keys()
 
 
-def read_frequencies(root: Path = Path("/")) -> dict[int, CpuFrequency] | Missing:
-    """The frequency of each CPU that has a cpufreq policy, by its number."""
+def read_frequencies(root: Path = Path("/")) -> dict[int, int | Missing] | Missing:
+    """The frequency now, in kHz, of each CPU that has a cpufreq policy, by its number."""
     cpus = numbered(root / "sys/devices/system/cpu", "cpu")
     policies = {number: cpu / "cpufreq" for number, cpu in cpus.items()}
-    found = {number: _frequency(policy) for number, policy in policies.items() if policy.is_dir()}
+    found = {
+        number: read_count(policy / "scaling_cur_freq")
+        for number, policy in policies.items()
+        if policy.is_dir()
+    }
     return found or NO_CPUFREQ
 
 
@@ -99,7 +94,7 @@ class FrequencyReader:
             found = read_frequencies(self._root)
             if isinstance(found, Missing):
                 return found
-            return {cpu: CpuClock(current_khz=frequency.current_khz) for cpu, frequency in found.items()}
+            return {cpu: CpuClock(current_khz=khz) for cpu, khz in found.items()}
         clocks = {}
         for cpu in self._descriptors["tsc"]:
             with contextlib.suppress(OSError, KeyError):  # it went offline
@@ -145,14 +140,6 @@ def frequency_khz(
     if min(aperf, mperf, tsc) < 0:
         return _NOT_COUNTED
     return round(aperf / mperf * tsc / elapsed_ns * 1_000_000) if mperf else IDLE
-
-
-def _frequency(folder: Path) -> CpuFrequency:
-    return CpuFrequency(
-        current_khz=read_count(folder / "scaling_cur_freq"),
-        allowed_max_khz=read_count(folder / "scaling_max_freq"),
-        hardware_max_khz=read_count(folder / "cpuinfo_max_freq"),
-    )
 
 
 def _config(path: Path) -> int | None:

@@ -8,6 +8,7 @@ between two readings is never seen, and whom a task waited for is not known.
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from collectors.host.hierarchy import threads
 from collectors.host.readings import Missing, parse_count, read_lines, read_text
@@ -15,8 +16,7 @@ from collectors.host.readings import Missing, parse_count, read_lines, read_text
 _STARTTIME = 22 - 3  # proc_pid_stat(5) counts fields from 1, and two come before the closing parenthesis
 
 
-@dataclass(frozen=True, slots=True)
-class TaskTimes:
+class TaskTimes(NamedTuple):
     """Of one task or summed: time on a CPU, time waiting for one, time slices, times preempted."""
 
     run_ns: int
@@ -26,17 +26,11 @@ class TaskTimes:
 
     def plus(self, other: "TaskTimes", sign: int = 1) -> "TaskTimes":
         """The sum, field by field; with `sign=-1` the difference."""
-        return TaskTimes(
-            self.run_ns + sign * other.run_ns,
-            self.wait_ns + sign * other.wait_ns,
-            self.slices + sign * other.slices,
-            self.involuntary_switches + sign * other.involuntary_switches,
-        )
+        return TaskTimes._make(a + sign * b for a, b in zip(self, other, strict=True))
 
     def may_follow(self, earlier: "TaskTimes") -> bool:
         """Whether this can be a later reading of the same task: nothing went backwards."""
-        change = self.plus(earlier, sign=-1)
-        return min(change.run_ns, change.wait_ns, change.slices, change.involuntary_switches) >= 0
+        return min(self.plus(earlier, sign=-1)) >= 0
 
 
 NONE = TaskTimes(0, 0, 0, 0)
@@ -80,7 +74,7 @@ class SchedstatTally:
         readings = {tid: read_task(self._proc / str(tid)) for tid in ids}
         self._update({tid: times for tid, times in readings.items() if isinstance(times, TaskTimes)})
         self._last_uptime_s = uptime_s
-        return sum_of([self._gone, *(task.counted for task in self._tasks.values())])
+        return _sum([self._gone, *(task.counted for task in self._tasks.values())])
 
     def _update(self, readings: dict[int, TaskTimes]) -> None:
         before, self._tasks = self._tasks, {}
@@ -92,7 +86,7 @@ class SchedstatTally:
                 self._tasks[tid] = _Task(NONE if self._started_since(tid) else times, times)
         self.tasks = len(self._tasks) + len(before)
         # What is left has exited, moved away, or its id was reused.
-        self._gone = sum_of([self._gone, *(task.counted for task in before.values())])
+        self._gone = _sum([self._gone, *(task.counted for task in before.values())])
 
     def _started_since(self, tid: int) -> bool:
         if self._last_uptime_s is None:
@@ -101,12 +95,9 @@ class SchedstatTally:
         return not isinstance(started_s, Missing) and started_s >= self._last_uptime_s
 
 
-def sum_of(times: list[TaskTimes]) -> TaskTimes:
-    """The sum of any number of tasks."""
-    total = NONE
-    for each in times:
-        total = total.plus(each)
-    return total
+def _sum(times: list[TaskTimes]) -> TaskTimes:
+    """The sum of the times of at least one task."""
+    return TaskTimes._make(map(sum, zip(*times, strict=True)))
 
 
 def read_task(directory: Path) -> TaskTimes | Missing:

@@ -5,7 +5,7 @@ histogram and nobody to blame: all waiting is unattributed. `psi` is below that:
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic_ns
 from types import TracebackType
@@ -115,7 +115,7 @@ class SchedstatSource(Unattached):
 def _told_by_now(before: TaskTimes, now: TaskTimes, most_ns: int) -> TaskTimes:
     """A wait is in the kernel's books when it ends: what was waited before the last reading is told bit by bit."""
     room_ns = max(0, most_ns - (now.run_ns - before.run_ns))
-    return replace(now, wait_ns=min(now.wait_ns, before.wait_ns + room_ns))
+    return now._replace(wait_ns=min(now.wait_ns, before.wait_ns + room_ns))
 
 
 def _figures(times: TaskTimes) -> SchedFigures:

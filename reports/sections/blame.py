@@ -27,7 +27,18 @@ ROWS = {
     Charge.SELF: "its own threads (self)",
     Charge.THROTTLED: "a CPU quota (throttled)",
     Charge.WAKEUP: "an idle CPU (wake-up latency)",
+    Charge.STOLEN: "the hypervisor (steal)",
     Charge.UNATTRIBUTED: "nobody known (unattributed)",
+}
+SHORT = {
+    Charge.KERNEL: "kernel threads",
+    Charge.OTHER: "other",
+    Charge.REST: "many",
+    Charge.SELF: "own threads",
+    Charge.THROTTLED: "its quota",
+    Charge.WAKEUP: "idle CPU",
+    Charge.STOLEN: "hypervisor",
+    Charge.UNATTRIBUTED: "nobody known",
 }
 
 
@@ -147,6 +158,11 @@ def _task_table(within: tuple[tuple[WaitPart, TaskShare], ...]) -> Table:
         ),
         note="By CPU time in the same stretch, not by who was in the way; the PID is the busiest one's.",
     )
+
+
+def waited_for(part: WaitPart | None) -> str:
+    """Who a cgroup waited for longest, in a word or by name; nothing where it never waited."""
+    return "" if part is None else part.name if part.charge is Charge.CGROUP else SHORT[part.charge]
 
 
 def _row_name(part: WaitPart) -> str:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.documents.top import LiveTable
+from agent.documents.top import LiveTable, Lot
 from tests.cli.running import ROOT, eventually, is_one_line, run
 from tests.cli.tmux import Pane, jostle, pane
-from tests.kernel.situations import Situation, a_cpu, spin
+from tests.kernel.situations import Situation, a_cpu, fifo_spin, spin
 
 pytestmark = pytest.mark.kernel
+# What a task that does not switch has run is told by its last tick, 10 ms apart at most.
+TICK_NS = 20_000_000
 
 
 @pytest.fixture
@@ -49,18 +51,30 @@ def top_in(screen: Pane) -> int:
     return pid
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a CPU besides that of a real-time task")
 def test_one_table_of_the_cgroups_that_wait() -> None:
     with Situation() as situation:
-        groups = [situation.group(name) for name in ("one", "other")]
-        for group in groups:
-            situation.process(spin, group, {a_cpu()}).go()
+        victims, hogs = situation.group("victim"), situation.group("hog")
+        hog = situation.process(fifo_spin, hogs, {a_cpu()})
+        victim = situation.process(spin, victims, {a_cpu()})
+        for process in (hog, victim):
+            process.go()
+        before = victim.schedstat
         ended = run("top", "--once", "--json")
+        victim.stop()
+        hog.end()
+        victim.await_stop()
+        after = victim.schedstat
     table = LiveTable.from_document(json.loads(ended.out))
-    rows = {row.cgroup: row for row in table.cgroups}
-    assert table.cgroups[0].wait_per_run is None or table.cgroups[0].wait_per_run > 0.1
-    for group in groups:
-        assert (rows[group.path].wait_per_run or 0) > 0.3
-        assert rows[group.path].mean_waiting > 0.1
+    row = next(row for row in table.cgroups if row.cgroup == victims.path)
+    assert row.lot in {Lot.SUFFERS, Lot.STARVED}
+    assert 0.5 * table.duration_s * 1e9 < row.wait_ns <= after.wait_ns - before.wait_ns
+    assert row.run_ns <= after.run_ns - before.run_ns + TICK_NS
+    assert row.wanted_cpus == pytest.approx(1, abs=0.1)
+    assert row.lost_cpus == pytest.approx(row.wanted_cpus - row.got_cpus, abs=0.05)
+    assert row.waited_for is not None
+    assert row.waited_for.cgroup == hogs.path
+    assert row.waited_for.share_pct > 70
     assert table.unavailable["ipc"]
 
 
@@ -81,11 +95,11 @@ def test_an_interval_that_is_none_is_bad_usage() -> None:
 def test_keys_sort_filter_pause_and_quit(screen: Pane, tmp_path: Path) -> None:
     begin(screen)
     assert screen.fact("alternate_on") == "1"
-    screen.await_text("by wait per second of run")
+    screen.await_text("by CPUs lost to others")
     screen.press("s")
     screen.await_text("by p99 of the waits")
     screen.press("S")
-    screen.await_text("by wait per second of run")
+    screen.await_text("by CPUs lost to others")
     screen.press("/")
     screen.type("no such cgroup")
     screen.await_text("0 of ")

@@ -3,11 +3,11 @@
 from msgspec.structs import replace
 
 from agent.analysis.advice import Advice
-from agent.analysis.top import DID_NOT_RUN, DID_NOT_WAIT, NOT_PREEMPTED
+from agent.analysis.top import DID_NOT_WAIT, NEVER_WAITED
 from agent.documents.blame import BlameSummary, Charge, WaitPart
 from agent.documents.capabilities import Capability, Counting
 from agent.documents.summary import CorunWith, RunMatrix, WaitBy, Waiting, Waits, WorkloadSummary
-from agent.documents.top import LiveRow, LiveTable, Sort
+from agent.documents.top import LiveRow, LiveTable, Lot, Sort
 from agent.documents.verdict import (
     Aggressor,
     Cause,
@@ -356,24 +356,30 @@ TOP = LiveTable(
     hostname="node-7",
     cpus=2,
     duration_s=1.0012,
-    sort=Sort.WAIT,
+    sort=Sort.LOST,
     cgroups=(
-        LiveRow("/starved", "/starved", None, 1_000_000_000, 0, None, None, 0.0, None, 1.0, None, 0.0, 0),
         LiveRow(
-            API, "prod/api-7f/app", 0.41, 251_000_000, 612_000_000, 12_500.0, 7_900_000.0, 83.5,
-            "batch.service", 0.21, None, 41_000_000.0, 0,
+            "/starved", "/starved", Lot.STARVED, 0.9988, 0.0, 0.9988, 1_000_000_000, 0, None, None, 0.0,
+            WaitPart(Charge.CGROUP, "batch.service", 992.0, 99.2, 0, BATCH), 1.0, None, 0.0, 0,
         ),
         LiveRow(
-            BATCH, "batch.service", 0.0004, 500_000, 1_250_000_000, 910.0, 2_050_000.0, 3.2, "kernel",
-            0.0005, None, 0.0, 0,
+            API, "prod/api-7f/app", Lot.SUFFERS, 0.862, 0.6113, 0.1848, 251_000_000, 612_000_000, 12_500.0,
+            7_900_000.0, 83.5, WaitPart(Charge.CGROUP, "batch.service", 182.0, 72.5, 70, BATCH), 0.21, None,
+            41_000_000.0, 0,
+        ),
+        LiveRow(
+            BATCH, "batch.service", Lot.FINE, 1.249, 1.2485, 0.0005, 500_000, 1_250_000_000, 910.0, 2_050_000.0,
+            3.2, WaitPart(Charge.KERNEL, "kernel", 0.4, 80.0, 3), 0.0005, None, 0.0, 0,
+        ),
+        LiveRow(
+            "/quiet", "/quiet", Lot.FINE, 0.001, 0.001, 0.0, 0, 1_000_000, None, None, 0.0, None, 0.0, None, 0.0, 0,
         ),
     ),
     warnings=("3 cgroups found no slot and are counted together as 'other'",),
     unavailable={
-        "wait_per_run": DID_NOT_RUN,
         "wait_p50_ns": DID_NOT_WAIT,
         "wait_p99_ns": DID_NOT_WAIT,
-        "preempted_by": NOT_PREEMPTED,
+        "waited_for": NEVER_WAITED,
         "ipc": "no hardware PMU",
     },
 )  # fmt: skip
@@ -383,7 +389,10 @@ TOPS = {
     "top-hostile": replace(
         TOP,
         hostname=EVIL,
-        cgroups=tuple(replace(row, cgroup=EVIL, name=EVIL, preempted_by=EVIL) for row in TOP.cgroups),
+        cgroups=tuple(
+            replace(row, cgroup=EVIL, name=EVIL, waited_for=WaitPart(Charge.CGROUP, EVIL, 1.0, 9.0, 1, EVIL))
+            for row in TOP.cgroups[:2]
+        ),
         warnings=(EVIL,),
         unavailable={**TOP.unavailable, "ipc": EVIL},
     ),

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from agent.analysis.top import LastMinute
+from agent.documents.blame import Charge, WaitPart
 from agent.documents.top import LiveTable, Sort
 from reports import live
 from reports.live import Room, fitting, live_screen, sparkline
@@ -39,31 +40,33 @@ def test_at_80_columns_every_column_of_the_contract_is_there() -> None:
     lines = of_width(80)
     assert lines[1].split() == [
         "CGROUP",
-        "WAIT/s*",
-        "p50",
+        "LOT",
+        "WANT",
+        "GOT",
+        "LOST*",
+        "BY",
+        "OF",
         "p99",
         "PREE/s",
-        "BY",
-        "QUEUE",
         "THRO/s",
-        "1",
-        "MIN",
     ]
     assert lines[3].split() == [
         "prod/api-7f/app",
-        "410ms",
-        "12.5µs",
+        "suffers",
+        "0.86",
+        "0.61",
+        "0.18",
+        "batch…vice",
+        "72%",
         "7.9ms",
         "84",
-        "batch…vice",
-        "0.21",
         "41ms",
     ]
     assert "IPC n/a: no hardware PMU" in lines[-1]
 
 
 def test_a_starved_cgroup_is_called_so() -> None:
-    assert of_width(80)[2].split()[:3] == ["/starved", "starved", "-"]
+    assert of_width(80)[2].split()[:5] == ["/starved", "starved", "1.00", "0.00", "1.00"]
 
 
 def test_with_counters_there_is_a_column_of_ipc() -> None:
@@ -104,7 +107,7 @@ def test_columns_and_name_fill_no_more_than_the_width(width: int, ipc: bool) -> 
 
 def test_the_filter_and_the_first_row_choose_rows() -> None:
     assert "batch.service" not in drawn(TOP, View(filter="STARVED")).splitlines()[2]
-    assert "1 of 3 cgroups" in drawn(TOP, View(filter="STARVED"))
+    assert "1 of 4 cgroups" in drawn(TOP, View(filter="STARVED"))
     assert drawn(TOP, View(first=2)).splitlines()[2].startswith("batch.service")
 
 
@@ -120,9 +123,9 @@ def test_pause_and_the_filter_being_typed_are_told() -> None:
 
 
 def test_a_hostile_name_is_harmless() -> None:
-    shown = drawn(
-        structs.replace(TOP, cgroups=(structs.replace(TOP.cgroups[1], name=EVIL, preempted_by=EVIL),))
-    )
+    by = WaitPart(Charge.CGROUP, EVIL, 1.0, 9.0, 1, EVIL)
+    hostile = structs.replace(TOP.cgroups[1], name=EVIL, waited_for=by)
+    shown = drawn(structs.replace(TOP, cgroups=(hostile,)))
     assert "\x1b" not in shown
     assert "<script>" in shown
 
@@ -145,7 +148,7 @@ def test_the_last_minute_is_drawn_and_where_there_is_no_unicode_in_ascii() -> No
     for end_s, wait_s in ((30, 1.0), (60, 0.0)):
         waited = window(cgroup(1.0, {"/x": wait_s}, path=API), duration_s=30)
         minute.add(replace(waited, end_ns=end_s * 10**9))
-    lines = drawn(TOP, room=Room(80, 24), minute=minute).splitlines()
+    lines = drawn(TOP, room=Room(200, 24), minute=minute).splitlines()
     assert lines[3].endswith(" ████▁")
-    ascii_only = drawn(TOP, room=Room(80, 24, unicode=False), minute=minute).splitlines()[3]
+    ascii_only = drawn(TOP, room=Room(200, 24, unicode=False), minute=minute).splitlines()[3]
     assert ascii_only.split()[-1].isascii()

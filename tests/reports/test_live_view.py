@@ -71,7 +71,7 @@ def test_pause_scroll_and_quit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "shown"), [("", 3), ("API", 1), ("kubepods", 1), ("service", 1), ("nothing", 0)]
+    ("wanted", "shown"), [("", 4), ("API", 1), ("kubepods", 1), ("service", 1), ("nothing", 0)]
 )
 def test_the_filter_looks_at_names_and_paths(wanted: str, shown: int) -> None:
     assert sum(map(View(filter=wanted).shows, TOP.cgroups)) == shown

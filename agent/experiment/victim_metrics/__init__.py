@@ -5,9 +5,8 @@ into `Sample`s, the primary one first. Nothing here starts a process, reads a cl
 """
 
 from agent.documents.metric import DURATION, STRETCH, Better, Metric, Sample
-from agent.experiment.victim_metrics.errors import MetricError, MetricNotFoundError, MetricRefusedError
-from agent.experiment.victim_metrics.failures import more_failures
-from agent.experiment.victim_metrics.read import read_metrics, require_one_unit
+from agent.experiment.victim_metrics.read import more_failures, read_metrics, require_one_unit
+from agent.experiment.victim_metrics.reader import MetricError, MetricNotFoundError, MetricRefusedError
 from agent.experiment.victim_metrics.spec import MetricSpec, parse_spec
 
 __all__ = [

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from agent.documents.metric import Metric, Sample
-from agent.experiment.victim_metrics.errors import MetricRefusedError
+from agent.experiment.victim_metrics.reader import MetricRefusedError
 
 NO_UNIT: Mapping[str, float] = {"": 1.0}
 ERRORS = Metric("errors", "errors", "lower", is_failure_count=True)

@@ -1,10 +1,29 @@
-"""How a tool's output is read."""
+"""How a tool's output is read, and why one trial has no figure: the experiment may discard the trial and go on.
+
+JostleError
+└── MetricError                 the trial has no usable figure
+    ├── MetricNotFoundError     the victim printed nothing that looks like it
+    └── MetricRefusedError      it printed it as zero, negative, nan, inf, not a number or an unclear one
+"""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.documents.metric import Sample
+from probes.errors import JostleError
+
+
+class MetricError(JostleError):
+    """A trial whose end-to-end figure cannot be used."""
+
+
+class MetricNotFoundError(MetricError):
+    """No line of the victim's output holds the figure."""
+
+
+class MetricRefusedError(MetricError):
+    """The figure is there, but slowdowns are ratios: only a positive, finite number can be compared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ import pytest
 from msgspec import structs
 
 from agent.analysis.top import LastMinute, ipc_of, live_table
-from agent.documents.top import LiveTable, Sort
+from agent.documents.blame import Charge
+from agent.documents.top import LiveTable, Lot, Sort
 from collectors.host.readings import Missing
 from collectors.windows.histogram import EDGES_NS
-from collectors.windows.sched import CgroupWindow, WaitFor
+from collectors.windows.sched import KERNEL, CgroupWindow, WaitFor
 from probes.perf_event import Reading, Refusal
 from probes.snapshot import Snapshot
 from tests.agent.analysis.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, window
@@ -18,7 +19,7 @@ from tests.agent.analysis.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, window
 NO_PMU = Missing("no hardware PMU")
 
 
-def table(*cgroups: CgroupWindow, sort: Sort = Sort.WAIT, duration_s: float = 1.0) -> LiveTable:
+def table(*cgroups: CgroupWindow, sort: Sort = Sort.LOST, duration_s: float = 1.0) -> LiveTable:
     return live_table("host", window(*cgroups, duration_s=duration_s), sort, str, NO_PMU)
 
 
@@ -31,9 +32,13 @@ def test_a_row_holds_rates_of_its_window() -> None:
         histogram=histogram,
     )
     (row,) = table(victim, duration_s=2.0).cgroups
-    assert row.wait_per_run == pytest.approx(0.6 / 0.5)
+    assert (row.wanted_cpus, row.got_cpus, row.lost_cpus) == pytest.approx((0.55, 0.25, 0.15))
     assert row.preempted_per_s == 5
-    assert row.preempted_by == OTHER  # more often, though for less long
+    assert row.waited_for is not None
+    assert (
+        row.waited_for.charge is Charge.THROTTLED
+    )  # half of its wait, though others preempted it more often
+    assert row.waited_for.share_pct == pytest.approx(50)
     assert row.mean_waiting == pytest.approx(0.3 / 2)  # not the time on a quota
     assert row.throttled_ns_per_s == pytest.approx(150_000_000)
     assert row.wait_p50_ns is not None
@@ -46,12 +51,44 @@ def test_who_suffers_most_is_first() -> None:
     busy = cgroup(1.0, {OTHER: 0.5}, path="/busy")
     # It waited ten times as long as it ran, which was nothing.
     trifle = cgroup(0.00001, {OTHER: 0.0001}, path="/trifle")
-    assert [row.cgroup for row in table(trifle, busy, hindered, starved).cgroups] == [
-        "/starved",
-        "/hindered",
-        "/busy",
-        "/trifle",
+    found = table(trifle, hindered, busy, starved).cgroups
+    assert [(row.cgroup, row.lot) for row in found] == [
+        ("/busy", Lot.SUFFERS),
+        ("/starved", Lot.STARVED),
+        ("/hindered", Lot.SUFFERS),
+        ("/trifle", Lot.FINE),
     ]
+
+
+def test_ten_tasks_that_wait_behind_one_lose_no_more_than_it_ran() -> None:
+    many = cgroup(0.1, {OTHER: 3.0, "/unseen": 0.2}, path="/many")
+    found = {row.cgroup: row for row in table(many, cgroup(0.5, path=OTHER)).cgroups}
+    assert found["/many"].wanted_cpus == pytest.approx(3.3)
+    assert found["/many"].lost_cpus == pytest.approx(0.5 + 0.2)
+
+
+@pytest.mark.parametrize(
+    ("victim", "lot", "charge"),
+    [
+        (cgroup(0.5, {OTHER: 0.02}, throttled_s=0.4), Lot.QUOTA, Charge.THROTTLED),
+        (cgroup(0.5, {OTHER: 0.02}, self_s=3.0), Lot.CROWDED, Charge.SELF),
+        (cgroup(0.5, {OTHER: 0.2}, self_s=3.0), Lot.SUFFERS, Charge.SELF),
+        (cgroup(0.5, {OTHER: 0.02}, stolen_s=0.3), Lot.SUFFERS, Charge.STOLEN),
+        (cgroup(0.5, {OTHER: 0.02}, unattributed_s=0.4), Lot.FINE, Charge.UNATTRIBUTED),
+        (cgroup(0.001, {KERNEL: 0.005}), Lot.FINE, Charge.KERNEL),  # it hardly wants anything
+    ],
+)
+def test_a_word_says_how_it_fares(victim: CgroupWindow, lot: Lot, charge: Charge) -> None:
+    (row,) = table(victim).cgroups
+    assert row.lot is lot
+    assert row.waited_for is not None
+    assert row.waited_for.charge is charge
+
+
+def test_a_filter_leaves_out_rows_and_not_whom_they_waited_for() -> None:
+    seen = window(cgroup(0.5, {OTHER: 3.0}), cgroup(0.5, path=OTHER))
+    (row,) = live_table("host", seen, Sort.LOST, str, NO_PMU, patterns=(VICTIM,)).cgroups
+    assert row.lost_cpus == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
@@ -74,16 +111,15 @@ def test_each_order_has_its_first(sort: Sort, first: str) -> None:
         replace(cgroup(1.0, path="/preempted"), preempted_foreign=99),
         replace(cgroup(1.0, path="/slow"), histogram=slow),
     ]
-    unsorted = table(*rows, sort=Sort.WAIT)
+    unsorted = table(*rows, sort=Sort.LOST)
     assert unsorted.sorted_by(sort).cgroups[0].cgroup == first
     assert table(*rows, sort=sort) == unsorted.sorted_by(sort)
 
 
 def test_every_null_has_its_reason() -> None:
     found = table(cgroup(0.0, {OTHER: 0.5}))
-    assert found.cgroups[0].wait_per_run is None
     assert found.unavailable["ipc"] == "no hardware PMU"
-    assert {"wait_per_run", "wait_p50_ns", "wait_p99_ns"} <= found.unavailable.keys()
+    assert {"wait_p50_ns", "wait_p99_ns"} <= found.unavailable.keys()
     with pytest.raises(ValueError, match="ipc is null"):
         structs.replace(found, unavailable={})
 
@@ -118,7 +154,7 @@ def test_the_document_can_be_read_again() -> None:
 
 def test_what_the_probe_left_out_is_told() -> None:
     odd = replace(window(cgroup(1.0)), shed=("blame",), untracked=3)
-    told = " ".join(live_table("host", odd, Sort.WAIT, str, NO_PMU).warnings)
+    told = " ".join(live_table("host", odd, Sort.LOST, str, NO_PMU).warnings)
     assert "blame" in told
     assert "3 cgroups found no slot" in told
 

@@ -24,7 +24,6 @@ def test_a_recorded_host(tmp_path: Path) -> None:
     assert reading.total == CpuTime(*(ticks * TEN_MS for ticks in (352, 0, 380, 334, 3, 0, 26, 0)))
     assert list(reading.by_cpu) == [0, 1]
     assert reading.by_cpu[1].user_ns == 193 * TEN_MS
-    assert reading.context_switches == 2738
 
 
 def test_guest_time_is_not_counted_twice(tmp_path: Path) -> None:
@@ -68,7 +67,6 @@ def test_iowait_that_goes_back_is_missing_alone(tmp_path: Path) -> None:
     assert isinstance(change, HostCpuTime)
     assert list(missing_in(change)) == [change.total.iowait_ns]
     assert change.total.user_ns == TEN_MS
-    assert change.context_switches == 2
 
 
 @pytest.mark.parametrize(
@@ -76,7 +74,7 @@ def test_iowait_that_goes_back_is_missing_alone(tmp_path: Path) -> None:
 )
 def test_nonsense_is_missing(tmp_path: Path, stat: str) -> None:
     reading = read(tmp_path, stat)
-    assert len(list(missing_in(reading))) == 9
+    assert len(list(missing_in(reading))) == 8
     assert reading.by_cpu == {}
 
 

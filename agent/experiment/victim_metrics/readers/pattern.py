@@ -8,9 +8,8 @@ from functools import partial
 
 from agent.documents.metric import Metric, Sample
 from agent.experiment import last_match
-from agent.experiment.victim_metrics.errors import MetricRefusedError
 from agent.experiment.victim_metrics.figures import checked, refusal
-from agent.experiment.victim_metrics.reader import Reader
+from agent.experiment.victim_metrics.reader import MetricRefusedError, Reader
 from agent.experiment.victim_metrics.units import read_number
 from probes.errors import UsageError
 from probes.isolated import python
