@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from agent.daemon.settings import Section, between, matching, one_of, read
+from agent.detection.cooldown import DEFAULT_COOLDOWN_S
 from agent.detection.indicators import INDICATORS
 from agent.detection.rules import DEFAULT_RULES, METHODS
 from agent.recording.budget import DEFAULT_BUDGET_PCT
@@ -60,6 +61,7 @@ class DetectionConfig(Section, frozen=True):
     enabled: bool = True
     windows: Annotated[int, between(1, 60, "windows")] = 3
     exceeded: Annotated[int, between(1, 60, "of them")] = 2
+    cooldown_s: Annotated[float, between(0, 86_400, "seconds")] = DEFAULT_COOLDOWN_S
     baseline: Annotated[str, matching(r"|/[^\0]*", "the absolute path of a recording, or empty")] = ""
     rules: tuple[RuleConfig, ...] = tuple(
         RuleConfig(rule.signal, rule.method, rule.limit) for rule in DEFAULT_RULES

@@ -6,6 +6,7 @@ from typing import cast
 
 from agent.daemon.config import Config, DetectionConfig
 from agent.daemon.sinks import Observation
+from agent.detection.cooldown import Cooldown
 from agent.detection.detector import Detector, Settings
 from agent.detection.gates import FindQuota
 from agent.detection.rules import Method, Rule
@@ -27,10 +28,12 @@ class Detection:
         """
         baseline = read_baseline(Path(config.baseline)) if config.baseline else None
         self._detector = Detector(settings(config), baseline, find_quota)
+        self._cooldown = Cooldown(config.cooldown_s)
 
     def on_window(self, observation: Observation) -> Sequence[Event]:
-        """Judge one window and return the events that it raises or clears."""
-        return self._detector.step(observation.sched, observation.end_utc_ns)
+        """Judge one window and return the events that it raises or clears, as the cool-down tells them."""
+        utc_ns = observation.end_utc_ns
+        return list(self._cooldown.told(self._detector.step(observation.sched, utc_ns), utc_ns))
 
     def on_event(self, event: Event) -> None:
         """Do nothing: the only events are those that this sink raised itself."""
@@ -38,6 +41,7 @@ class Detection:
     def reload(self, config: Config) -> None:
         """Judge by the rules of this configuration from the next window on."""
         self._detector.change(settings(config.detection))
+        self._cooldown.length_s = config.detection.cooldown_s
 
     def close(self) -> None:
         """Do nothing: detection holds no file or socket."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from agent.detection.gates import Evidence, FindQuota, pass_gates
+from agent.detection.gates import Evidence, FindQuota, others_pct, pass_gates
 from agent.detection.indicators import IndicatorSample, ipc_of
 from agent.detection.rules import DEFAULT_RULES, Rule
 from agent.detection.running_baseline import Usual
@@ -81,8 +81,8 @@ class Detector:
         self._number += 1
         moment = _Instant(self._number, utc_ns, window, _stolen_pct(window))
         for path in window.cgroups:
-            # What has no cgroup of its own is not a workload.
-            if path not in {KERNEL, OTHER}:
+            # What has no cgroup of its own is not a workload, nor is what was left in the root.
+            if path not in {KERNEL, OTHER, "/"}:
                 self._track(path).seen = self._number
         events = [
             replace(event, utc_ns=utc_ns, state=EventState.CLEARED, value=None) for event in self._orphans
@@ -180,6 +180,7 @@ class Detector:
             cause=_cause(rule, gate, blames=bool(suspects)),
             suspects=() if gate else suspects,
             findings=findings,
+            others_pct=None if (share := others_pct(whole)) is None else round(share, 1),
         )
 
 

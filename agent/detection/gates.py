@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from agent.documents.event import EventCause, GateFinding
-from collectors.windows.sched import NS_PER_S, CgroupWindow
+from collectors.windows.sched import NS_PER_S, REST, CgroupWindow
 
 # A part of the wait explains an event when it is the greater half.
 _GREATER_HALF_PCT = 50.0
@@ -61,6 +61,8 @@ def _all(evidence: Evidence, find_quota: FindQuota) -> Iterator[tuple[EventCause
     yield EventCause.OWN_LOAD, own_threads(evidence)
     yield EventCause.OWN_LOAD, own_load(evidence)
     yield EventCause.STEAL, steal(evidence)
+    if evidence.cgroup.waited_for:
+        yield EventCause.NEIGHBOURS, others(evidence)
     if evidence.blame_left_out:
         yield EventCause.UNKNOWN, BLAME_LEFT_OUT
 
@@ -104,6 +106,24 @@ def steal(evidence: Evidence) -> GateFinding:
     """Whether the host itself was short of CPU time."""
     text = f"{evidence.stolen_pct:.1f} % of all running went to the hypervisor and interrupts"
     return GateFinding("steal", evidence.stolen_pct > _STEAL_PCT, text)
+
+
+def others(evidence: Evidence) -> GateFinding:
+    """How much of the wait was for others, and for whom most; it explains nothing, as it may be so all day."""
+    waits = {name: wait.wait_ns for name, wait in evidence.cgroup.waited_for.items()}
+    text = f"{others_pct(evidence.cgroup) or 0:.0f} % of its wait was for others"
+    named = sorted((name for name in waits if name != REST), key=lambda name: (-waits[name], name))
+    if named and waits[named[0]]:
+        share_pct = _share_pct(waits[named[0]], evidence.cgroup.wait_ns)
+        text += f", most for {named[0]} ({share_pct:.0f} %)"
+    return GateFinding("others", False, text)  # noqa: FBT003  the record says what it is
+
+
+def others_pct(cgroup: CgroupWindow) -> float | None:
+    """How much of a cgroup's wait was for others, kernel threads among them; None: it never waited."""
+    if not cgroup.wait_ns:
+        return None
+    return _share_pct(sum(wait.wait_ns for wait in cgroup.waited_for.values()), cgroup.wait_ns)
 
 
 def _share_pct(part_ns: int, whole_ns: int) -> float:

@@ -45,7 +45,8 @@ class Event(Document, frozen=True):
 
     `baseline` is what is usual, by the method; None where it compares with a fixed limit. `limit` is what `value`
     went beyond. `suspects`, the first first, are empty when a gate explains the event. When it is cleared, cause,
-    suspects and findings are those that it was raised with.
+    suspects and findings are those that it was raised with. `others_pct` is how much of its wait in the windows beyond
+    the limit was for others, whether or not that is unusual; left out where it never waited.
     """
 
     SCHEMA = "jostle.event/1"
@@ -63,6 +64,7 @@ class Event(Document, frozen=True):
     cause: EventCause
     suspects: tuple[Suspect, ...]
     findings: tuple[GateFinding, ...]
+    others_pct: float | None = None
 
 
 _NS = 10**9

@@ -15,9 +15,10 @@ def episodes(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) 
 
 
 def _paired(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) -> Iterator[Episode]:
-    raised: dict[tuple[int, str, str, str], Event] = {}
+    raised: dict[tuple[int, str, str, str, int], Event] = {}
     for recording, event in told:
-        key = recording, event.victim, event.signal, event.method
+        # Of one series several may be open: an end is told after a cool-down, and another suspect's begin before it.
+        key = recording, event.victim, event.signal, event.method, event.since_utc_ns
         if event.state is EventState.RAISED:
             raised[key] = event
         else:

@@ -1,5 +1,7 @@
 """What detection found in a part of the agent's history, as sentences: when, who, what, and who is to blame."""
 
+from collections.abc import Iterator
+
 from agent.documents.event import Episode, Event, EventCause
 from reports.figures import counted, percent, quantity, seconds
 from reports.sections.model import Listing
@@ -14,6 +16,8 @@ _WORDS = {
 }
 # A crowded host raises hundreds in a day.
 MOST_EVENTS = 50
+# Beyond this share of the wait it would be wrong to say that nobody else is to blame.
+_GREATER_HALF_PCT = 50.0
 _NONE = "Nothing was out of the ordinary, or nobody watched: no event is stored for this time."
 
 
@@ -55,9 +59,26 @@ def _cause(event: Event) -> str:
     if event.cause is EventCause.NEIGHBOURS:
         suspects = ", ".join(f"{each.cgroup} ({percent(each.share_pct)})" for each in event.suspects)
         return f"which its neighbours explain: {suspects}"
+    if (event.others_pct or 0.0) > _GREATER_HALF_PCT:
+        return _beside_others(event)
     if event.cause is EventCause.UNKNOWN:
         return "which nothing that was seen explains"
-    # A quota's doing is the throttling gate's to tell, also where most of the wait was for something else.
+    return f"for which nobody else is to blame ({event.cause}: {'; '.join(_told(event))})"
+
+
+def _beside_others(event: Event) -> str:
+    """Where a gate or nothing explains it, and yet most of the wait was for others."""
+    waits = [each.text for each in event.findings if each.gate == "others"]
+    if event.cause is EventCause.UNKNOWN:
+        waits.append("for none of them much longer than usual")
+        return f"while {', '.join(waits)}"
+    return f"and {event.cause} has a part in it ({'; '.join(_told(event))}), while {', '.join(waits)}"
+
+
+def _told(event: Event) -> Iterator[str]:
+    """What the gates found that explains it.
+
+    A quota's doing is the throttling gate's to tell, also where most of the wait was for something else.
+    """
     quota = event.cause is EventCause.THROTTLED
-    told = (each for each in event.findings if each.explains or (quota and each.gate == "throttling"))
-    return f"for which nobody else is to blame ({event.cause}: {'; '.join(each.text for each in told)})"
+    return (each.text for each in event.findings if each.explains or (quota and each.gate == "throttling"))

@@ -37,7 +37,7 @@ class Gathered(Collector):
 
     def add_event(self, event: Event) -> None:
         """Count one event, and keep or drop it among those that are raised now."""
-        key = (event.victim, event.signal, event.method)
+        key = (event.victim, event.signal, event.method, str(event.since_utc_ns))
         with self._lock:
             self._families = None
             if event.state is EventState.RAISED:

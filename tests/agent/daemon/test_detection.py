@@ -37,8 +37,19 @@ def test_windows_go_in_and_events_come_out() -> None:
     (event,) = judged(detection, 0, *[False] * 40, *[True] * 4)
     assert (event.victim, event.state) == (VICTIM, EventState.RAISED)
     detection.on_event(event)
-    assert [each.state for each in judged(detection, 44, *[False] * 6)] == [EventState.CLEARED]
+    # All is well in windows 44 to 46; 30 windows of 10 s later the end is told.
+    assert judged(detection, 44, *[False] * 32) == []
+    (end,) = judged(detection, 76, *[False])
+    assert (end.state, end.victim) == (EventState.CLEARED, VICTIM)
+    assert end.utc_ns == observation(46, usual()).end_utc_ns
     detection.close()
+
+
+def test_another_cooldown_holds_from_the_next_window_on() -> None:
+    detection = Detection(DetectionConfig(), lambda _path: None)
+    assert len(judged(detection, 0, *[False] * 40, *[True] * 4, *[False] * 4)) == 1
+    detection.reload(replace(Config(), detection=replace(DetectionConfig(), cooldown_s=0.0)))
+    assert [each.state for each in judged(detection, 48, *[False])] == [EventState.CLEARED]
 
 
 def test_another_configuration_holds_from_the_next_window_on() -> None:

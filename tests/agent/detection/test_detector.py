@@ -196,8 +196,9 @@ def test_preemptions_hurt_from_50_a_second_on(times: int, *, hurts: bool) -> Non
     assert found == (["/often"] if hurts else [])
 
 
-def test_kernel_threads_and_the_rest_are_no_victims() -> None:
-    scene = [[usual(KERNEL), usual(OTHER)]] * 10 + [[crowded(KERNEL), crowded(OTHER)]] * 5
+def test_kernel_threads_the_root_and_the_rest_are_no_victims() -> None:
+    nobody = (KERNEL, OTHER, "/")
+    scene = [[usual(path) for path in nobody]] * 10 + [[crowded(path) for path in nobody]] * 5
     assert states(WAIT, scene) == []
 
 
