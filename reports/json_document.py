@@ -1,6 +1,5 @@
 """Reports as one JSON document: ASCII only, so that no name can act on the terminal it is shown on."""
 
-import json
 from collections.abc import Sequence
 
 from msgspec import to_builtins
@@ -8,6 +7,7 @@ from msgspec import to_builtins
 from agent.documents.blame import BlameSummary
 from agent.documents.capabilities import Capability, Counting
 from agent.documents.selftest import Label, Selftest
+from agent.documents.strict_json import strict_json
 from agent.documents.summary import RunSummary
 from agent.documents.top import LiveTable
 from agent.documents.verdict import Verdict
@@ -55,5 +55,4 @@ def render_labels(labels: Sequence[Label]) -> str:
 
 
 def _dump(document: dict[str, object]) -> str:
-    text = json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False)
-    return text.replace("\x7f", r"\u007f") + "\n"  # the one control character json leaves alone
+    return strict_json(document, indent=2) + "\n"

@@ -1,6 +1,5 @@
 """The application: its commands, and how their words are parsed."""
 
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.exit_codes import end_with
-from agent.cli.output import show
+from agent.cli.output import prepare_streams, show
 from agent.cli.plain_words import plain
 from agent.sandbox.interrupts import raise_on_signals
 from probes.errors import UsageError
@@ -62,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with the contract's code: 0, 1, 2, 3, 10, 11 or 130."""
     raise_on_signals()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal of another encoding shows what it lacks as an escape.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    prepare_streams()
     end_with(lambda: _command(words), debug="--debug" in takewhile(lambda word: word.startswith("-"), words))
 
 

@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import io
 import json
 import shlex
 import signal
@@ -17,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from agent.cli.exit_codes import end_with
-from agent.cli.output import colour, say, show, width
+from agent.cli.output import colour, prepare_streams, say, show, width
 from agent.documents.tasks import tasks_within
 from agent.experiment.plan import require_runnable
 from agent.recording import recorder
@@ -89,8 +88,7 @@ def main() -> None:
     """Record as the arguments say."""
     raise_on_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    prepare_streams()
     debug = sys.argv[1] == "--debug"
     options, *command = sys.argv[1 + debug :]
     end_with(lambda: _run(Options.from_json(options, command)), debug=debug)

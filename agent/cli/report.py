@@ -75,7 +75,9 @@ def report(
     else:
         found = load(cast("Path", run))
     rendered = render(found, form, to_terminal=file is None)
-    if file is None:
+    if file is None and form in (Format.HTML, Format.MARKDOWN):
+        output.show_document(rendered)
+    elif file is None:
         output.show(rendered)
     else:
         write_whole(file, rendered)

@@ -4,7 +4,6 @@ A cgroup's name is hostile text: in JSON's ASCII form no character of it can end
 cursor, or be no character at all.
 """
 
-import json
 from typing import IO
 
 from msgspec.structs import replace
@@ -13,6 +12,7 @@ from agent.daemon.config import Config
 from agent.daemon.notify import INFO, NOTICE, WARNING, is_journal
 from agent.daemon.sinks import Observation
 from agent.documents.event import Event, EventCause, EventState
+from agent.documents.strict_json import strict_json
 
 # The journal breaks lines of 48 KiB (LineMax, journald.conf(5)). A character takes up to 12 bytes in JSON, and an
 # event has up to a dozen texts that hold a name.
@@ -59,7 +59,7 @@ def line(event: Event) -> str:
         suspects=tuple(replace(each, cgroup=shortened(each.cgroup)) for each in event.suspects),
         findings=tuple(replace(each, text=shortened(each.text)) for each in event.findings),
     )
-    return json.dumps(short.to_document())
+    return strict_json(short.to_document())
 
 
 def shortened(text: str) -> str:
