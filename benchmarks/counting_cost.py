@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def measured(rounds: int) -> list[tuple[float, float]]:
-    """Of each round (by the accounts, by the hook itself), in ns per switch."""
+    """The cost in each round as (by the accounts, by the hook itself), in ns per switch."""
     layout = detect_layout()
     with contextlib.ExitStack() as stack:
         stack.enter_context(open_probe(layout))

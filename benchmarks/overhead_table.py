@@ -38,7 +38,7 @@ def show(document: dict[str, Any], console: Console) -> None:
 
 
 def storm_table(storm: str, figures: dict[str, Any]) -> Table:
-    """One row per tool."""
+    """The table of one storm, with a row for each tool."""
     table = Table(
         title=f"Storm: {storm}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )

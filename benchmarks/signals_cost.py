@@ -35,7 +35,7 @@ JOSTLE = (sys.executable, "-c", "from agent.cli import main; main()")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of the recording process; `signals_per_window` is how many cgroups a window had signals of, in the mean."""
+    """What recording cost; `signals_per_window` is of how many cgroups a window had signals, in the mean."""
 
     schema: str
     cgroups: int

@@ -63,7 +63,7 @@ def refusal(what: str, error: OSError) -> JostleError:
 
 
 def refusal_in(what: str, text: str) -> JostleError | None:
-    """The same for a message that holds the words of an error's number; None when it holds none that is known."""
+    """The refusal in a message that holds the words of a known error's number; None when it holds none."""
     for number in (*_FORBIDDEN, *SHORTAGES):
         if os.strerror(number) in text:
             return refusal(what, OSError(number, os.strerror(number)))

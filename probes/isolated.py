@@ -28,7 +28,7 @@ def python(module: str, *words: str) -> list[str]:
 
 
 def python_shell(module: str) -> str:
-    """The same as words for a shell; arguments may follow."""
+    """The command of `python` as words for a shell; arguments may follow."""
     return shlex.join(python(module))
 
 

@@ -167,7 +167,7 @@ class PairReader:
     def waits(
         self, records: bytes, victims: Mapping[int, SchedFigures], keys: Mapping[int, int]
     ) -> dict[int, list[Wait]]:
-        """By key, from the slots of these victims; `keys` has the key of every slot that is in use by now.
+        """The waits of these victims' slots, by key; `keys` has the key of every slot that is in use by now.
 
         Other victims are too young to have been read: what they waited is kept for the next time. So is what is beyond
         a victim's figures, which were copied before the pairs: of a reader that was preempted in between, the parts
@@ -230,12 +230,12 @@ class TaskReader:
         self._moves: int | None = None
 
     def clear(self) -> None:
-        """Before the wait scan counts them."""
+        """Clear the counts of tasks, before the wait scan counts them."""
         with self._map.mapped() as memory:
             memory[:] = bytes(len(memory))
 
     def most(self, figures: Mapping[int, SchedFigures], moves: int) -> dict[int, int]:
-        """By slot, from their figures now; nothing where that is not known, as processes were moved since."""
+        """At most how many tasks each slot had, from their figures now; empty where processes were moved since."""
         with self._map.mapped() as memory:
             words = memory[:]
         now = {
@@ -280,7 +280,7 @@ class RowCopier:
         self._cpus = cpus
 
     def copy(self, slots: Sequence[int]) -> dict[int, Copy]:
-        """By row: of the CPUs on which somebody has run (of room for 240 a guest may have 2), and the last."""
+        """A copy of the rows of CPUs on which somebody has run (of room for 240 a guest may have 2), and the last."""
         written = [cpu for cpu in range(self._cpus) if cpu_state(self._memory, cpu).attached]
         return {row: self._copy(row, slots) for row in (*written, self._cpus)}
 

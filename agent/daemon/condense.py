@@ -10,7 +10,7 @@ MOST_BY_NAME = 8
 
 
 def condensed(window: SchedWindow) -> SchedWindow:
-    """The same sums, with at most MOST_BY_NAME aggressors by name for each cgroup."""
+    """The sums of one window, with at most MOST_BY_NAME aggressors by name for each cgroup."""
     return replace(window, cgroups={path: _condensed(cgroup) for path, cgroup in window.cgroups.items()})
 
 

@@ -39,7 +39,7 @@ class Retention:
 
     @classmethod
     def of(cls, config: HistoryConfig) -> "Retention":
-        """What a configuration says."""
+        """The limits that a configuration gives, in ns and bytes."""
         return cls(round(config.max_age_days * _NS_PER_DAY), config.max_size_mib * 1024 * 1024)
 
     def surplus(self, ends_utc_ns: Sequence[int], now_ns: int, windows: int, used_bytes: int) -> int:

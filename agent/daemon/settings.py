@@ -48,7 +48,7 @@ def between(low: float, high: float, unit: str = "") -> msgspec.Meta:
 
 
 def one_of(*choices: str) -> msgspec.Meta:
-    """One of these words."""
+    """The constraint that a setting is one of these words."""
     words = " or ".join(f'"{choice}"' for choice in choices)
     return matching("|".join(map(re.escape, choices)), words)
 

@@ -22,7 +22,10 @@ LEAST_WINDOWS = 20
 
 
 def learn(windows: Iterable[SchedWindow]) -> Baseline:
-    """From the windows of a recording, taken one at a time; cgroups seen in fewer than LEAST_WINDOWS are left out."""
+    """The baseline of a recording's windows, read one at a time.
+
+    Cgroups seen in fewer than LEAST_WINDOWS are left out.
+    """
     values: dict[tuple[str, str], array[float]] = {}
     for window in windows:
         for path, cgroup in window.cgroups.items():

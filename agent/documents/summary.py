@@ -133,7 +133,7 @@ class RunMatrix(Record, frozen=True):
 
 
 class RunDetails(Record, frozen=True):
-    """All of them, the cgroup that waited longest first.
+    """The waits of a recording by length, over time and by who waited for whom; the cgroup that waited longest first.
 
     `edges_ns` are upper edges, ascending; null marks the open last bucket.
     """

@@ -80,7 +80,7 @@ class LiveTable(Document, frozen=True):
             raise ValueError(f"{silent[0]} is null and unavailable gives no reason")
 
     def sorted_by(self, sort: Sort) -> "LiveTable":
-        """The same window in another order."""
+        """The table with its rows in another order."""
         rows = ordered(self.cgroups, sort)
         return replace(self, sort=sort, cgroups=tuple(rows))
 

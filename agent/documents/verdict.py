@@ -33,7 +33,7 @@ SUM_TOLERANCE_PCT = 0.5
 
 
 class Conclusion(StrEnum):
-    """What the experiment says."""
+    """The conclusion of an experiment or a comparison about its victim."""
 
     INTERFERENCE = "interference"
     NO_INTERFERENCE = "no-interference"

@@ -18,12 +18,12 @@ TOO_FEW = "too few switches between cgroups were seen to tell"
 
 
 def uncounted(reason: str) -> Counting:
-    """Nothing could be counted."""
+    """The result where no event could be counted, with the reason."""
     return Counting((), hardware=False, ns_per_change=None, reason=reason)
 
 
 def events_to_try() -> tuple[tuple[PerfEvent, ...], str | None]:
-    """Those of a recording; where they can tell nothing the stand-ins, and why they stand in."""
+    """The events of a recording, and None; where they can tell nothing the stand-ins, and why they stand in."""
     refusal = refusal_of_ipc()
     return (STAND_INS, refusal.reason) if refusal else (WANTED, None)
 

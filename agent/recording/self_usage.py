@@ -17,11 +17,11 @@ class SelfWatch:
 
     @property
     def uptime_s(self) -> float:
-        """Since this was made."""
+        """Seconds since this object was made."""
         return time.monotonic() - self._started_s
 
     def cpu_pct(self) -> float:
-        """Of one CPU, by all threads, since the last call."""
+        """The CPU time of all threads since the last call, in per cent of one CPU."""
         now_s, used_s = time.monotonic(), time.process_time()
         spent_s, passed_s = used_s - self._used_before_s, now_s - self._before_s
         self._before_s, self._used_before_s = now_s, used_s
@@ -34,5 +34,5 @@ def rss_bytes() -> int:
 
 
 def descriptors() -> int:
-    """Open ones, without the one that this takes."""
+    """How many descriptors this process has open, without the one that counting takes."""
     return sum(1 for _ in (_SELF / "fd").iterdir()) - 1

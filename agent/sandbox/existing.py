@@ -45,7 +45,7 @@ class Freezable:
 
     @property
     def name(self) -> str:
-        """As reports call it."""
+        """The cgroup's name in reports."""
         return leaf(self.path)
 
 

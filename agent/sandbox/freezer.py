@@ -66,10 +66,10 @@ def find_freezer(path: str, layout: CgroupLayout) -> Freezer | None:
 
 
 def v2_freezer(directory: Path) -> Freezer:
-    """Of a cgroup of the unified hierarchy."""
+    """The freezer of a cgroup of the unified hierarchy."""
     return Freezer(directory / "cgroup.freeze", "1", "0", directory / "cgroup.events", "frozen 1")
 
 
 def v1_freezer(directory: Path) -> Freezer:
-    """Of a cgroup of the freezer's own hierarchy."""
+    """The freezer of a cgroup of the freezer's own v1 hierarchy."""
     return Freezer(directory / "freezer.state", "FROZEN", "THAWED", directory / "freezer.state", "FROZEN")

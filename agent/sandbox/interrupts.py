@@ -44,7 +44,7 @@ class Interrupts:
             raise Interrupted from error
 
     def fileno(self) -> int:
-        """A descriptor to poll."""
+        """A descriptor that becomes readable when a signal has arrived."""
         return self._reader
 
     def check(self) -> None:

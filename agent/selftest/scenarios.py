@@ -56,7 +56,7 @@ class Scenario:
 
 
 def scenarios(place: Place) -> tuple[Scenario, ...]:
-    """All of them, on these CPUs."""
+    """All labelled scenarios, set up on these CPUs."""
     return (*_crowded(place), *_several(place), *_own_doing(place), *_harmless(place), *_own_habits(place))
 
 

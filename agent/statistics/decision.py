@@ -84,7 +84,7 @@ def explain(verdict: Judgement, effect: EffectEstimate, more: int | None) -> tup
 
 
 def measured(effect: EffectEstimate, when: str = "with the neighbours", unit: str = "pair") -> str:
-    """Such as `57.8 % slower with the neighbours (95 % interval 51.2 to 64.0 %, 8 pairs)`; a `unit` is one of these."""
+    """The effect in words, `57.8 % slower with the neighbours (…, 8 pairs)`; `unit` names one of the pairs."""
     rounded_pct = round(effect.slowdown_pct, 1)
     change = (
         f"{abs(rounded_pct):.1f} % {'slower' if rounded_pct > 0 else 'faster'}"

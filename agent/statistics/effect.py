@@ -103,7 +103,7 @@ def log_ratios(pairs: Sequence[TrialPair], better: Better) -> Floats:
 
 
 def positive(values: Floats) -> Floats:
-    """The same values, when all of them are finite and above 0.
+    """The values as they were given, when all of them are finite and above 0.
 
     Raises:
         UsageError: one is not.

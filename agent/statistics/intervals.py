@@ -86,7 +86,7 @@ def signed_rank_pmf(count: int) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
-    """`hits` out of `trials`."""
+    """The share of `hits` in `trials`."""
 
     hits: int
     trials: int

@@ -34,7 +34,7 @@ _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From one point of time to another, both in ns since the epoch."""
+    """A period from one point in time to another, both in ns since the epoch."""
 
     since_ns: int
     until_ns: int
@@ -48,7 +48,7 @@ class Period:
 
 
 def moment_ns(text: str, now: datetime) -> int:
-    """A point of time, in ns since the epoch: `03:12` (the latest such), `2026-03-01T03:12`, `30m` (ago) or `now`.
+    """A point in time, in ns since the epoch: `03:12` (the latest such), `2026-03-01T03:12`, `30m` (ago) or `now`.
 
     What names no offset is in the host's time zone, and so is `now`, which carries none.
 

@@ -60,7 +60,7 @@ class Cgroup:
     path: str
 
     def directory(self, mount: Path) -> Path:
-        """Its directory below the mount that it was found in."""
+        """The cgroup's directory below the mount that it was found in."""
         return mount / self.path[1:]
 
 

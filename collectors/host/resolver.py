@@ -50,7 +50,7 @@ def _no_names(_paths: Iterable[str]) -> Mapping[str, Workload]:
 
 @dataclass(frozen=True)  # without slots: what is derived is kept
 class Cgroups:
-    """Those among which one is looked for: a host's, or a recording's.
+    """The cgroups among which one is looked for: a host's, or a recording's.
 
     Attributes:
         known: Their paths. What is not a path (`kernel`) is not a cgroup.

@@ -19,7 +19,7 @@ def new_keys() -> Keys:
 
 
 def figures(run_ns: int, wait_ns: int, **counted: int) -> SchedFigures:
-    """All of the wait is charged to nobody, and shown so; what is not `counted` is 0."""
+    """The figures of a cgroup whose wait is charged to nobody, and shown so; what is not `counted` is 0."""
     known = {"run_ns": run_ns, "wait_ns": wait_ns, "unattributed_ns": wait_ns, **counted}
     return SchedFigures(**{**dict.fromkeys(FIELDS, 0), **known}, histogram=(0,) * NR_BUCKETS)
 
@@ -27,7 +27,10 @@ def figures(run_ns: int, wait_ns: int, **counted: int) -> SchedFigures:
 def snapshot(
     by_path: Mapping[str, SchedFigures], keys: Keys, tasks: Mapping[str, int], reach_ns: int
 ) -> Snapshot:
-    """Of these cgroups, now; of `tasks` each had at most so many since the last one, which was `reach_ns` ago."""
+    """The snapshot of these cgroups now.
+
+    Each had at most as many tasks as `tasks` says since the snapshot before, which was `reach_ns` ago.
+    """
     return Snapshot(
         monotonic_ns=monotonic_ns(),
         cgroups={keys[path]: found for path, found in by_path.items()},

@@ -58,7 +58,7 @@ class SignalGatherer:
         self._reader.close()
 
     def begin(self, wanted: Callable[[str], bool] = lambda path: True) -> None:  # noqa: ARG005  all
-        """Where the first window begins, for the cgroups there are, MOST_AT_ONCE of the wanted ones at most."""
+        """Read where the first window begins, of at most MOST_AT_ONCE of the wanted cgroups."""
         paths = dict.fromkeys(path for _, path in list_cgroups(self._layout) if wanted(path))
         self._latest = self._reader.read(islice(paths, MOST_AT_ONCE))
         self._figures = dict(self._latest.cgroups)

@@ -47,7 +47,7 @@ class KernelFile:
 
     @property
     def name(self) -> str:
-        """What stands for it."""
+        """The name that stands for the file: the first of `names`."""
         return self.names[0]
 
 

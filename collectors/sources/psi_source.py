@@ -24,7 +24,7 @@ _NS_PER_US = 1000
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """Of a cgroup with all below it, as the kernel counts: time on a CPU, time in which a task waited for one."""
+    """The CPU time of a cgroup with all below it, and the time in which at least one of its tasks waited for a CPU."""
 
     run_ns: int
     wait_ns: int

@@ -17,7 +17,7 @@ _STARTTIME = 22 - 3  # proc_pid_stat(5) counts fields from 1, and two come befor
 
 
 class TaskTimes(NamedTuple):
-    """Of one task or summed: time on a CPU, time waiting for one, time slices, times preempted."""
+    """Time on a CPU, time waiting for one, time slices and preemptions of one task, or summed over several."""
 
     run_ns: int
     wait_ns: int

@@ -38,7 +38,7 @@ class Source(Protocol):
     ) -> None: ...
 
     def read(self) -> Snapshot:
-        """All cumulative figures now."""
+        """The cumulative figures of all cgroups now."""
 
     def run_stats(self) -> list[RunStats]:
         """The kernel's accounting of its BPF programs, the switch hook's first; empty where there are none."""

@@ -74,5 +74,5 @@ class Unchanged:
             self._tokens[place] = {**around, **own}
 
     def tokens(self, own: Sequence[str]) -> ChangeTokens:
-        """Those of the files of a cgroup, given as its path and its ancestors'."""
+        """The change tokens of a cgroup's files, given as its path and its ancestors'."""
         return next((self._tokens[place] for place in own[1:] if place in self._tokens), _NO_TOKENS)

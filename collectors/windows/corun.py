@@ -27,7 +27,7 @@ OverlapNs = dict[tuple[int, int], float]
 
 
 def coruns(rings: Sequence[Ring], topology: Topology, duration_ns: int) -> dict[int, dict[int, Corun]]:
-    """By the keys of victim and aggressor, the longest MOST_PARTNERS of each victim; idle counts as nobody."""
+    """Co-run times by the keys of victim and aggressor: the longest MOST_PARTNERS of each victim, without idle."""
     smt, llc = (
         {} if isinstance(groups, Missing) else _of_groups(rings, groups, duration_ns)
         for groups in (topology.cores, topology.llc)

@@ -30,7 +30,7 @@ def subtract(after: Sequence[int], before: Sequence[int]) -> tuple[int, ...]:
 
 
 def octaves(histogram: Sequence[int]) -> tuple[int, ...]:
-    """The same counts in fewer buckets, with lower edges `OCTAVES_NS`: for people to read."""
+    """A histogram's counts in fewer buckets, with lower edges `OCTAVES_NS`: for people to read."""
     starts = [EDGES_NS.index(edge_ns) for edge_ns in OCTAVES_NS]
     return tuple(sum(histogram[start:end]) for start, end in zip_longest(starts, starts[1:]))
 

@@ -47,7 +47,7 @@ class Gathered(Collector):
                 self._raised.pop(key, None)
 
     def limit(self, config: MetricsConfig) -> None:
-        """Other limits hold from the next window on."""
+        """Keep at most as many cgroups and pairs as this configuration allows, from the next window on."""
         with self._lock:
             self._most = config.max_cgroups
             self._totals.cgroups.most = config.max_cgroups

@@ -35,7 +35,7 @@ LabelValues = tuple[str, ...]
 
 
 def scheduler(totals: Totals) -> Iterator[Metric]:
-    """Of cgroups, pairs and CPUs."""
+    """The families that the scheduler's figures of cgroups, pairs and CPUs make."""
     yield from _cgroups(list(totals.cgroups.items()))
     yield from _pairs(list(totals.pairs.items()))
     yield from _cpus(totals.cpus)
@@ -123,7 +123,7 @@ def _cpus(cpus: Sequence[CpuTotals]) -> Iterator[Metric]:
 
 
 def agent(observation: Observation) -> Iterator[Metric]:
-    """Of the agent itself."""
+    """The families about the agent itself."""
     health = observation.health
     yield _gauge(
         "jostle_last_window_timestamp_seconds",

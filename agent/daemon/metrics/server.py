@@ -53,7 +53,7 @@ class MetricsServer:
 
     @property
     def address(self) -> str:
-        """As `listen`, with the port that the kernel chose for 0."""
+        """The address that it listens on, written as `listen`; a port of 0 is the one that the kernel chose."""
         return self._server.shown
 
     def close(self) -> None:
@@ -109,7 +109,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Once a second: cut off whose time is over. Its thread then fails, and ends."""
+        """Cut off the connections whose time is over, once a second. Their threads then fail, and end."""
         self._cut_off(monotonic())
 
     def server_close(self) -> None:
@@ -140,7 +140,7 @@ class _UnixServer(_Server):
         super().__init__(str(self._path), socket.AF_UNIX)
 
     def server_bind(self) -> None:
-        """As HTTPServer, which takes every address for a host and a port."""
+        """Bind to the path; HTTPServer takes every address for a host and a port."""
         TCPServer.server_bind(self)
         self._is_ours = True
         self._path.chmod(0o666)

@@ -48,7 +48,7 @@ class Capped(Generic[Total]):
         self._aside: OrderedDict[tuple[str, ...], Total] = OrderedDict()
 
     def of(self, labels: tuple[str, ...], now_ns: int, *, worth_it: bool = True) -> Total:
-        """Where to add what these labels did. Only who is worth it gets a series, or keeps it."""
+        """The sums to which what these labels did is added. Only who is `worth_it` gets a series, or keeps it."""
         held = self._held.get(labels)
         if held is None:
             if not worth_it or len(self._held) >= self.most or OTHER in labels:
@@ -69,7 +69,7 @@ class Capped(Generic[Total]):
             self._aside.popitem(last=False)
 
     def items(self) -> Iterator[tuple[tuple[str, ...], Total]]:
-        """Each series, OTHER last."""
+        """The labels and the amounts of each series, OTHER last."""
         yield from ((labels, held.total) for labels, held in self._held.items())
         yield self._other_labels, self._other
 

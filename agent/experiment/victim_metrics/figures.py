@@ -40,7 +40,7 @@ def required(metric: Metric, printed: str, units: Mapping[str, float] = NO_UNIT)
 
 
 def checked(metric: Metric, value: float | None, printed: str) -> Sample:
-    """As `required`, for a value computed from what was printed."""
+    """The sample of a value computed from what was printed. Raises MetricRefusedError unless positive."""
     if value is None or not math.isfinite(value) or value <= 0:
         raise refusal(metric.name, printed, "make the trial longer, or choose another metric")
     return Sample(metric, value)
@@ -60,7 +60,7 @@ def optional(metric: Metric, printed: str | None, units: Mapping[str, float] = N
 
 
 def if_positive(metric: Metric, value: float | None) -> list[Sample]:
-    """As `optional`, for a value computed from what was printed."""
+    """The sample of a value computed from what was printed; none unless it is finite and above 0."""
     return [Sample(metric, value)] if value is not None and math.isfinite(value) and value > 0 else []
 
 

@@ -77,7 +77,7 @@ def fork() -> NoReturn:
 
 
 def idle() -> NoReturn:
-    """Exist, and do nothing."""
+    """Do nothing until it is ended: a neighbour that takes no CPU time."""
     while True:
         signal.pause()
 
