@@ -37,6 +37,7 @@ from collectors.host.resolver import matches
 from collectors.sources.cgroup_files import CgroupReader
 from collectors.sources.gatherer import SignalGatherer
 from collectors.sources.signal_reader import SignalReader
+from collectors.sources.tasks import read_tasks
 from collectors.sources.tiers import open_source
 from collectors.windows.counters import WANTED
 from probes.loader import require_privilege
@@ -106,7 +107,7 @@ def _sinks(config: Config, layout: CgroupLayout) -> Iterator[Sink]:
     if config.history.enabled:
         yield History(Path(config.history.path), Retention.of(config.history), _facts(config, layout))
     if config.detection.enabled:
-        yield Detection(config.detection, partial(binding_quota, layout))
+        yield Detection(config.detection, partial(binding_quota, layout), partial(read_tasks, layout))
         yield Journal(sys.stdout)
     if config.metrics.enabled:
         from agent.daemon.metrics.sink import Metrics

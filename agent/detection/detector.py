@@ -14,7 +14,7 @@ from agent.detection.stored_baseline import Baseline
 from agent.detection.suspects import UsualWaits, blamed
 from agent.documents.event import Event, EventCause, EventState
 from collectors.windows import sched
-from collectors.windows.sched import KERNEL, OTHER, SchedWindow
+from collectors.windows.sched import KERNEL, OTHER, CgroupWindow, SchedWindow
 
 # A cgroup that has done nothing for so many windows is gone, or what was usual for it is long past: an hour of 10 s.
 FORGOTTEN_AFTER = 360
@@ -75,6 +75,17 @@ class Detector:
     def tracked(self) -> int:
         """How many cgroups it remembers."""
         return len(self._tracked)
+
+    def will_suspect_tasks(self, window: SchedWindow) -> bool:
+        """Whether something is beyond its limit that waited most for kernel threads or the root cgroup in this window.
+
+        Who ran within these is then worth reading, before an event on it is raised.
+        """
+        return any(
+            _waited_most_for(window.cgroups[path]) in {KERNEL, "/"}
+            for path, tracked in self._tracked.items()
+            if path in window.cgroups and any(each.beyond & 1 and not each.raised for each in tracked.series)
+        )
 
     def step(self, window: SchedWindow, utc_ns: int) -> Sequence[Event]:
         """The events of one more window, which ended at `utc_ns`."""
@@ -188,6 +199,11 @@ def _cause(rule: Rule, gate: EventCause | None, *, blames: bool) -> EventCause:
     if rule.watched.blames == "nobody":
         return EventCause.THROTTLED
     return gate or (EventCause.NEIGHBOURS if blames else EventCause.UNKNOWN)
+
+
+def _waited_most_for(cgroup: CgroupWindow) -> str | None:
+    waits = cgroup.waited_for
+    return max(waits, key=lambda name: waits[name].wait_ns, default=None)
 
 
 def _stolen_pct(window: SchedWindow) -> float:

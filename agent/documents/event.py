@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from agent.documents.codec import Document, Record
+from agent.documents.tasks import TaskShare
 
 
 class EventCause(StrEnum):
@@ -23,10 +24,15 @@ class EventState(StrEnum):
 
 
 class Suspect(Record, frozen=True):
-    """A neighbour, and its share of what the victim waited for neighbours."""
+    """A neighbour, and its share of what the victim waited for neighbours.
+
+    `within` names the busiest processes of the root cgroup, or kernel threads, by CPU time in the latest window; left
+    out where it is neither, or nobody looked.
+    """
 
     cgroup: str
     share_pct: float
+    within: tuple[TaskShare, ...] | None = None
 
 
 class GateFinding(Record, frozen=True):

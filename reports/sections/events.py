@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from agent.documents.event import Episode, Event, EventCause
+from agent.documents.event import Episode, Event, EventCause, Suspect
 from reports.figures import counted, percent, quantity, seconds
 from reports.sections.model import Listing
 
@@ -57,13 +57,21 @@ def _why(event: Event) -> str:
 
 def _cause(event: Event) -> str:
     if event.cause is EventCause.NEIGHBOURS:
-        suspects = ", ".join(f"{each.cgroup} ({percent(each.share_pct)})" for each in event.suspects)
+        suspects = ", ".join(
+            f"{each.cgroup} ({percent(each.share_pct)}{_within(each)})" for each in event.suspects
+        )
         return f"which its neighbours explain: {suspects}"
     if (event.others_pct or 0.0) > _GREATER_HALF_PCT:
         return _beside_others(event)
     if event.cause is EventCause.UNKNOWN:
         return "which nothing that was seen explains"
     return f"for which nobody else is to blame ({event.cause}: {'; '.join(_told(event))})"
+
+
+def _within(suspect: Suspect) -> str:
+    """The two busiest of the root cgroup's processes, or of the kernel's threads."""
+    busiest = (f"{task.name} {percent(task.share_pct)}" for task in (suspect.within or ())[:2])
+    return f"; by CPU time mostly {', '.join(busiest)}" if suspect.within else ""
 
 
 def _beside_others(event: Event) -> str:

@@ -7,9 +7,13 @@ from msgspec.structs import replace
 
 from agent.daemon.config import Config, DetectionConfig
 from agent.daemon.detection import Detection, settings
-from agent.documents.event import Event, EventState
+from agent.documents.event import Episode, Event, EventState
+from agent.documents.tasks import TaskShare
+from collectors.sources.tasks import TaskReading, TaskReadings
+from collectors.windows.sched import KERNEL
 from probes.errors import UsageError
-from tests.agent.analysis.trials import VICTIM
+from reports.sections.events import event_listing
+from tests.agent.analysis.trials import NEIGHBOUR, VICTIM, cgroup
 from tests.agent.daemon.observations import observation
 from tests.agent.detection.scenes import crowded, usual
 
@@ -57,6 +61,33 @@ def test_another_configuration_holds_from_the_next_window_on() -> None:
     assert judged(detection, 0, *[False] * 40) == []
     detection.reload(replace(Config(), detection=replace(DetectionConfig(), rules=())))
     assert judged(detection, 40, *[True] * 4) == []
+
+
+@pytest.mark.parametrize(("whom", "reads"), [(KERNEL, 2), ("/", 2), (NEIGHBOUR, 0)])
+def test_who_runs_within_the_kernel_or_the_root_is_named_and_read_only_then(whom: str, reads: int) -> None:
+    now_ns = iter(range(0, 10**12, 10**9))
+    made: list[TaskReadings] = []
+
+    def read() -> TaskReadings:
+        made.append({(7, 1): TaskReading("busy", whom, next(now_ns)), (8, 1): TaskReading("idle", whom, 5)})
+        return made[-1]
+
+    detection = Detection(DetectionConfig(), lambda _path: None, read)
+    scene = [usual()] * 40 + [cgroup(2.0, {whom: 4.0})] * 4
+    beside = cgroup(4.0, path=whom)
+    (event,) = (
+        event
+        for number, one in enumerate(scene)
+        for event in detection.on_window(observation(number, one, beside))
+    )
+    # In one window it is beyond its limit, and with the next it is raised.
+    assert len(made) == reads
+    within = (TaskShare("busy", 7, 1, 1000.0, 25.0),) if reads else None
+    assert [(each.cgroup, each.within) for each in event.suspects] == [(whom, within)]
+    assert Event.from_document(event.to_document()) == event
+    episode = Episode(since="now", duration_s=1.0, over=True, event=event)
+    named = "100.0 %; by CPU time mostly busy 25.0 %" in event_listing((episode,)).items[0]
+    assert named == bool(reads)
 
 
 def test_a_stored_baseline_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
