@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 
 from probes import bpf_syscall, compiler, kernel, layout, loader, readout
 from probes.bpf_syscall import ArrayMap
@@ -148,9 +147,7 @@ class SchedProbe:
     def __enter__(self) -> "SchedProbe":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -1,7 +1,6 @@
 """SIGTERM, SIGINT and SIGHUP of the daemon: taken up where the loop waits, and nowhere else."""
 
 import signal
-from types import TracebackType
 
 _END = frozenset({signal.SIGTERM, signal.SIGINT})
 SIGNALS = _END | {signal.SIGHUP}
@@ -17,9 +16,7 @@ class Signals:
         self._before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """A signal that still waits is for an agent that has ended."""
         while signal.sigtimedwait(SIGNALS, 0) is not None:
             pass

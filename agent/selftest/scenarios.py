@@ -49,11 +49,6 @@ class Scenario:
     cause: CauseKind | None = CauseKind.CPU_WAIT
     culprit: int | None = 1
 
-    @property
-    def has_effect(self) -> bool:
-        """Whether there is something to find."""
-        return self.verdict is not Conclusion.NO_INTERFERENCE
-
 
 def scenarios(place: Place) -> tuple[Scenario, ...]:
     """All labelled scenarios, set up on these CPUs."""

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from itertools import count
 from time import monotonic_ns
-from types import TracebackType
 
 from probes.bpf_syscall import RunStats
 from probes.layout import FIELDS, NR_BUCKETS
@@ -48,9 +47,7 @@ class Unattached:
 
     __slots__ = ()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Do nothing: nothing is attached to the kernel."""
 
     def run_stats(self) -> list[RunStats]:

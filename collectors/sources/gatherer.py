@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 
 from collectors.host.hierarchy import CgroupLayout
 from collectors.host.names import name_workload
@@ -52,9 +51,7 @@ class SignalGatherer:
     def __enter__(self) -> "SignalGatherer":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._reader.close()
 
     def begin(self, wanted: Callable[[str], bool] = lambda path: True) -> None:  # noqa: ARG005  all

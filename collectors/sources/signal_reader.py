@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
-from types import TracebackType
 
 from collectors.host.hierarchy import CgroupLayout
 from collectors.host.readings import Missing, delta
@@ -69,9 +68,7 @@ class SignalReader:
     def __enter__(self) -> "SignalReader":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:

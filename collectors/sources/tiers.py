@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic_ns
-from types import TracebackType
 from typing import Literal, Protocol
 
 from collectors.host.hierarchy import CgroupLayout, walk
@@ -33,9 +32,7 @@ class Source(Protocol):
 
     def __enter__(self) -> "Source": ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_error: object) -> None: ...
 
     def read(self) -> Snapshot:
         """The cumulative figures of all cgroups now."""
