@@ -7,6 +7,7 @@
 #   /etc/jostle/jostle.toml     the configuration; one that is there already stays
 #   /usr/share/jostle           a Grafana dashboard, Prometheus alert rules
 #   /usr/share/doc/jostle       README and the documents
+#   /usr/share/man/man1         jostle(1), made of the commands
 #   /var/lib/jostle             the history; made by systemd
 #
 # Needs the Debian packages of debian-runtime.txt. Usage: [DESTDIR=DIR] install.sh
@@ -42,6 +43,8 @@ ln -sfn ../lib/jostle/bin/jostle "$root/usr/bin/jostle"
 put 644 systemd/jostle.service /usr/lib/systemd/system
 [ -e "$root/etc/jostle/jostle.toml" ] || put 644 systemd/jostle.toml /etc/jostle
 put 644 systemd/dashboard.json systemd/alerts.yml /usr/share/jostle
+mkdir -p "$root/usr/share/man/man1"
+"$root$home/bin/python" -I -m agent.cli.manual | gzip -9n >"$root/usr/share/man/man1/jostle.1.gz"
 put 644 README.md CHANGELOG.md LICENSE docs/*.md /usr/share/doc/jostle
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then
     systemctl daemon-reload

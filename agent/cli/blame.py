@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from agent.analysis.blame import blame, path_name
+from agent.cli import completion, output
 from agent.cli import history as from_history
-from agent.cli import output
 from agent.cli.help import CGROUP_HELP, duration_option
 from agent.cli.history import HistoryFile
 from agent.documents.blame import BlameSummary
@@ -43,6 +43,7 @@ def blame_cgroup(
         str,
         typer.Argument(
             metavar="CGROUP",
+            autocompletion=completion.cgroups,
             help=f"{CGROUP_HELP}; all below it is its own.",
             show_default=False,
         ),
@@ -56,7 +57,12 @@ def blame_cgroup(
         ),
     ] = None,
     run: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Ask a recording instead of watching now.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            autocompletion=completion.recordings,
+            help="Ask a recording instead of watching now.",
+        ),
     ] = None,
     at: Annotated[
         str | None,

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from agent.cli import completion, output
 from agent.cli import history as from_history
-from agent.cli import output
 from agent.cli.history import HistoryFile, HistoryFlag
 from agent.store.files import write_whole
 from agent.store.run_file import Run, read_run
@@ -23,17 +23,40 @@ def register(app: typer.Typer) -> None:
 def compare_runs(
     without: Annotated[
         str | None,
-        typer.Argument(metavar="WITHOUT", help="The run file without the neighbours.", show_default=False),
+        typer.Argument(
+            metavar="WITHOUT",
+            autocompletion=completion.recordings,
+            help="The run file without the neighbours.",
+            show_default=False,
+        ),
     ] = None,
     with_: Annotated[
-        str | None, typer.Argument(metavar="WITH", help="The one with them.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="WITH",
+            autocompletion=completion.recordings,
+            help="The one with them.",
+            show_default=False,
+        ),
     ] = None,
     within: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Or one run file, in which a tenant came and went.")
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            autocompletion=completion.recordings,
+            help="Or one run file, in which a tenant came and went.",
+        ),
     ] = None,
-    tenant: Annotated[str | None, typer.Option(metavar="CGROUP", help="That tenant.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(metavar="CGROUP", autocompletion=completion.cgroups, help="That tenant.")
+    ] = None,
     cgroup: Annotated[
-        str | None, typer.Option(metavar="CGROUP", help="The victim (default: the recorded command).")
+        str | None,
+        typer.Option(
+            metavar="CGROUP",
+            autocompletion=completion.cgroups,
+            help="The victim (default: the recorded command).",
+        ),
     ] = None,
     threshold: Annotated[
         float, typer.Option(metavar="PCT", help="The smallest slowdown that matters.")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from agent.cli import completion
 from agent.cli.help import duration_option
 from collectors.sources.tiers import Tier
 
@@ -14,7 +15,10 @@ TRIAL_S = 5.0
 TIMEOUT_S = 600.0
 
 Victim = Annotated[str | None, typer.Option(metavar="CMD", help="Run once per trial, in its own cgroup.")]
-VictimCgroup = Annotated[str | None, typer.Option(metavar="CGROUP", help="Or watch this existing one.")]
+VictimCgroup = Annotated[
+    str | None,
+    typer.Option(metavar="CGROUP", autocompletion=completion.cgroups, help="Or watch this existing one."),
+]
 Neighbour = Annotated[
     list[str] | None,
     typer.Option(metavar="CMD", help="Runs beside it in half of the trials (*)."),
@@ -23,6 +27,7 @@ NeighbourCgroup = Annotated[
     list[str] | None,
     typer.Option(
         metavar="CGROUP",
+        autocompletion=completion.cgroups,
         help="Or freeze this one in the other half (*).",
     ),
 ]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from agent.cli import completion
 from agent.cli.exit_codes import become
 from agent.cli.help import FILTER_HELP, duration_option
 from agent.recording.budget import DEFAULT_BUDGET_PCT
@@ -41,7 +42,7 @@ def record(
     ] = None,
     cgroup: Annotated[
         list[str] | None,
-        typer.Option("--cgroup", metavar="CGROUP", help=FILTER_HELP),
+        typer.Option("--cgroup", metavar="CGROUP", autocompletion=completion.cgroups, help=FILTER_HELP),
     ] = None,
     tier: Annotated[
         Tier,

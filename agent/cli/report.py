@@ -8,8 +8,8 @@ from typing import Annotated, cast
 import typer
 
 from agent.analysis.summarise import summarise
+from agent.cli import completion, output
 from agent.cli import history as from_history
-from agent.cli import output
 from agent.cli.experiment import VERDICT_FILE
 from agent.cli.help import FILTER_HELP
 from agent.cli.history import HistoryFile, HistoryFlag
@@ -48,6 +48,7 @@ def report(
         Path | None,
         typer.Argument(
             metavar="RUN",
+            autocompletion=completion.recordings,
             help="A run file, a verdict.json, or an experiment's directory.",
             show_default=False,
         ),
@@ -61,7 +62,9 @@ def report(
         typer.Option(metavar="TIME", help="03:00, 2026-03-01T03:00 or 30m (ago).", show_default=False),
     ] = None,
     until: Annotated[str, typer.Option(metavar="TIME", help="As --since.")] = "now",
-    cgroup: Annotated[list[str] | None, typer.Option(metavar="CGROUP", help=FILTER_HELP)] = None,
+    cgroup: Annotated[
+        list[str] | None, typer.Option(metavar="CGROUP", autocompletion=completion.cgroups, help=FILTER_HELP)
+    ] = None,
 ) -> None:
     """Render a run, a comparison or an experiment again. With --history, a part of the agent's history."""
     asked = from_history.asked(history, history_file)

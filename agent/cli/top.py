@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.analysis.top import LastMinute, ipc_of, live_table
-from agent.cli import output
+from agent.cli import completion, output
 from agent.cli.help import FILTER_HELP, duration_option
 from agent.documents.top import LiveTable, Sort
 from agent.recording import recorder
@@ -44,7 +44,7 @@ def top(
     sort: Annotated[Sort, typer.Option(help="Sort by this, the largest first.")] = Sort.LOST,
     cgroup: Annotated[
         list[str] | None,
-        typer.Option("--cgroup", metavar="CGROUP", help=FILTER_HELP),
+        typer.Option("--cgroup", metavar="CGROUP", autocompletion=completion.cgroups, help=FILTER_HELP),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Print the table of one window and end.")] = False,
     json_output: Annotated[

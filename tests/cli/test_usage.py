@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.cli.app import COMMANDS
+from collectors.host.hierarchy import detect_layout
+from collectors.host.live import live
 from tests.cli.running import JOSTLE, ROOT, is_one_line, run
 
 # The words of the libraries below.
@@ -51,6 +53,43 @@ def test_the_shell_completes_commands_and_options(typed: str, offered: set[str])
     }
     done = subprocess.run(JOSTLE, capture_output=True, text=True, check=False, env=asked)
     assert set(done.stdout.split()) == offered
+
+
+def completed(typed: str, cwd: Path) -> set[str]:
+    asked = {
+        **os.environ,
+        "_JOSTLE_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split()) - 1),
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(JOSTLE, capture_output=True, text=True, check=False, env=asked, cwd=cwd)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "command", ["report", "compare", "compare a.run", "blame / --run", "compare --within"]
+)
+def test_the_shell_completes_recordings(command: str, tmp_path: Path) -> None:
+    for name in ("b.run", "bad.txt", "b.json"):
+        (tmp_path / name).touch()
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "verdict.json").touch()
+    assert completed(f"jostle {command} b", tmp_path) == {"b.run", "b.json", "bench/"}
+    assert completed(f"jostle {command} bench/v", tmp_path) == {"bench/verdict.json"}
+    assert completed(f"jostle {command} nosuch/v", tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "command", ["blame", "top --cgroup", "experiment --victim-cgroup", "experiment --neighbour-cgroup"]
+)
+def test_the_shell_completes_cgroups_as_the_resolver_takes_them(command: str, tmp_path: Path) -> None:
+    paths = completed(f"jostle {command} /", tmp_path)
+    assert "/" in paths
+    known = live(detect_layout())
+    assert paths & known.paths
+    name = next((name for name in known.spellings if re.fullmatch(r"[a-z][a-z.-]+", name)), None)
+    assert name is None or name in completed(f"jostle {command} {name[:3]}", tmp_path)
 
 
 def test_help_names_every_command() -> None:
