@@ -7,8 +7,10 @@ A backslash itself is left alone: systemd's own unit names are full of them.
 """
 
 import html
+import os
 import re
-from urllib.parse import quote
+from collections import Counter
+from collections.abc import Sequence
 
 # What is markup anywhere in a line of CommonMark or of GitHub's dialect, what makes an address a link there
 # without any markup, and what is markup at the start of a block. Addresses with `@` and `#` come next.
@@ -43,15 +45,41 @@ def shortened(text: str, longest: int) -> str:
     return f"{shown[: longest - 1 - tail]}…{shown[len(shown) - tail :]}"
 
 
+def told_apart(names: Sequence[str], longest: int) -> list[str]:
+    """Names for a chart, each `shortened`, but so that what differs is kept.
+
+    Args:
+        names: Such as the paths of two containers of one pod, which differ in the middle.
+        longest: Characters of a label, but for a number where nothing else tells two apart.
+
+    Returns:
+        A label for each name; different names have different ones.
+    """
+    labels = [shortened(name, longest) for name in names]
+    alike = {label for label, number in Counter(labels).items() if number > 1}
+    for label in alike:
+        places = [place for place, other in enumerate(labels) if other == label]
+        shared = len(os.path.commonprefix([names[place] for place in places]))  # noqa: RUF071  letters are meant
+        for place in places:
+            labels[place] = shortened(f"…{names[place][shared:]}", longest)
+    return _numbered(labels, names)
+
+
+def _numbered(labels: list[str], names: Sequence[str]) -> list[str]:
+    """With a number at each label that another name has already."""
+    owner: dict[str, str] = {}
+    for place, name in enumerate(names):
+        label, number = labels[place], 1
+        while owner.setdefault(label, name) != name:
+            number += 1
+            label = f"{labels[place]} {number}"
+        labels[place] = label
+    return labels
+
+
 def for_html(text: str) -> str:
     """Text for an HTML or SVG element's content or a quoted attribute."""
     return html.escape(for_terminal(text), quote=True)
-
-
-def for_link(path: str) -> str | None:
-    """A file beside the report as the target of a link; None where it is not beside it or below."""
-    parts = path.split("/")
-    return None if {"", "..", "."} & set(parts) else "./" + quote(path, errors="surrogateescape")
 
 
 def for_markdown(text: str) -> str:

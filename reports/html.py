@@ -15,7 +15,7 @@ from agent.documents.summary import RunSummary
 from agent.documents.verdict import Verdict
 from reports.charts import run as run_charts
 from reports.charts import verdict as verdict_charts
-from reports.escape import for_html, for_link
+from reports.escape import for_html
 from reports.figures import as_shown
 from reports.sections.model import Kind, Report
 from reports.sections.run import full_run_report
@@ -53,7 +53,7 @@ def render(report: Report, drawn: Mapping[str, str] | None = None) -> str:
     figures = {title: Markup(svg) for title, svg in (drawn or {}).items()}  # noqa: S704  from reports.charts.canvas
     style = Markup((TEMPLATES / "report.css").read_text())  # noqa: S704  a file of this package
     template = environment.get_template("report.html")
-    return template.render(report=report, charts=figures, style=style, Kind=Kind, link=for_link)
+    return template.render(report=report, charts=figures, style=style, Kind=Kind)
 
 
 def _harmless(value: object) -> object:

@@ -19,6 +19,8 @@ from reports.sections.model import (
 def render(report: Report) -> str:
     """The report as Markdown; nothing a tenant chose is active in it."""
     blocks = [f"# {for_markdown(report.headline)}"]
+    if report.context:
+        blocks.append(for_markdown(report.context))
     if report.answer:
         blocks.append(_list(map(for_markdown, report.answer)))
     if report.sentence not in report.answer:

@@ -80,6 +80,9 @@ def shortest(report: Report) -> Report:
 def _parts(report: Report, width: int, *, again: bool) -> Iterator[RenderableType]:
     answer = tuple(_answer(report))
     yield from answer
+    if report.context and report.sentence:
+        yield ""
+        yield Text(for_terminal(report.context))
     if report.answer and report.sentence not in {"", *report.answer}:
         yield ""
         yield Text(for_terminal(report.sentence))

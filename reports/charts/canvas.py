@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.escape import shortened
+from reports.escape import shortened, told_apart
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -166,7 +166,7 @@ def name_rows(axes: Axes, names: Sequence[str], figures: Sequence[str]) -> None:
     """A name to the left and a figure to the right of each row, the first on top."""
     for row, figure in enumerate(figures):
         axes.annotate(figure, (1.01, row), xycoords=("axes fraction", "data"), va="center")
-    shown = [shortened(name, LONGEST_NAME) for name in names]
+    shown = told_apart(names, LONGEST_NAME)
     axes.set(yticks=range(len(names)), yticklabels=shown, ylim=(len(names) - 0.5, -0.5))
     axes.grid(axis="x")
 

@@ -172,6 +172,7 @@ def trial_chart(trials: tuple[Trial, ...], metric: str, unit: str) -> str:
                 dots.set(markerfacecolor=face, markeredgecolor=edge)
         measured = shortened(f"{metric} ({unit})" if unit else metric, LONGEST_NAME)
         axes.set(xlabel=AXIS, ylabel=measured)
+        axes.set_ylim(bottom=0)  # no value is below, and heights are compared
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         legend(axes, columns=3)

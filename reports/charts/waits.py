@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 from agent.documents.summary import Waits
 from agent.documents.verdict_parts import WaitHistograms
 from reports.charts.canvas import RULE, WIDTH_PT, WITH, WITHOUT, chart, legend, panels
-from reports.escape import shortened
+from reports.escape import told_apart
 from reports.figures import count, time_ns
 
 MOST_LABELS = 14
@@ -102,8 +102,8 @@ def matrix_chart(
 
 def _name(axes: Axes, waiting: Sequence[str], waited_for: Sequence[str]) -> None:
     axes.set_xticks([place + 0.5 for place in range(len(waited_for))])
-    names = [shortened(name, LONGEST_NAME) for name in waited_for]
+    names = told_apart(waited_for, LONGEST_NAME)
     axes.set_xticklabels(names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks([place + 0.5 for place in range(len(waiting))])
-    axes.set_yticklabels([shortened(name, LONGEST_NAME) for name in waiting])
+    axes.set_yticklabels(told_apart(waiting, LONGEST_NAME))
     axes.tick_params(length=0)

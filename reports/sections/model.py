@@ -13,7 +13,7 @@ class Kind(Enum):
 
     TEXT = auto()
     NAME = auto()  # chosen by a tenant: set as code where the format has it
-    FILE = auto()  # beside the report: a link where the format has it
+    FILE = auto()  # beside the report: a plain name, as a link dies where the report is attached to a mail
     FIGURE = auto()  # to the right
 
 
@@ -91,3 +91,5 @@ class Report:
     sections: tuple[ReportSection, ...]
     answer: tuple[str, ...] = ()
     """The answer in up to three lines, which then stands before the sentence and, on a terminal, also after all."""
+    context: str = ""
+    """What was run where and when, in one line."""

@@ -77,7 +77,7 @@ def verdict_report(verdict: Verdict) -> Report:
     """The sections of a summary, for a terminal."""
     shown = as_shown(verdict)
     sections = (*conclusions(shown), *quality(shown), *advice(shown), *origin(shown))
-    return Report(headline(shown), shown.reason, sections, verdict_answer(shown))
+    return Report(headline(shown), shown.reason, sections, verdict_answer(shown), context(shown))
 
 
 def full_report(verdict: Verdict) -> Report:
@@ -91,7 +91,7 @@ def full_report(verdict: Verdict) -> Report:
         *advice(shown),
         *origin(shown),
     )
-    return Report(headline(shown), shown.reason, sections, verdict_answer(shown))
+    return Report(headline(shown), shown.reason, sections, verdict_answer(shown), context(shown))
 
 
 def capacity_report(verdict: Verdict) -> Report:
@@ -106,7 +106,18 @@ def capacity_report(verdict: Verdict) -> Report:
         *origin(shown),
         *appendix(shown),
     )
-    return Report(headline(shown), shown.reason, sections, verdict_answer(shown))
+    return Report(headline(shown), shown.reason, sections, verdict_answer(shown), context(shown))
+
+
+def context(verdict: Verdict) -> str:
+    """Which victim, beside whom, on which host and when, as far as the document tells."""
+    ran = verdict.experiment
+    parts = [
+        *([ran.victim, f"beside {', '.join(ran.neighbours)}"] if ran is not None else []),
+        *([f"on {verdict.host.hostname}"] if verdict.host is not None else []),
+        *([f"at {ran.started}"] if ran is not None else []),
+    ]
+    return " ".join(parts)
 
 
 def headline(verdict: Verdict) -> str:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from agent.cli.experiment_bar import Bar, Pace, clock
-from agent.cli.progress import describe, progress
+from agent.cli.progress import bounds, describe, progress
 from agent.documents.verdict_parts import Arm
 from agent.experiment.design import ALONE, BESIDE_ALL, Treatment
 from agent.statistics.decision import decide
@@ -132,3 +132,15 @@ def read_all(terminal: int) -> bytes:
         except OSError:
             pass
     return shown
+
+
+@pytest.mark.parametrize(
+    ("low_pct", "high_pct", "said"),
+    [
+        (-100.0, 93_775_542.4, "not known yet"),
+        (-1.04, 4.0, "-1.0 to +4.0 %"),
+        (820.0, 990.0, "+820.0 to +990.0 %"),
+    ],
+)
+def test_two_pairs_that_tell_nothing_say_so(low_pct: float, high_pct: float, said: str) -> None:
+    assert bounds(low_pct, high_pct) == said

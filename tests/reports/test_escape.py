@@ -9,7 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reports.escape import for_html, for_markdown, for_markdown_block, for_markdown_code, for_terminal
+from reports.escape import (
+    for_html,
+    for_markdown,
+    for_markdown_block,
+    for_markdown_code,
+    for_terminal,
+    told_apart,
+)
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
 PIECES = [
@@ -145,3 +152,17 @@ def test_a_block_shows_the_line_as_it_is(text: str) -> None:
     page = github(for_markdown_block(text))
     assert page.tags == ["pre", "code"]
     assert page.text.rstrip("\n") == for_terminal(text)
+
+
+@given(st.lists(st.text(max_size=60), unique_by=for_terminal, max_size=8), st.integers(6, 24))
+def test_names_stay_apart_when_they_are_shortened(names: list[str], longest: int) -> None:
+    labels = told_apart(names, longest)
+    assert len(set(labels)) == len(names)
+
+
+def test_what_differs_in_the_middle_is_kept() -> None:
+    paths = [
+        f"/kubepods.slice/kubepods-burstable/pod-{pod}/containers/app" for pod in ("checkout", "payments")
+    ]
+    labels = told_apart(paths, 18)
+    assert ["check" in labels[0], "pay" in labels[1]] == [True, True]

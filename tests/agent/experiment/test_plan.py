@@ -158,3 +158,9 @@ def test_any_text_gives_cpus_of_this_process_or_is_refused(text: str) -> None:
     assert cpus
     assert set(cpus) <= set(ALLOWED)
     assert list(cpus) == sorted(set(cpus))
+
+
+@pytest.mark.parametrize("text", ["4077", "0,4077", "4077-4090"])
+def test_the_cpu_that_is_absent_is_the_one_asked_for(text: str) -> None:
+    with pytest.raises(UsageError, match="there is no CPU 4077 here"):
+        parse_cpus(text)
