@@ -66,6 +66,7 @@ class VictimObservation:
         busiest_cpu: How much of the time the busiest CPU ran a task, 0 to 1; None where that is not known.
         signals: What else held the victim up.
         asleep_s: On what it slept, on the clock, while none of its tasks ran or wanted to; empty: nobody looked.
+        went_on_s: How long its work went on after its command had returned.
         counted: What the victim's events counted, by name; empty where none is counted.
     """
 
@@ -77,6 +78,7 @@ class VictimObservation:
     signals: VictimSignals = field(default_factory=VictimSignals)
     counted: Mapping[str, Reading] = field(default_factory=dict)
     asleep_s: Mapping[Asleep, float] = field(default_factory=dict)
+    went_on_s: float = 0.0
 
     @property
     def sample(self) -> Sample:

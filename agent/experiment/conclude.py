@@ -25,6 +25,11 @@ from agent.experiment.session import Session
 from agent.experiment.victim_metrics import more_failures
 from agent.statistics.decision import Decision
 
+# What a shell leaves to end after it, such as the `tee` of a pipe, takes a few milliseconds.
+MOST_WENT_ON_RATIO = 0.05
+WENT_ON = (
+    "the victim's command returned before its work was done: each trial lasts until nothing of it is left"
+)
 WATCHED = (
     "the stretch of a cgroup that is watched knows of waiting for a CPU and of quotas, not of what caches, memory "
     "or disks cost it"
@@ -65,8 +70,12 @@ def conclude(
 
 def further_clauses(session: Session) -> list[str]:
     """What was found out after the verdict."""
+    went_on = any(
+        trial.seen.went_on_s > MOST_WENT_ON_RATIO * trial.seen.duration_s for trial in session.outcome.trials
+    )
+    behind = [WENT_ON] if went_on else []
     confirmed = [describe_confirmed(session.confirmed)] if session.confirmed else []
-    return [*confirmed, *([session.sweep.sentence] if session.sweep else [])]
+    return [*behind, *confirmed, *([session.sweep.sentence] if session.sweep else [])]
 
 
 def _is_partial(session: Session) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from agent.documents.metric import STRETCH, require_threshold
 from agent.experiment.design import WHOLE_PCT
 from agent.experiment.victim_metrics import MetricSpec
+from agent.sandbox.strays import runs_elsewhere
 from collectors.sources.tiers import Tier
 from probes.errors import UsageError
 
@@ -99,6 +100,7 @@ class Plan:
         _require_levels(self.sweep_pct)
         for command in (*([self.victim] if self.victim is not None else []), *self.neighbours):
             require_runnable(command)
+            _require_here(command)
 
     @property
     def victim_text(self) -> str:
@@ -130,6 +132,14 @@ def _require_neighbours(plan: Plan) -> None:
         )
     if plan.cpus is not None and plan.victim is None and not plan.neighbours:
         raise UsageError("--cpus pins what jostle starts, which is nothing here", "leave it out")
+
+
+def _require_here(command: str) -> None:
+    if runs_elsewhere(command):
+        raise UsageError(
+            f"{first_word(command)} has its work done in another cgroup, where no trial can count or end it",
+            "start that beforehand and name it by --victim-cgroup or --neighbour-cgroup, or run its program itself",
+        )
 
 
 def _require_levels(levels_pct: Sequence[float]) -> None:

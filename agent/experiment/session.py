@@ -24,6 +24,7 @@ from agent.sandbox.cgroups import Workspace
 from agent.sandbox.existing import find_neighbours, find_victim
 from agent.sandbox.interrupts import Interrupts
 from agent.sandbox.janitor import Janitor
+from agent.sandbox.strays import Strays
 from agent.store.files import own_directory
 from agent.store.run_file import RunWriter, pack
 from collectors.host.hierarchy import detect_layout
@@ -91,11 +92,20 @@ def run_session(
         workspace = Workspace(layout)
         janitor = stack.enter_context(Janitor(workspace.directories))
         stack.enter_context(workspace)
+        strays = stack.enter_context(Strays(workspace.name, workspace.pids))
         victim = watched or workspace.make("victim")
         outputs = Outputs(raw)
         neighbours = Neighbours(plan, existing, workspace, janitor, outputs)
         trials = TrialRunner(
-            plan, source, signals, victim, neighbours, layout=layout, outputs=outputs, interrupts=interrupts
+            plan,
+            source,
+            signals,
+            victim,
+            neighbours,
+            layout=layout,
+            strays=strays,
+            outputs=outputs,
+            interrupts=interrupts,
         )
         measured = _MeasuredTrials(
             trials.run, source, raw, {"host": pack(host), "tier": plan.tier}, interrupts

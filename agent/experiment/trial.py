@@ -29,6 +29,7 @@ from agent.sandbox.cgroups import Group
 from agent.sandbox.commands import Command, start, wait_for_first
 from agent.sandbox.existing import ExistingCgroup
 from agent.sandbox.interrupts import Interrupts
+from agent.sandbox.strays import Strays
 from collectors.host.hierarchy import CgroupLayout, is_within
 from collectors.host.readings import Missing, read_text
 from collectors.sources.asleep import Asleep, SleepWatch
@@ -47,6 +48,8 @@ from probes.snapshot import Snapshot
 SETTLE_S = 0.3
 # At the end of a trial at most this much of the victim's time is missing, in the tier without eBPF.
 _POLL_S = 0.05
+# How late the end of a victim is seen whose command returned before its work was done.
+_EMPTY_S = 0.002
 _ONLINE = "sys/devices/system/cpu/online"
 # Far above what reading three clocks takes, and what NTP may slew in a trial of a minute (500 ppm: 30 ms).
 _STEP_S = 0.1
@@ -84,6 +87,7 @@ class TrialRunner:
         neighbours: Neighbours,
         *,
         layout: CgroupLayout,
+        strays: Strays,
         outputs: Outputs,
         interrupts: Interrupts,
     ) -> None:
@@ -94,7 +98,9 @@ class TrialRunner:
         self._neighbours = neighbours
         self._outputs = outputs
         self._layout = layout
+        self._strays = strays
         self._interrupts = interrupts
+        self._went_on_s = 0.0
         self._units: dict[str, str] = {}
 
     def run(self, index: int, block: int, treatment: Treatment) -> TrialResult:
@@ -111,7 +117,8 @@ class TrialRunner:
         """
         stem = f"trial-{index:03d}-{treatment.stem}"
         try:
-            return self._run(index, block, treatment, stem)
+            with self._strays.trial():
+                return self._run(index, block, treatment, stem)
         finally:
             for path in self._outputs.of(stem):
                 bound(path)
@@ -120,7 +127,7 @@ class TrialRunner:
         before = machine_state()
         with self._neighbours.beside(treatment, stem) as commands:
             measured = self._measure(stem, treatment, commands)
-            void = self._neighbours.misbehaved(treatment, commands, stem)
+            void = self._strays.found() or self._neighbours.misbehaved(treatment, commands, stem)
         names = self._neighbours.names()
         victim = fold_subtrees(sched.subtree(measured.window.cgroups, self._victim.path), names)
         run_ns = others_run_ns(measured.window.cgroups, self._victim.path, list(names))
@@ -141,6 +148,7 @@ class TrialRunner:
             signals=self._victim_signals(measured.signals, names),
             counted=measured.counted,
             asleep_s=measured.asleep_s,
+            went_on_s=self._went_on_s,
         )
         return TrialResult(index, block, treatment.arm, seen, measured.window, void)
 
@@ -184,19 +192,29 @@ class TrialRunner:
         victim: Command | None = None,
         watch: SleepWatch | None = None,
     ) -> Command | None:
-        """The victim when it ends, or a neighbour that runs no more; None after `timeout_s`.
+        """The victim when all in its cgroup has ended, or a neighbour that runs no more; None after `timeout_s`.
 
         Without eBPF a task's times are gone when it exits, so they are read again and again until then.
         """
         deadline_s = monotonic() + timeout_s
         watched = [*([victim] if victim else []), *neighbours]
         patience_s = timeout_s if self._plan.tier == "ebpf" else _POLL_S
+        behind: Command | None = None
+        returned_s = self._went_on_s = 0.0
         while True:
             left_s = deadline_s - monotonic()
-            pause_s = min(patience_s, watch.pause_s() if watch else timeout_s)
+            if behind and not behind.group.pids():
+                self._went_on_s = monotonic() - returned_s
+                return behind
+            pause_s = min(
+                patience_s, watch.pause_s() if watch else timeout_s, _EMPTY_S if behind else timeout_s
+            )
             ended = wait_for_first(watched, min(pause_s, left_s), self._interrupts)
             if ended is None and pause_s < left_s:
                 self._look(watch)
+            elif ended is not None and ended is victim and ended.goes_on():
+                behind, returned_s = ended, monotonic()
+                watched.remove(ended)
             elif ended is None or ended is victim or ended.is_over():
                 return ended
             else:
@@ -205,7 +223,8 @@ class TrialRunner:
     def _look(self, watch: SleepWatch | None) -> None:
         if self._plan.tier != "ebpf":
             self._source.read()
-        if watch:
+        self._strays.look()
+        if watch and not watch.pause_s():
             watch.look()
 
     @contextlib.contextmanager

@@ -111,6 +111,10 @@ class Workspace:
         """What to remove when all is over."""
         return self._base.directories
 
+    def pids(self) -> set[int]:
+        """All processes in its cgroups."""
+        return self._base.pids()
+
     def __enter__(self) -> "Workspace":
         try:
             if self._cpu_on_v2:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from agent.sandbox.cgroups import Group
 from agent.sandbox.interrupts import Interrupts
+from agent.sandbox.strays import MARK
 from probes.errors import JostleError
 
 # The shell waits for a line, which comes when it has been moved and pinned, then becomes the command: 0.7 to 1.3 ms
@@ -52,6 +53,10 @@ class Command:
         code = self.popen.poll()
         return code is not None and (code != 0 or not self.group.pids())
 
+    def goes_on(self) -> bool:
+        """Whether it has ended well while processes in its cgroup go on; to be asked once it has ended."""
+        return self.popen.poll() == 0 and bool(self.group.pids())
+
     def ending(self) -> str:
         """How it ended, in words; it must have been reaped."""
         code = self.popen.returncode
@@ -87,6 +92,7 @@ def start(text: str, group: Group, cpus: Sequence[int] | None, stdout: Output, s
             stderr=err,
             start_new_session=True,
             bufsize=0,
+            env={**os.environ, MARK: group.path},
         )
     try:
         group.add(popen.pid)

@@ -3,10 +3,10 @@
     python -m agent.sandbox.janitor DIRECTORY…
 
 First it writes back what jostle had changed for the time of a trial (a frozen cgroup is thawed, a quota lifted),
-then it kills what runs in jostle's own cgroups and removes them. It waits for the end of its standard input, which
-only jostle's death or its word closes; before, each line tells of one change: a JSON list of the file and what to
-write back, or null when jostle has done it itself. It runs in a session of its own and ignores the terminal's
-signals, and it imports next to nothing, so that it starts in 30 ms and takes 10 MB.
+then it kills what runs in jostle's own cgroups, and what left them, and removes them. It waits for the end of its
+standard input, which only jostle's death or its word closes; before, each line tells of one change: a JSON list of the
+file and what to write back, or null when jostle has done it itself. It runs in a session of its own and ignores the
+terminal's signals, and it imports next to nothing, so that it starts in 30 ms and takes 10 MB.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from agent.sandbox.cgroups import Group
+from agent.sandbox.strays import end_marked
 from probes.errors import JostleError
 from probes.isolated import python
 
@@ -106,6 +107,8 @@ def main() -> None:
         with contextlib.suppress(OSError):
             file.write_text(after, encoding="ascii")
     left = Group("what jostle left", tuple(map(Path, sys.argv[1:])))
+    left.stop()
+    end_marked({directory.name for directory in left.directories})
     left.stop()
     left.remove()
 

@@ -89,12 +89,12 @@ class SleepWatch:
     _ns: Counter[Asleep] = field(default_factory=Counter)
     _looked_ns: int = 0
     _last_ns: int = field(default_factory=time.monotonic_ns)
-    _pause_s: float = SHORTEST_PAUSE_S
+    _due_s: float = field(default_factory=lambda: time.monotonic() + SHORTEST_PAUSE_S)
     _holders: dict[tuple[str, int], str | None] = field(default_factory=dict)
 
     def pause_s(self) -> float:
-        """How long to wait for the next look: at random, so as not to beat with what the tasks do by the clock."""
-        return self._pause_s * random.uniform(0.5, 1.5)  # noqa: S311  no secret
+        """How long to wait for the next look; 0: it is due."""
+        return max(0.0, self._due_s - time.monotonic())
 
     def look(self) -> None:
         """Look once; what is seen stands for the time since the last look."""
@@ -103,7 +103,9 @@ class SleepWatch:
         self._looked_ns += passed_ns
         for asleep, share in self._shares():
             self._ns[asleep] += round(passed_ns * share)
-        self._pause_s = max(SHORTEST_PAUSE_S, _PAUSE_PER_COST * (time.thread_time() - began_s))
+        pause_s = max(SHORTEST_PAUSE_S, _PAUSE_PER_COST * (time.thread_time() - began_s))
+        # At random, so as not to beat with what the tasks do by the clock.
+        self._due_s = time.monotonic() + pause_s * random.uniform(0.5, 1.5)  # noqa: S311  no secret
 
     def seconds(self, duration_s: float) -> Mapping[Asleep, float]:
         """Of so many seconds on the clock, how many they slept on what; empty where nobody looked."""
