@@ -18,6 +18,7 @@ from collectors.host.hierarchy import is_within
 from tests.agent.daemon.metrics.scrapes import Series, parsed, read, series
 from tests.agent.sandbox.foreign import outweigh
 from tests.cli.running import JOSTLE, ROOT, eventually, run
+from tests.collectors.sources.test_tasks import named_spin
 from tests.kernel.situations import Group, Situation, a_cpu, spin
 
 pytestmark = pytest.mark.kernel
@@ -110,6 +111,25 @@ def favoured(situation: Situation) -> Group:
     group = situation.limitable_group("favoured")
     outweigh(group.directory)
     return group
+
+
+def test_who_was_left_in_the_root_cgroup_is_named(situation: Situation, agent: Agent) -> None:
+    victim = situation.group("victim")
+    situation.process(spin, victim, {a_cpu()}).go()
+    rivals = [situation.process(named_spin, cpus={a_cpu()}) for _ in range(4)]
+    for mount in {situation.layout.v2_mount, situation.layout.v1_mounts.get("cpu")} - {None}:
+        for rival in rivals:
+            (Path(str(mount)) / "cgroup.procs").write_text(str(rival.pid))
+    await_known(agent)
+    for rival in rivals:
+        rival.go()
+    assert eventually(lambda: agent.of(victim, "wait_per_run") != [])
+    name = Path(f"/proc/{rivals[0].pid}/comm").read_text().removesuffix("\n")
+    first = agent.of(victim, "wait_per_run")[0].suspects[0]
+    assert first.cgroup == "/"
+    tasks = {task.name: task for task in first.within or ()}
+    assert (tasks[name].count, tasks[name].pid in {rival.pid for rival in rivals}) == (4, True)
+    assert all(event.victim not in {"/", "kernel"} for event in agent.events)
 
 
 def test_a_neighbour_is_named_within_two_windows(situation: Situation, agent: Agent) -> None:
