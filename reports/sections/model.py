@@ -93,3 +93,5 @@ class Report:
     """The answer in up to three lines, which then stands before the sentence and, on a terminal, also after all."""
     context: str = ""
     """What was run where and when, in one line."""
+    deciding: int | None = None
+    """How many sections a reader needs to decide; a page folds those after them. None: all."""

@@ -95,18 +95,18 @@ def full_report(verdict: Verdict) -> Report:
 
 
 def capacity_report(verdict: Verdict) -> Report:
-    """All there is, every trial included, for a report of its own."""
+    """All there is, every trial included, for a page of its own: first what decides, then what bears it out."""
     shown = as_shown(verdict)
-    sections = (
-        *conclusions(shown),
-        *advice(shown),
-        *evidence(shown),
-        *quality(shown),
-        *method(shown),
-        *origin(shown),
-        *appendix(shown),
+    deciding = (*conclusions(shown), *advice(shown), *quality(shown))
+    further = (*evidence(shown), *method(shown), *origin(shown), *appendix(shown))
+    return Report(
+        headline(shown),
+        shown.reason,
+        (*deciding, *further),
+        verdict_answer(shown),
+        context(shown),
+        deciding=len(deciding),
     )
-    return Report(headline(shown), shown.reason, sections, verdict_answer(shown), context(shown))
 
 
 def context(verdict: Verdict) -> str:

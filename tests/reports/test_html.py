@@ -303,3 +303,16 @@ def test_every_text_contrasts_with_its_ground_on_screen_in_the_dark_and_on_paper
         for ground in ("paper", "panel"):
             for colour in ("ink", "muted", "with", "without", "bad", "good", "own", "open"):
                 assert contrast(theme[colour], theme[ground]) >= 4.5, (colour, ground, theme)
+
+
+def test_what_decides_is_open_and_the_rest_is_folded_without_a_script() -> None:
+    shown, _, folded = source("interference").partition("<details>")
+    assert source("interference").count("<details>") == source("interference").count("</details>") == 1
+    assert [
+        title for title in ("Effect", "Suspects", "Advice", "Quality") if f">{title}</h2>" not in shown
+    ] == []
+    assert [title for title in ("Pairs of trials", "Method", "Host") if f">{title}</h2>" not in folded] == []
+
+
+def test_a_recording_is_not_folded() -> None:
+    assert "<details>" not in html.render_run(RUNS["run"])
