@@ -6,6 +6,7 @@ from msgspec import to_builtins
 
 from agent.documents.blame import BlameSummary
 from agent.documents.capabilities import Capability, Counting
+from agent.documents.now import HostNow
 from agent.documents.selftest import Label, Selftest
 from agent.documents.strict_json import strict_json
 from agent.documents.summary import RunSummary
@@ -36,6 +37,11 @@ def render_blame(blame: BlameSummary) -> str:
 def render_top(table: LiveTable) -> str:
     """One window of the live table, as measured."""
     return _dump(table.to_document())
+
+
+def render_now(now: HostNow) -> str:
+    """Who suffers on a host right now, as measured."""
+    return _dump(now.to_document())
 
 
 def render_capabilities(capabilities: Sequence[Capability], counting: Counting) -> str:

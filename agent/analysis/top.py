@@ -86,7 +86,7 @@ def _row(
         wait_p50_ns=histogram.percentile_ns(cgroup.histogram, 50),
         wait_p99_ns=histogram.percentile_ns(cgroup.histogram, 99),
         preempted_per_s=cgroup.preempted_foreign * per_s,
-        waited_for=_longest(cgroup, named),
+        waited_for=longest(cgroup, named),
         mean_waiting=(cgroup.wait_ns - cgroup.throttled_ns) / duration_ns,
         ipc=None if isinstance(ipc, Missing) else ipc.get(cgroup.path),
         throttled_ns_per_s=cgroup.throttled_ns * per_s,
@@ -94,7 +94,7 @@ def _row(
     )
 
 
-def _longest(cgroup: CgroupWindow, named: Callable[[str], str]) -> WaitPart | None:
+def longest(cgroup: CgroupWindow, named: Callable[[str], str]) -> WaitPart | None:
     """The one that was waited for longest: the hypervisor, where it took more than that."""
     first = next(iter(parts_of(cgroup, named)), None)
     stolen_ms, all_ns = cgroup.stolen_ns / NS_PER_MS, cgroup.wait_ns + cgroup.stolen_ns

@@ -16,8 +16,10 @@ from agent.sandbox.interrupts import raise_on_signals
 from probes.errors import UsageError
 
 # Each is a module of this package whose `register` adds the command of the same name.
-COMMANDS = ("doctor", "record", "top", "blame", "experiment", "compare", "report", "selftest", "agent")
+COMMANDS = ("now", "doctor", "record", "top", "blame", "experiment", "compare", "report", "selftest", "agent")
 
+# What `jostle` does without a command, and the options that it then may have.
+ALONE, ALONE_OPTIONS = "now", ("-d", "--duration", "--json")
 # Set by the shell while it completes a command line.
 COMPLETION = "_JOSTLE_COMPLETE"
 
@@ -74,18 +76,27 @@ def wanted(words: Sequence[str]) -> Sequence[str]:
     return (first,) if first in COMMANDS and COMPLETION not in os.environ else COMMANDS
 
 
+def _with_command(words: list[str]) -> list[str]:
+    """The words with the command that is meant where there is none; a shell that completes has none to run."""
+    before = list(takewhile(lambda word: word == "--debug", words))
+    after = words[len(before) :]
+    is_alone = not after or after[0].partition("=")[0] in ALONE_OPTIONS
+    return [*before, ALONE, *after] if is_alone and COMPLETION not in os.environ else words
+
+
 def _command(words: list[str]) -> int:
     """Parse and run; the exit code that the command asks for.
 
     Raises:
         UsageError: The words are not a command.
     """
+    words = _with_command(words)
     for name in wanted(words):
         import_module(f"agent.cli.{name}").register(app)
     try:
-        code = app(args=words or ["--help"], prog_name="jostle", standalone_mode=False)
+        code = app(args=words, prog_name="jostle", standalone_mode=False)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "jostle"
         raise UsageError(plain(error), f"see `{command} --help`") from error
-    return int(code or 0) if words else UsageError.exit_code
+    return int(code or 0)

@@ -105,10 +105,11 @@ def test_each_command_is_summed_up_in_a_whole_sentence_of_one_line() -> None:
     assert max(map(len, listed)) <= SCREEN_COLUMNS
 
 
-def test_jostle_alone_shows_its_help_and_is_bad_usage() -> None:
-    ended = run()
+@pytest.mark.parametrize("words", [("-d", "0"), ("--json", "-d", "0"), ("--debug", "-d", "0")])
+def test_jostle_alone_takes_the_options_of_now(words: tuple[str, ...]) -> None:
+    ended = run(*words)
     assert ended.code == 2
-    assert ended.out == run("--help").out
+    assert ended.err == run("now", "-d", "0").err
 
 
 @pytest.mark.parametrize("option", ["-V", "--version"])

@@ -1,0 +1,112 @@
+"""Who suffers now: whom it waits for, for which reason, and no blame where nothing was waited for."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from agent.analysis.now import Placement, host_now
+from agent.documents.blame import Charge
+from agent.documents.now import HostNow, Reason
+from agent.documents.top import Lot
+from collectors.windows.sched import KERNEL, CgroupWindow, CpuWindow
+from tests.agent.analysis.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, window
+
+ALL = frozenset({0, 1})
+NOWHERE: Mapping[str, Placement] = {}
+
+
+def host(
+    *cgroups: CgroupWindow,
+    busy: tuple[float, float] = (1.0, 1.0),
+    placed: Mapping[str, Placement] = NOWHERE,
+    shed: tuple[str, ...] = (),
+) -> HostNow:
+    cpus = tuple(CpuWindow(running, 0.0, 10) for running in busy)
+    seen = [replace(window(*cgroups), cpus=cpus, shed=shed)] * 2
+    return host_now("host", seen, [0, 1], str, lambda path, _: placed.get(path, Placement()))
+
+
+def test_who_loses_most_is_first_and_those_who_do_well_are_not_told() -> None:
+    little = cgroup(0.5, {NEIGHBOUR: 0.1}, path="/little")
+    found = host(
+        little, cgroup(0.5, {NEIGHBOUR: 0.4, OTHER: 0.1}), cgroup(1.0, {VICTIM: 0.01}, path=NEIGHBOUR)
+    )
+    assert [each.cgroup for each in found.sufferers] == [VICTIM, "/little"]
+    first = found.sufferers[0]
+    assert first.lost_cpus == pytest.approx(0.5)
+    assert [part.cgroup for part in first.behind] == [NEIGHBOUR, OTHER]
+    assert [part.share_pct for part in first.behind] == pytest.approx([80, 20])
+    assert found.duration_s == 2
+    assert found.busy_cpus == 2
+
+
+def test_without_waiting_nobody_is_blamed() -> None:
+    found = host(cgroup(1.0), cgroup(1.0, path=NEIGHBOUR))
+    assert found.sufferers == ()
+    assert found.untold == ()
+
+
+def test_what_nobody_knows_is_no_all_clear() -> None:
+    found = host(cgroup(0.2, unattributed_s=0.8), shed=("blame",))
+    assert found.sufferers == ()
+    assert found.untold == (VICTIM,)
+    assert "2 of 2 windows" in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("victim", "busy", "place", "reason", "advice"),
+    [
+        (cgroup(0.5, {OTHER: 0.5}), (0.3, 1.0), Placement(frozenset({1})), Reason.PINNED, "CPU 0 too"),
+        (cgroup(0.5, {OTHER: 0.5}), (0.3, 0.6), Placement(frozenset({1})), Reason.MOMENTS, "a quota"),
+        (cgroup(0.5, {OTHER: 0.5}), (0.3, 1.0), Placement(ALL), Reason.MOMENTS, "a quota"),
+        (cgroup(0.5, {OTHER: 0.5}), (0.3, 1.0), Placement(), Reason.MOMENTS, "a quota"),
+        (
+            cgroup(0.5, {OTHER: 0.5}),
+            (1.0, 1.0),
+            Placement(ALL, weights=(100, 300)),
+            Reason.FULL,
+            "100 against 300",
+        ),
+        (
+            cgroup(0.2, {OTHER: 0.1}, throttled_s=0.6),
+            (0.3, 0.5),
+            Placement(ALL, quota=("/jostle-1", 0.2)),
+            Reason.QUOTA,
+            "the quota of /jostle-1",
+        ),
+        (cgroup(1.0, {OTHER: 0.05}, self_s=3.0), (1.0, 1.0), Placement(ALL), Reason.THREADS, "fewer threads"),
+        (cgroup(0.5, stolen_s=0.3), (1.0, 1.0), Placement(ALL), Reason.STEAL, "dedicated CPUs"),
+    ],
+)
+def test_settings_are_the_reason_where_they_are(
+    victim: CgroupWindow, busy: tuple[float, float], place: Placement, reason: Reason, advice: str
+) -> None:
+    (found,) = host(victim, busy=busy, placed={VICTIM: place}).sufferers
+    assert found.reason is reason
+    assert advice in " ".join(found.advice)
+
+
+def test_among_own_threads_the_neighbour_is_still_named() -> None:
+    (found,) = host(cgroup(0.5, {OTHER: 0.2}, self_s=3.0)).sufferers
+    assert found.lot is Lot.SUFFERS
+    assert found.behind[0].charge is Charge.SELF
+    assert found.aggressor is not None
+    assert found.aggressor.cgroup == OTHER
+
+
+def test_kernel_threads_are_no_sufferers_and_no_command_is_made_of_their_name() -> None:
+    found = host(cgroup(0.1, {VICTIM: 0.9}, path=KERNEL), cgroup(0.5, {KERNEL: 0.4}))
+    assert [each.cgroup for each in found.sufferers] == [VICTIM]
+    assert "experiment" not in " ".join(found.sufferers[0].advice)
+
+
+def test_paths_in_advice_are_quoted_for_a_shell() -> None:
+    (found,) = host(cgroup(0.5, {"/$(reboot)": 0.4}, path="/a b")).sufferers
+    assert "--victim-cgroup '/a b' --neighbour-cgroup '/$(reboot)'" in found.advice[-1]
+
+
+def test_the_document_can_be_read_again() -> None:
+    found = host(cgroup(0.5, {OTHER: 0.5}), placed={VICTIM: Placement(ALL, ("/", 1.5), (1, 2))})
+    assert HostNow.from_document(json.loads(json.dumps(found.to_document()))) == found
