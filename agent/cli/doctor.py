@@ -1,4 +1,4 @@
-"""`jostle doctor`: what this host can measure, why not, and what would mend it."""
+"""`jostle doctor`: what this host can measure, why not, and what would fix it."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 def doctor(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """What this host can measure. Per capability: available, degraded or missing, why, and what would mend it."""
+    """What this host can measure. Per capability: available, degraded or missing, why, and what would fix it."""
     from reports import json_document, text
     from reports.sections import capabilities as capabilities_sections
 

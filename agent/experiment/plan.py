@@ -27,7 +27,7 @@ _SHELL_WORDS = frozenset(
     }
 )
 _COMMENTS = re.compile(r"\A(?:\s*#[^\n]*(?:\n|\Z))*")
-_SYNTAX_S = 60.0  # 2 ms; a shell that hangs is no reason to hang
+_SYNTAX_S = 60.0  # 2 ms; a shell that hangs must not hang this too
 
 
 # Shorter, and the moment in which the probe is read weighs too much; a quota's period is 0.1 s.
