@@ -131,7 +131,7 @@ def test_version(option: str) -> None:
         (["experiment", "--timeout", "soon"], "--timeout soon is not a duration"),
         (["selftest", "--repeat", "0"], "--repeat 0 is below 1: see"),
         (["selftest", "--repeat", "1e9"], "--repeat 1e9 is not a whole number"),
-        (["top", "--sort", "bogus"], "--sort bogus is not one of wait, "),
+        (["top", "--sort", "bogus"], "--sort bogus is not one of "),
         (["top", "extra"], "unexpected argument extra: see"),
         (["report", "a", "b", "c"], "unexpected argument b c: see"),
         (["record", "-d", "10q"], "-d 10q is not a duration: give 10, 10s, 10m or 2h"),
