@@ -71,10 +71,10 @@ def test_who_asks_python_for_utf_8_gets_it(file: Path) -> None:
 
 def test_a_message_without_utf_8_is_ascii() -> None:
     ended = subprocess.run(
-        [*JOSTLE, "report", "µ…é"], capture_output=True, check=False, env=environment(LC_ALL="C")
+        [*JOSTLE, "report", "−µ…é"], capture_output=True, check=False, env=environment(LC_ALL="C")
     )
     assert ended.returncode == 2
-    assert b"there is no file u~\\xe9" in ended.stderr
+    assert b"there is no file -u~\\xe9" in ended.stderr
 
 
 @pytest.mark.parametrize("columns", [50, 80, 120])
