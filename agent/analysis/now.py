@@ -154,7 +154,9 @@ def _reason(lot: Lot, aggressor: WaitPart | None, idle: tuple[int, ...], busy: d
 
 def _advice(found: Sufferer) -> Iterator[str]:
     aggressor = found.aggressor
-    behind = aggressor.name if aggressor is not None and aggressor.charge is Charge.CGROUP else None
+    # The root cgroup has neither a weight nor a quota.
+    is_limitable = aggressor is not None and aggressor.charge is Charge.CGROUP and aggressor.cgroup != "/"
+    behind = aggressor.name if aggressor is not None and is_limitable else None
     match found.reason:
         case Reason.PINNED:
             idle, own = (_listed(cpus) for cpus in (found.idle_cpus, found.allowed_cpus or ()))

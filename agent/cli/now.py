@@ -23,7 +23,7 @@ from collectors.sources.tiers import open_source
 from probes.loader import require_privilege
 
 DEFAULT_DURATION_S, INTERVAL_S = 10.0, 1.0
-EPILOG = "Example: jostle   or, in a script: jostle --json"
+EPILOG = "Example: jostle now -d 30   or the same for ten seconds: jostle"
 
 
 def register(app: typer.Typer) -> None:
