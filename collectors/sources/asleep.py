@@ -88,6 +88,7 @@ class SleepWatch:
     root: Path = Path("/")
     _ns: Counter[Asleep] = field(default_factory=Counter)
     _looked_ns: int = 0
+    _seen: Mapping[Asleep, float] | None = None
     _last_ns: int = field(default_factory=time.monotonic_ns)
     _due_s: float = field(default_factory=lambda: time.monotonic() + SHORTEST_PAUSE_S)
     _holders: dict[tuple[str, int], str | None] = field(default_factory=dict)
@@ -97,19 +98,28 @@ class SleepWatch:
         return max(0.0, self._due_s - time.monotonic())
 
     def look(self) -> None:
-        """Look once; what is seen stands for the time since the last look."""
+        """Look once; what is seen stands for half the time since the last look, and until half of that to the next."""
         began_s, now_ns = time.thread_time(), time.monotonic_ns()
         passed_ns, self._last_ns = now_ns - self._last_ns, now_ns
         self._looked_ns += passed_ns
-        for asleep, share in self._shares():
-            self._ns[asleep] += round(passed_ns * share)
+        found = dict(self._shares())
+        self._charge(found if self._seen is None else self._seen, passed_ns / 2)
+        self._charge(found, passed_ns / 2)
+        self._seen = found
         pause_s = max(SHORTEST_PAUSE_S, _PAUSE_PER_COST * (time.thread_time() - began_s))
         # At random, so as not to beat with what the tasks do by the clock.
         self._due_s = time.monotonic() + pause_s * random.uniform(0.5, 1.5)  # noqa: S311  no secret
 
     def seconds(self, duration_s: float) -> Mapping[Asleep, float]:
         """Of so many seconds on the clock, how many they slept on what; empty where nobody looked."""
+        if self._seen is not None:
+            self._charge(self._seen, max(0.0, duration_s * 1e9 - self._looked_ns))
+            self._looked_ns = max(self._looked_ns, round(duration_s * 1e9))
         return {asleep: duration_s * ns / self._looked_ns for asleep, ns in self._ns.items() if ns}
+
+    def _charge(self, shares: Mapping[Asleep, float], passed_ns: float) -> None:
+        for asleep, share in shares.items():
+            self._ns[asleep] += round(passed_ns * share)
 
     def _shares(self) -> Iterator[tuple[Asleep, float]]:
         asleep: list[Asleep] = []
