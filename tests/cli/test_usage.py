@@ -105,7 +105,7 @@ def test_each_command_is_summed_up_in_a_whole_sentence_of_one_line() -> None:
     assert max(map(len, listed)) <= SCREEN_COLUMNS
 
 
-@pytest.mark.parametrize("words", [("-d", "0"), ("--json", "-d", "0"), ("--debug", "-d", "0")])
+@pytest.mark.parametrize("words", [("-d", "0"), ("--json", "-d", "0")])
 def test_jostle_alone_takes_the_options_of_now(words: tuple[str, ...]) -> None:
     ended = run(*words)
     assert ended.code == 2
