@@ -5,14 +5,11 @@ ignored, which every process started from here would inherit, and jostle respect
 of a Unix socket has at most 107 bytes (unix(7)), so that with a long TMPDIR the tests' own files lie in /tmp.
 """
 
-import fcntl
 import functools
 import importlib.util
 import os
 import signal
 import tempfile
-import time
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -31,7 +28,6 @@ REQUIRED = os.environ.get(REQUIRE) == "1"
 # A test that takes longer waits for what will not come. The longest takes a minute, those asked for 15.
 LIMIT_S = 600 * SLOWNESS
 LIMIT_ASKED_FOR_S = 3600 * SLOWNESS
-TURNS = Path("/run/jostle-tests.lock")
 INHERITED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -57,22 +53,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if slow and not config.option.markexpr:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Tests that watch the whole machine take turns: another suite's neighbours would be blamed beside their own."""
-    if item.get_closest_marker("kernel") is None or os.geteuid() != 0:
-        return (yield)
-    with TURNS.open("a") as turn:
-        deadline_s = time.monotonic() + LIMIT_S
-        while time.monotonic() < deadline_s:
-            try:
-                fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(0.05)
-        return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
