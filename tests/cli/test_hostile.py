@@ -104,7 +104,7 @@ def test_an_experiment_in_all_its_reports(evil: Group, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ("--cpus", str(a_cpu()), "--pairs", "1", "--max-pairs", "1", "-o", str(out))
     freeze = ("--neighbour-cgroup", evil.path, "--allow-freeze")
-    ended = run("experiment", "--victim", VICTIM, *freeze, *words)
+    ended = run("experiment", "-v", "--victim", VICTIM, *freeze, *words)
     assert_harmless(ended, SHOWN)
     for name, form, shown in (
         ("report.md", "md", SHOWN),

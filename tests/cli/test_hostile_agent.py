@@ -8,6 +8,7 @@ import pytest
 
 from reports.escape import for_terminal
 from tests.agent.daemon.metrics.scrapes import parsed, read
+from tests.agent.daemon.test_notify import visible
 from tests.cli.running import end, eventually, run, start
 from tests.cli.test_hostile import assert_harmless, assert_inactive, assert_plain
 from tests.kernel.situations import Group, Situation, spin
@@ -62,7 +63,7 @@ def place(evil: Group, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 
 
 def first_line_of(victim: str, lines: Iterable[str]) -> str:
-    return next(line for line in lines if json.loads(line)["victim"] == victim)
+    return next(line for line in lines if json.loads(line)["victim"] == visible(victim))
 
 
 def test_the_journal_gets_one_plain_line(place: Path, evil: Group) -> None:
@@ -70,7 +71,7 @@ def test_the_journal_gets_one_plain_line(place: Path, evil: Group) -> None:
     assert line.isascii()
     assert_plain(line)
     event = json.loads(line)
-    assert (event["victim"], event["cause"], event["suspects"]) == (evil.path, "throttled", [])
+    assert (event["victim"], event["cause"], event["suspects"]) == (visible(evil.path), "throttled", [])
 
 
 def test_a_scraper_can_read_it(place: Path, evil: Group) -> None:
@@ -94,8 +95,8 @@ def test_its_history_can_be_shown(place: Path, evil: Group, form: str, shown: st
     assert_inactive(ended.out, form)
     if form == "json":
         document = json.loads(ended.out)
-        assert evil.path in {cgroup["path"] for cgroup in document["cgroups"]}
-        assert evil.path in {episode["event"]["victim"] for episode in document["events"]}
+        assert visible(evil.path) in {cgroup["path"] for cgroup in document["cgroups"]}
+        assert visible(evil.path) in {episode["event"]["victim"] for episode in document["events"]}
 
 
 def test_it_can_be_asked_about(place: Path, evil: Group) -> None:
