@@ -129,6 +129,19 @@ def test_a_victim_that_returns_before_its_work_is_done_is_measured_to_its_end(tm
     assert "returned before its work was done" in document["reason"]
 
 
+def test_a_server_that_a_victim_leaves_behind_is_not_waited_for(tmp_path: Path) -> None:
+    server = marked_sleep()
+    ended = run(
+        *("experiment", "--victim", f"{server} & sleep 0.5", "--neighbour", "sleep 1000", "--timeout", "20"),
+        *("-o", str(tmp_path / "out"), "--json"),
+        *ONE_PAIR,
+    )
+    document = json.loads(ended.out)
+    assert all(0.5 <= trial["duration_s"] < 5 for trial in document["trials"])
+    assert "returned before its work was done" not in document["reason"]
+    assert leaves_nothing(ended, server)
+
+
 @pytest.mark.parametrize(
     ("command", "is_so"),
     [
