@@ -85,7 +85,9 @@ COUNT = """
 import json, sqlite3, sys
 history = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
 windows = history.execute("select count(*), min(end_utc_ns) from windows").fetchone()
-print(json.dumps([*windows, *history.execute("select count(*) from sched where run_ns > 0").fetchone()]))
+from agent.store.packing import unpack_window
+packed = [unpack_window(each) for (each,) in history.execute("select packed from windows")]
+print(json.dumps([*windows, sum(cgroup.run_ns > 0 for each in packed for cgroup in each.cgroups.values())]))
 """
 
 
@@ -142,7 +144,9 @@ def eventually(condition: Callable[[], bool], what: str, container: Container) -
 
 def history(container: Container) -> tuple[int, int, int]:
     """(how many windows, when the first ended, how many cgroups ran in them, counted in each)."""
-    windows, first, cgroups = json.loads(container.run("python3", "-c", COUNT, HISTORY))
+    windows, first, cgroups = json.loads(
+        container.run("/usr/lib/jostle/bin/python", "-I", "-c", COUNT, HISTORY)
+    )
     return windows, first, cgroups
 
 
