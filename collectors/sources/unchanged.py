@@ -2,7 +2,7 @@
 
 What the host's pressure counts, and many files of a cgroup (`KernelFile.lag_ns`), is the sum over all that is below. So
 while the sum stands still each part does, and the files of 300 pods are one file of their parent. The soak of ten
-minutes takes 0.47 % of a core, and without this and the skipped idle cgroups 0.57.
+minutes took 0.47 % of a core at de2ea22, and without this and the skipped idle cgroups 0.57.
 """
 
 from collections import Counter
