@@ -1,8 +1,9 @@
 """What goes on when the probe comes: the first window of a fresh probe, which `top --once` and `blame` are."""
 
+import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,7 @@ from collectors.sources import ebpf
 from collectors.windows import sched
 from collectors.windows.sched import CgroupWindow, SchedWindow
 from probes.perf_event import CPU_CLOCK
+from probes.readout import Copy, RowCopier
 from tests.kernel.answers import assert_adds_up, waited_for_ns
 from tests.kernel.situations import Group, Process, Situation, a_cpu, eventually, fifo_spin, fork_storm, spin
 
@@ -114,6 +116,30 @@ def test_a_wait_for_a_quota_on_an_idle_cpu_is_told_in_the_windows_it_lasts(situa
     for window in windows:
         found = window.cgroups[limited.path]
         assert window.impossible == 0
+        assert found.run_ns + found.wait_ns == pytest.approx(window.duration_ns, abs=TICKS_NS)
+
+
+def test_a_window_ends_with_the_scan_also_of_a_reader_that_was_kept_from_copying(
+    situation: Situation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, delays_s = RowCopier.copy, itertools.cycle((0.0, 0.08, 0.0))
+
+    def copy_late(copier: RowCopier, slots: Sequence[int]) -> dict[int, Copy]:
+        time.sleep(next(delays_s))
+        return copy(copier, slots)
+
+    limited = situation.limitable_group()
+    limited.limit(5_000, 500_000)
+    situation.process(spin, limited, {a_cpu()}).go()
+    time.sleep(0.6)
+    monkeypatch.setattr(RowCopier, "copy", copy_late)
+    with ebpf.open_probe(detect_layout()) as probe:
+        snapshots = [probe.read()]
+        for _ in range(6):
+            time.sleep(0.1)
+            snapshots.append(probe.read())
+    for window in (sched.window(*pair) for pair in pairwise(snapshots)):
+        found = window.cgroups[limited.path]
         assert found.run_ns + found.wait_ns == pytest.approx(window.duration_ns, abs=TICKS_NS)
 
 
