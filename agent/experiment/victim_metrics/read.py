@@ -10,7 +10,7 @@ from probes.errors import UsageError
 
 EXCERPT_LINES = 3
 EXCERPT_CHARACTERS = 200
-_ENDINGS = re.compile(r"\r+\n")
+_ENDINGS = re.compile(r"(?<!\r)\r+\n")  # begun within a row of \r it would take the square of its length
 
 
 def read_metrics(spec: MetricSpec, stdout: str, stderr: str) -> list[Sample]:

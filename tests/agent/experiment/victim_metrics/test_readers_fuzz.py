@@ -1,6 +1,7 @@
 """Whatever a victim prints, a reader answers with samples or with one of our errors."""
 
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -76,8 +77,12 @@ def test_damaged_outputs(tool_and_text: tuple[str, str]) -> None:
 @pytest.mark.parametrize("tool", sorted(READERS))
 @pytest.mark.parametrize("character", ["9", " ", '"', "=", "|", "{", "[", "\n", "\r", "."])
 def test_a_flood_of_one_character(tool: str, character: str) -> None:
+    began_s = time.process_time()
     with pytest.raises(MetricError):
         read_metrics(parse_spec(tool), character * 300_000, "")
+    assert (
+        time.process_time() - began_s < 5
+    )  # in time that grows with the length: 0.1 s; with its square: a minute
 
 
 @given(
