@@ -1,6 +1,6 @@
 # jostle: `make demo` shows the main job, `make test` runs every test this machine can run.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-runtime demo test lint bench install test-systemd test-kernels test-arm64 clean
+.PHONY: help setup setup-runtime demo test lint bench install test-systemd test-kernels test-arm64 lock sbom clean
 
 PYTHON := .venv/bin/python
 
@@ -46,6 +46,20 @@ test-kernels: setup  ## known answers on other kernels, emulated: all of tests/v
 test-arm64: setup  ## the counters on an emulated arm64 that counts instructions exactly (3 minutes)
 	@packaging/setup.sh vm
 	@$(PYTHON) -m tests.vm.run_arm64
+
+lock: .cache/supply  ## lock the versions and hashes of all that pip installs (UPGRADE=1: the newest that are allowed)
+	@packaging/lock.sh
+
+sbom: .cache/supply  ## what an installed jostle is made of, as CycloneDX: build/sbom.json
+	@mkdir -p build
+	@PYTHONWARNINGS=ignore .cache/supply/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml \
+		-o build/sbom.json packaging/requirements-runtime.txt
+
+.cache/supply: packaging/requirements-supply.txt
+	@rm -rf $@
+	@/usr/bin/python3 -m venv $@
+	@$@/bin/pip install -q --disable-pip-version-check --require-hashes --only-binary :all: \
+		-r packaging/requirements-runtime.txt -r $<
 
 clean:  ## remove what was built and installed in this checkout
 	rm -rf .venv build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

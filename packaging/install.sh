@@ -27,7 +27,9 @@ put() { # MODE SOURCE… DIRECTORY
 rm -rf "$new" build/lib build/bdist.*
 mkdir -p "$root${home%/*}"
 /usr/bin/python3 -m venv --system-site-packages "$new"
-"$new/bin/python" -m pip install -q --disable-pip-version-check --no-compile -c packaging/constraints.txt .
+pip=("$new/bin/python" -m pip install -q --disable-pip-version-check --no-compile)
+"${pip[@]}" --require-hashes --only-binary :all: -r packaging/requirements-runtime.txt
+"${pip[@]}" --no-deps --no-build-isolation .
 "$new/bin/python" -m pip uninstall -q -y pip setuptools
 # Its scripts name the place where they were made.
 grep -rlIF "$new" "$new/bin" "$new/pyvenv.cfg" | xargs sed -i "s|$new|$home|g"

@@ -35,16 +35,19 @@ fi
 # One that has the test tools keeps them.
 stamp=.venv/installed
 if [ "$level" = test ] || { [ -f "$stamp" ] && grep -q '^test ' "$stamp"; }; then
-    python_level=test extras='[dev]'
+    python_level=test locks=(-r "$here/requirements-runtime.txt" -r "$here/requirements-test.txt")
 else
-    python_level=runtime extras=''
+    python_level=runtime locks=(-r "$here/requirements-runtime.txt")
 fi
 # The checkout's own path is part of it: a copied or moved .venv points at the old place.
-want="$python_level $(pwd) $(cat pyproject.toml packaging/constraints.txt "$here/setup.sh" | sha256sum)"
+want="$python_level $(pwd) $(cat pyproject.toml "$here"/requirements-*.txt "$here/setup.sh" | sha256sum)"
 if [ -x .venv/bin/python ] && [ -f "$stamp" ] && .venv/bin/python -c '' 2>/dev/null; then
     [ "$(cat "$stamp")" = "$want" ] && exit 0
 fi
 rm -rf .venv
 /usr/bin/python3 -m venv --system-site-packages .venv
-.venv/bin/python -m pip install -q --disable-pip-version-check -c packaging/constraints.txt -e ".$extras"
+# Only files whose hashes are locked, and no source of others, which would run as root and fetch what builds it.
+pip=(.venv/bin/python -m pip install -q --disable-pip-version-check)
+"${pip[@]}" --require-hashes --only-binary :all: "${locks[@]}"
+"${pip[@]}" --no-deps --no-build-isolation -e .
 echo "$want" >"$stamp"

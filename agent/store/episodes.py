@@ -1,9 +1,9 @@
-"""Events in pairs: how long an indicator was off, and what was found when it was raised."""
+"""Events in pairs: how long a signal was off, and what was found when it was raised."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
 from agent.documents.event import _NS, Episode, Event, EventState
-from agent.documents.times import moment
 
 
 def episodes(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) -> list[Episode]:
@@ -18,7 +18,7 @@ def _paired(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) -
     raised: dict[tuple[int, str, str, str, int], Event] = {}
     for recording, event in told:
         # Of one series several may be open: an end is told after a cool-down, and another suspect's begin before it.
-        key = recording, event.victim, event.indicator, event.method, event.since_utc_ns
+        key = recording, event.victim, event.signal, event.method, event.since_utc_ns
         if event.state is EventState.RAISED:
             raised[key] = event
         else:
@@ -29,8 +29,9 @@ def _paired(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) -
 
 
 def _episode(event: Event, until_utc_ns: int, *, over: bool) -> Episode:
+    since = datetime.fromtimestamp(event.since_utc_ns // _NS).astimezone()
     return Episode(
-        since=moment(event.since_utc_ns // _NS),
+        since=since.isoformat(sep=" "),
         duration_s=max(0, until_utc_ns - event.since_utc_ns) / _NS,
         over=over,
         event=event,

@@ -133,7 +133,7 @@ listen = "unix:{directory}/metrics.sock"
 windows = 1
 exceeded = 1
 [[detection.rules]]
-indicator = "wait_per_run"
+signal = "wait_per_run"
 method = "threshold"
 limit = 0.01
 """

@@ -10,7 +10,7 @@ _EVENT = Event(
     state=EventState.RAISED,
     since_utc_ns=1_779_999_980_000_000_000,
     victim="/system.slice/web.service",
-    indicator="wait_per_run",
+    signal="wait_per_run",
     unit="s/s",
     method="sigma",
     baseline=0.02512,
@@ -20,14 +20,14 @@ _EVENT = Event(
     suspects=(Suspect("/system.slice/batch.service", 88.8), Suspect("kernel", 5.1)),
     findings=(GateFinding("throttling", explains=False, text="it did not wait for a quota"),),
 )
-_BLAMED = Episode("2026-05-28T20:26:20+00:00", 130.0, over=True, event=_EVENT)
+_BLAMED = Episode("2026-05-28 20:26:20+00:00", 130.0, over=True, event=_EVENT)
 _THROTTLED = Episode(
-    "2026-05-28T20:27:00+00:00",
+    "2026-05-28 20:27:00+00:00",
     60.0,
     over=False,
     event=replace(
         _EVENT,
-        indicator="throttled_share",
+        signal="throttled_share",
         unit="",
         method="threshold",
         baseline=None,

@@ -79,7 +79,7 @@ def test_too_many_at_once_are_turned_away() -> None:
 @pytest.fixture
 def socket_path() -> Iterator[Path]:
     """Short, as an address holds 107 bytes."""
-    path = Path(f"/tmp/jostle-test-{os.getpid()}.sock")  # noqa: S108
+    path = Path(f"/tmp/jostle-test-{os.getpid()}.sock")  # noqa: S108  the path of a socket is short
     yield path
     path.unlink(missing_ok=True)
 
