@@ -6,18 +6,22 @@ unavailable and reads `n/a`, never 0.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from msgspec.structs import replace
 
 from agent.documents.codec import Record
+from agent.documents.metric import Better, changed, changed_between
 from agent.documents.verdict import Verdict
 
 UNAVAILABLE = "n/a"
 SIGNIFICANT_DIGITS = 4
 LEAST_P_VALUE = 0.0001
-BYTE_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
-TIME_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
+Units = Sequence[tuple[int, str]]
+BYTE_UNITS: Units = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
+TIME_UNITS: Units = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
+MOST_OF_A_UNIT = 100_000
 # The parts of a verdict that conclude something. What was measured (trials, pairs, histograms) stays as it is.
 CONCLUSIONS = (
     *("effect", "causes", "aggressors", "quality", "self_cost", "efficiency"),
@@ -95,6 +99,20 @@ def percent(pct: float | None) -> str:
     return UNAVAILABLE if pct is None else f"{rounded_pct(pct):,.1f} %"
 
 
+def change(slowdown_pct: float | None, better: Better = "lower") -> str:
+    """A slowdown of a time, `57.8 %`; of what is better higher the figure's own change, `−36.6 %`."""
+    if slowdown_pct is None or better == "lower":
+        return percent(slowdown_pct)
+    return changed(slowdown_pct, better)
+
+
+def change_interval(bounds_pct: Sequence[float] | None, better: Better = "lower") -> str:
+    """The interval of a `change`."""
+    if bounds_pct is None or better == "lower":
+        return interval(bounds_pct)
+    return changed_between(bounds_pct, better)
+
+
 def coarse_percent(pct: float | None) -> str:
     """A small share of which the size is all that matters: `0.012 %`."""
     return UNAVAILABLE if pct is None else f"{rounded_coarse(pct):g} %"
@@ -131,8 +149,29 @@ def time_ns(ns: float | None) -> str:
     if abs(ns) >= 1000 * TIME_UNITS[0][0]:
         return f"{ns / TIME_UNITS[0][0]:,.0f} s"
     shown = float(f"{ns:.3g}")  # rounded first, so that 999.9 ns reads 1 µs
-    scale, unit = next((entry for entry in TIME_UNITS if abs(shown) >= entry[0]), (1, "ns"))
+    scale, unit = next((entry for entry in TIME_UNITS if abs(shown) >= entry[0]), TIME_UNITS[-1])
     return f"{shown / scale:.3g} {unit}"
+
+
+def shared_unit(values: Sequence[float | None], units: Units) -> tuple[float, str]:
+    """One unit for a column, its scale first: the largest in which the smallest value is not tiny, or the largest is.
+
+    12 µs beside 2 s are 0.012 and 2,000 ms.
+    """
+    known = [abs(value) for value in values if value]
+    smallest, largest = min(known, default=0), max(known, default=0)
+    for (scale, unit), (finer, _) in pairwise(units):
+        if largest >= scale and (smallest >= scale / 10 or largest >= finer * MOST_OF_A_UNIT):
+            return scale, unit
+    return units[-1]
+
+
+def in_unit(value: float | None, scale: float) -> str:
+    """A value in the unit of its column, three significant digits, whole from a thousand up; without the unit."""
+    if value is None:
+        return UNAVAILABLE
+    shown = float(f"{value / scale:.3g}")
+    return f"{value / scale:,.0f}" if abs(shown) >= 1000 else f"{Decimal(f'{shown:.3g}'):f}"
 
 
 def seconds(duration_s: float | None) -> str:
@@ -144,7 +183,7 @@ def bytes_of(size: float | None) -> str:
     """An amount of memory or of data, three significant digits: `1.24 MiB`."""
     if size is None:
         return UNAVAILABLE
-    scale, unit = next((entry for entry in BYTE_UNITS if abs(size) >= entry[0]), (1, "B"))
+    scale, unit = next((entry for entry in BYTE_UNITS if abs(size) >= entry[0]), BYTE_UNITS[-1])
     return f"{size / scale:.3g} {unit}" if size < 1000 * scale else f"{size / scale:,.0f} {unit}"
 
 

@@ -228,7 +228,6 @@ def _effect(claim: Claim) -> Effect | None:
     return Effect(
         metric=claim.metric.name,
         unit=claim.metric.unit,
-        better=claim.metric.better,
         compared=claim.compared,
         **asdict(estimate),
     )

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from agent.analysis.observation import TrialResult
 from agent.cli.output import say
-from agent.cli.progress import bounds, describe
+from agent.cli.progress import change_so_far, describe
 from agent.experiment.design import Treatment
 from agent.experiment.runner import Observer
 from agent.statistics.decision import Decision
@@ -62,10 +62,8 @@ class Bar(Observer):
 
     def narrowed(self, slowdown: Slowdown) -> None:
         """Show the interval so far."""
-        shown = f"{slowdown.pct:+.1f} %"
-        if slowdown.ci_pct is not None:
-            shown = bounds(*slowdown.ci_pct)
-        self.progress.update(self._task, interval=f"slowdown {shown}")
+        so_far = change_so_far(slowdown.pct, slowdown.ci_pct, slowdown.better)
+        self.progress.update(self._task, interval=so_far)
 
     def looked(self, decision: Decision, planned_pairs: int) -> None:
         """How far there is still to go."""

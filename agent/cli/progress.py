@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from agent.analysis.observation import TrialResult
 from agent.cli.output import say
+from agent.documents.metric import Better, changed, changed_between
 from agent.experiment.runner import Observer
 from agent.statistics.decision import Decision
+from reports.figures import counted
 
 KNOWN_NOTHING_PCT = 1000.0
 
@@ -38,17 +40,17 @@ class Lines(Observer):
 def describe(decision: Decision) -> str:
     """The interval so far, in a few words."""
     effect = decision.effect
-    if effect.ci95_pct is None:
-        return f"{decision.verdict} after {effect.pairs} pair: slowdown {effect.slowdown_pct:.1f} %"
-    low, high = effect.ci95_pct
-    return f"{decision.verdict} after {effect.pairs} pairs: slowdown {bounds(low, high)}"
+    so_far = change_so_far(effect.slowdown_pct, effect.ci95_pct, effect.better)
+    return f"{decision.verdict} after {counted(effect.pairs, 'pair')}: {so_far}"
 
 
-def bounds(low_pct: float, high_pct: float) -> str:
-    """An interval so far: two pairs leave room for −100 to 93,775,542 %, which says only that nothing is known yet."""
-    if high_pct - low_pct > KNOWN_NOTHING_PCT:
-        return "not known yet"
-    return f"{low_pct:+.1f} to {high_pct:+.1f} %"
+def change_so_far(slowdown_pct: float, bounds_pct: tuple[float, float] | None, better: Better) -> str:
+    """Two pairs leave room for −100 to 93,775,542 %, which says only that nothing is known yet."""
+    what = "slowdown" if better == "lower" else "change"
+    if bounds_pct is None:
+        return f"{what} {changed(slowdown_pct, better)}"
+    known = bounds_pct[1] - bounds_pct[0] <= KNOWN_NOTHING_PCT
+    return f"{what} {changed_between(bounds_pct, better) if known else 'not known yet'}"
 
 
 @contextlib.contextmanager

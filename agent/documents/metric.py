@@ -1,5 +1,6 @@
 """What a metric is, as readers of the victim's figures return it and verdicts have it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +41,8 @@ STRETCH = Metric("stretch", "s/s", "lower")
 """Seconds that a cgroup ran or waited for a CPU per second that it ran: 1 when it never waits."""
 
 _MOST_THRESHOLD_PCT = 1000
+TIMES_FROM_PCT = 100.0
+"""From here on a slowdown is said as a factor: 2.4× is understood where 140 % is not."""
 
 
 def require_threshold(threshold_pct: float) -> None:
@@ -69,3 +72,48 @@ def change_pct(slowdown_pct: float, better: Better) -> float | None:
         return slowdown_pct
     times = factor(slowdown_pct)
     return 100 / times - 100 if times > 0 else None
+
+
+def told(
+    slowdown_pct: float, ci95_pct: Sequence[float] | None, better: Better, what: str = "figure"
+) -> tuple[str, str]:
+    """A slowdown as people say it, and its interval; an empty one where there is none.
+
+    Of a time `57.8 % slower` and `+51.2 to +64.0 %`, or `2.4× slower` and `2.3 to 2.5×`. Of what is better higher, its
+    own change: half a rate is `rate −50.0 %`, which nobody calls 100 % slower.
+    """
+    if better == "lower" and slowdown_pct >= TIMES_FROM_PCT:
+        bounds = " to ".join(f"{_times(factor(bound))}" for bound in ci95_pct or ())
+        return f"{_times(factor(slowdown_pct))}× slower", f"{bounds}×" if bounds else ""
+    words = slower(slowdown_pct) if better == "lower" else f"{what} {changed(slowdown_pct, better)}"
+    return words, changed_between(ci95_pct, better) if ci95_pct else ""
+
+
+def slower(slowdown_pct: float) -> str:
+    """A slowdown of a time in words: `57.8 % slower`, `3.0 % faster`, `no slower` where it rounds to nothing."""
+    if round(slowdown_pct, 1) == 0:
+        return "no slower"
+    return f"{abs(slowdown_pct):,.1f} % {'slower' if slowdown_pct > 0 else 'faster'}"
+
+
+def changed(slowdown_pct: float, better: Better) -> str:
+    """The change of the figure itself: `+57.8 %` of a time, `−36.6 %` of a rate that is as much slower."""
+    change = change_pct(slowdown_pct, better)
+    return "n/a" if change is None else f"{signed(change)} %"
+
+
+def changed_between(bounds_pct: Sequence[float], better: Better) -> str:
+    """An interval of the slowdown as one of the change, the lower end first: `+51.2 to +64.0 %`."""
+    ends = [changed(bound, better) for bound in (bounds_pct if better == "lower" else reversed(bounds_pct))]
+    return " to ".join((*(end.removesuffix(" %") for end in ends[:-1]), ends[-1]))
+
+
+def signed(pct: float) -> str:
+    """With its sign, without the unit: `+12.0`, `−48.3`, `0.0`."""
+    shown = f"{pct:+,.1f}"
+    return "0.0" if float(shown.replace(",", "")) == 0 else shown.replace("-", "−")
+
+
+def _times(number: float) -> str:
+    """A factor: `2.4`, and whole from 10 up."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.1f}"

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from agent.analysis.observation import Pairs, pairs_of
 from agent.analysis.verdict import Claim, Origin, VerdictBasis, find, reason_of, verdict_of
+from agent.documents.metric import Better
 from agent.documents.verdict import Verdict, why_no_cost
 from agent.documents.verdict_parts import DataFile, Experiment
 from agent.experiment.evidence import (
@@ -49,7 +50,7 @@ def conclude(
         Claim(decision.effect, pairs[0][0].sample.metric, None, "a single pair shows no spread"),
         _basis(pairs, session, decision),
         Origin(session.victim_cgroup, session.host, session.self_cost, why_no_cost(tier)),
-        reason_of(decision.reason, findings, further_clauses(session)),
+        reason_of(decision.reason, findings, further_clauses(session, decision.effect.better)),
     )
     return replace(
         common,
@@ -68,13 +69,13 @@ def conclude(
     )
 
 
-def further_clauses(session: Session) -> list[str]:
+def further_clauses(session: Session, better: Better) -> list[str]:
     """What was found out after the verdict."""
     went_on = any(
         trial.seen.went_on_s > MOST_WENT_ON_RATIO * trial.seen.duration_s for trial in session.outcome.trials
     )
     behind = [WENT_ON] if went_on else []
-    confirmed = [describe_confirmed(session.confirmed)] if session.confirmed else []
+    confirmed = [describe_confirmed(session.confirmed, better)] if session.confirmed else []
     return [*behind, *confirmed, *([session.sweep.sentence] if session.sweep else [])]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from agent.analysis.observation import TrialResult, pairs_of
 from agent.analysis.verdict import find
+from agent.documents.metric import Better, changed, changed_between
 from agent.documents.verdict import Aggressor, Conclusion
 from agent.documents.verdict_parts import Confirmation, SweepPoint
 from agent.experiment.design import ALONE, BESIDE_ALL, Design, Treatment, at_level, stopped
@@ -132,17 +133,17 @@ def confirmations(rounds: Rounds, names: Mapping[str, str], threshold_pct: float
     return tuple(sorted(found, key=lambda entry: -entry.slowdown_pct))
 
 
-def describe_confirmed(confirmed: Sequence[Confirmation]) -> str:
+def describe_confirmed(confirmed: Sequence[Confirmation], better: Better = "lower") -> str:
     """The clause for the reason."""
     sure = [entry for entry in confirmed if entry.ci95_pct is not None and entry.ci95_pct[0] > 0]
     if not sure:
         return "stopping each suspect alone confirms none of them"
     first = sure[0]
-    low, high = first.ci95_pct or (first.slowdown_pct, first.slowdown_pct)
+    bounds = changed_between(first.ci95_pct or (first.slowdown_pct, first.slowdown_pct), better)
     others = f", and {len(sure) - 1} more" if len(sure) > 1 else ""
     return (
-        f"stopping {first.name} alone confirms it (its own effect {first.slowdown_pct:.1f} %, "
-        f"interval {low:.1f} to {high:.1f} %){others}"
+        f"stopping {first.name} alone confirms it (its own effect "
+        f"{changed(first.slowdown_pct, better)}, interval {bounds}){others}"
     )
 
 

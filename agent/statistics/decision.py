@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.documents.metric import Better
+from agent.documents.metric import Better, changed, changed_between, told
 from agent.statistics.design import ALPHA, LookPlan
 from agent.statistics.effect import EffectEstimate, TrialPair, measure, to_log, to_pct
 from agent.statistics.intervals import student_factor
@@ -85,35 +85,34 @@ def explain(verdict: Judgement, effect: EffectEstimate, more: int | None) -> tup
 
 def measured(effect: EffectEstimate, when: str = "with the neighbours", unit: str = "pair") -> str:
     """The effect in words, `57.8 % slower with the neighbours (…, 8 pairs)`; `unit` names one of the pairs."""
-    rounded_pct = round(effect.slowdown_pct, 1)
-    change = (
-        f"{abs(rounded_pct):.1f} % {'slower' if rounded_pct > 0 else 'faster'}"
-        if rounded_pct
-        else "no slower"
-    )
+    change, bounds = told(effect.slowdown_pct, effect.ci95_pct, effect.better)
     size = f"{change} {when}"
-    if effect.ci95_pct is None:
-        return f"{size}, by a single {unit}"
-    low, high = effect.ci95_pct
-    return f"{size} (95 % interval of the slowdown {low:.1f} to {high:.1f} %, {effect.pairs} {unit}s)"
+    return (
+        f"{size} (95 % interval {bounds}, {effect.pairs} {unit}s)"
+        if bounds
+        else f"{size}, by a single {unit}"
+    )
 
 
 def follows(verdict: Judgement, effect: EffectEstimate, unit: str = "pair") -> str:
     """Where the interval lies, in words; `unit` as for `measured`."""
-    limit = f"{effect.threshold_pct:g} %"
+    limit, within, above = f"{effect.threshold_pct:g} %", f"±{effect.threshold_pct:g} %", "above"
+    floor = "" if effect.noise_floor_pct is None else f"the noise floor of {effect.noise_floor_pct:.1f} %"
+    if effect.better == "higher":
+        limit, above = changed(effect.threshold_pct, "higher"), "beyond"
+        within = changed_between((-effect.threshold_pct, effect.threshold_pct), "higher")
+        floor = f"the noise floor of {changed(effect.noise_floor_pct or 0.0, 'higher')}"
     if effect.ci95_pct is None or effect.noise_floor_pct is None:
         return f"one {unit} cannot tell an effect from noise"
     if verdict == "interference":
-        return (
-            f"all of it above the threshold of {limit} and the noise floor of {effect.noise_floor_pct:.1f} %"
-        )
+        return f"all of it {above} the threshold of {limit} and {floor}"
     if verdict == "no-interference":
-        return f"all of it within ±{limit}"
+        return f"all of it within {within}"
     if effect.ci95_pct[1] < -effect.threshold_pct:
         return "the victim became faster, which is neither verdict"
     if effect.ci95_pct[0] > effect.threshold_pct:
-        return f"not all of it above the noise floor of {effect.noise_floor_pct:.1f} %"
-    return f"neither all above {limit} nor all within ±{limit}"
+        return f"not all of it {above} {floor}"
+    return f"neither all {above} {limit} nor all within {within}"
 
 
 def outlook(more: int | None) -> str:

@@ -37,6 +37,7 @@ class Slowdown:
     ci_pct: tuple[float, float] | None
     """None when a single pair leaves no way to tell noise from effect."""
     pairs: int
+    better: Better = "lower"  # of the figure that it is of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class EffectEstimate:
     noise_floor_pct: float | None
     threshold_pct: float
     pairs: int
+    better: Better = "lower"
 
 
 def measure(pairs: Sequence[TrialPair], better: Better, threshold_pct: float, alpha: float) -> EffectEstimate:
@@ -74,6 +76,7 @@ def measure(pairs: Sequence[TrialPair], better: Better, threshold_pct: float, al
         noise_floor_pct=noise_floor(without),
         threshold_pct=threshold_pct,
         pairs=len(pairs),
+        better=better,
     )
 
 
@@ -86,7 +89,7 @@ def slowdown(pairs: Sequence[TrialPair], better: Better, alpha: float = ALPHA) -
     ratios = log_ratios(pairs, better)
     bounds = interval(ratios, alpha)
     ci_pct = None if bounds is None else (to_pct(bounds[0]), to_pct(bounds[1]))
-    return Slowdown(to_pct(hodges_lehmann(ratios)), ci_pct, len(pairs))
+    return Slowdown(to_pct(hodges_lehmann(ratios)), ci_pct, len(pairs), better)
 
 
 def log_ratios(pairs: Sequence[TrialPair], better: Better) -> Floats:

@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from agent.documents.summary import Moment, RunDetails, RunMatrix, Waiting
 from reports.charts.canvas import WITH, panels
 from reports.charts.waits import cgroups_chart, matrix_chart
-from reports.figures import time_ns
-from reports.sections.run import BY_LENGTH, MATRIX, OVER_TIME
+from reports.sections.run import BY_LENGTH, MATRIX, OVER_TIME, matrix_figures
 
 TITLE = "Tasks waiting for a CPU, over time"
 LABELS = ("time since the beginning (s)", "tasks waiting")
@@ -27,8 +26,9 @@ def charts(details: RunDetails | None) -> dict[str, str]:
 
 
 def _matrix_chart(matrix: RunMatrix) -> str:
-    described = "Waits in the whole recording."
-    return matrix_chart(matrix.waiting, matrix.waited_for, matrix.wait_ns, time_ns, described)
+    unit, shown = matrix_figures(matrix)
+    described = f"Waits in the whole recording, in {unit}."
+    return matrix_chart(matrix.waiting, matrix.waited_for, matrix.wait_ns, shown, described)
 
 
 def timeline_chart(moments: Sequence[Moment], cgroups: Sequence[Waiting]) -> str:

@@ -1,8 +1,12 @@
 """The charts of an experiment or a comparison."""
 
+from collections.abc import Iterable
+from math import nan
+
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from agent.documents.metric import Better, change_pct
 from agent.documents.verdict import Cause, Effect, Verdict
 from agent.documents.verdict_parts import Arm, Blame, Confirmation, Pair, SweepPoint, Trial, WaitMatrix
 from reports.charts.canvas import (
@@ -21,7 +25,8 @@ from reports.charts.canvas import (
 )
 from reports.charts.waits import arms_chart, matrix_chart
 from reports.escape import shortened
-from reports.figures import counted, percent, quantity
+from reports.figures import change, counted, percent, quantity
+from reports.sections.evidence import judged
 
 MOST_BARS = 12
 NS_PER_S = 1e9
@@ -40,9 +45,11 @@ def charts(verdict: Verdict) -> dict[str, str]:
     if verdict.causes:
         drawn["Where the additional time went"] = cause_chart(verdict.causes)
     if verdict.confirmed:
-        drawn["Each suspect stopped alone"] = confirmation_chart(verdict.confirmed)
+        drawn["Each suspect stopped alone"] = confirmation_chart(verdict.confirmed, judged(verdict.effect)[1])
     if verdict.sweep:
-        drawn["Slowdown by intensity of the neighbours"] = sweep_chart(verdict.sweep)
+        drawn["Slowdown by intensity of the neighbours"] = sweep_chart(
+            verdict.sweep, judged(verdict.effect)[1]
+        )
     if verdict.pairs and verdict.effect is not None:
         drawn["Pairs of trials"] = pair_chart(verdict.pairs, verdict.effect)
     if verdict.blame:
@@ -78,38 +85,42 @@ def cause_chart(causes: tuple[Cause, ...]) -> str:
     return chart(draw, rows_height_pt(len(causes)), "causes", "Where the additional time went", largest)
 
 
-def confirmation_chart(confirmed: tuple[Confirmation, ...]) -> str:
+def confirmation_chart(confirmed: tuple[Confirmation, ...], better: Better = "lower") -> str:
     """Each suspect's own effect, with its interval."""
 
     def draw(axes: Axes) -> None:
         for row, entry in enumerate(confirmed):
             low, high = entry.ci95_pct or (entry.slowdown_pct, entry.slowdown_pct)
-            axes.plot([low, high], [row, row], color=INK, linewidth=1.5, marker="|", markersize=8)
-            axes.plot([entry.slowdown_pct], [row], "o", color=WITH, markersize=6)
-        figures = [percent(entry.slowdown_pct) for entry in confirmed]
+            axes.plot(
+                _drawn([low, high], better), [row, row], color=INK, linewidth=1.5, marker="|", markersize=8
+            )
+            axes.plot(_drawn([entry.slowdown_pct], better), [row], "o", color=WITH, markersize=6)
+        figures = [change(entry.slowdown_pct, better) for entry in confirmed]
         name_rows(axes, [entry.name for entry in confirmed], figures)
         axes.axvline(0, color=MUTED, linewidth=0.8)
-        axes.set(xlabel="slowdown that ends when it alone is stopped (%)")
+        axes.set(xlabel=f"{_axis(better)}, ended by stopping it alone")
 
     described = f"{counted(len(confirmed), 'suspect')}, each with its 95 % interval."
     return chart(draw, rows_height_pt(len(confirmed)), "confirmed", "Each suspect stopped alone", described)
 
 
-def sweep_chart(sweep: tuple[SweepPoint, ...]) -> str:
+def sweep_chart(sweep: tuple[SweepPoint, ...], better: Better = "lower") -> str:
     """The slowdown at each level with its interval, and the rising curve."""
 
     def draw(axes: Axes) -> None:
         for point in sweep:
             low, high = point.ci95_pct or (point.slowdown_pct, point.slowdown_pct)
-            axes.plot([point.level_pct] * 2, [low, high], color=INK, linewidth=1.2, marker="_", markersize=7)
+            ends = _drawn([low, high], better)
+            axes.plot([point.level_pct] * 2, ends, color=INK, linewidth=1.2, marker="_", markersize=7)
         levels_pct = [point.level_pct for point in sweep]
-        slowdowns_pct = [point.slowdown_pct for point in sweep]
+        slowdowns_pct = _drawn([point.slowdown_pct for point in sweep], better)
         axes.plot(levels_pct, slowdowns_pct, "o", color=INK, markersize=5, label="measured")
-        curve = [(point.level_pct, point.fitted_pct) for point in sweep if point.fitted_pct is not None]
+        curve = {point.level_pct: point.fitted_pct for point in sweep if point.fitted_pct is not None}
         if curve:
-            axes.plot(*zip(*curve, strict=True), color=WITH, linewidth=1.8, label="rising curve")
+            fitted = _drawn(curve.values(), better)
+            axes.plot(list(curve), fitted, color=WITH, linewidth=1.8, label="nearest curve")
         axes.axhline(0, color=MUTED, linewidth=0.8)
-        axes.set(xlabel="intensity of the neighbours (%)", ylabel="slowdown (%)")
+        axes.set(xlabel="intensity of the neighbours (%)", ylabel=_axis(better))
         axes.grid(axis="y")
         legend(axes, columns=2)
 
@@ -123,25 +134,40 @@ def pair_chart(pairs: tuple[Pair, ...], effect: Effect) -> str:
     def draw(axes: Axes) -> None:
         _draw_bounds(axes, effect)
         blocks = [pair.block for pair in pairs]
-        slowdowns_pct = [pair.slowdown_pct for pair in pairs]
+        slowdowns_pct = _drawn([pair.slowdown_pct for pair in pairs], effect.better)
         axes.plot(blocks, slowdowns_pct, "o", color=INK, markersize=5, label="one pair")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(xlabel="block, in the order they ran", ylabel="slowdown (%)")
+        axes.set(xlabel="block, in the order they ran", ylabel=_axis(effect.better))
         legend(axes, columns=3)
 
-    best = "" if effect.slowdown_pct is None else f", estimated at {percent(effect.slowdown_pct)}"
+    best = (
+        "" if effect.slowdown_pct is None else f", estimated at {change(effect.slowdown_pct, effect.better)}"
+    )
     described = f"{counted(len(pairs), 'pair')}{best}."
-    return chart(draw, 250, "pairs", "Slowdown in each pair of trials", described)
+    return chart(draw, 250, "pairs", f"{judged(effect)[0]} in each pair of trials", described)
+
+
+def _axis(better: Better) -> str:
+    return "slowdown (%)" if better == "lower" else "change (%)"
+
+
+def _drawn(slowdowns_pct: Iterable[float], better: Better) -> list[float]:
+    """Heights on that axis; a gap where a figure has no end."""
+    changes = (change_pct(pct, better) for pct in slowdowns_pct)
+    return [nan if pct is None else pct for pct in changes]
 
 
 def _draw_bounds(axes: Axes, effect: Effect) -> None:
     if effect.noise_floor_pct is not None:
-        axes.axhspan(-effect.noise_floor_pct, effect.noise_floor_pct, color=RULE, label="noise floor")
+        floor = _drawn([-effect.noise_floor_pct, effect.noise_floor_pct], effect.better)
+        axes.axhspan(*floor, color=RULE, label="noise floor")
     if effect.ci95_pct is not None:
-        axes.axhspan(*effect.ci95_pct, color=WITH, alpha=0.18, label="95 % interval")
+        axes.axhspan(*_drawn(effect.ci95_pct, effect.better), color=WITH, alpha=0.18, label="95 % interval")
     if effect.slowdown_pct is not None:
-        axes.axhline(effect.slowdown_pct, color=WITH, linewidth=1.5, label="estimate")
-    axes.axhline(effect.threshold_pct, color=INK, linestyle=(0, (4, 3)), linewidth=1, label="threshold")
+        (estimate,) = _drawn([effect.slowdown_pct], effect.better)
+        axes.axhline(estimate, color=WITH, linewidth=1.5, label="estimate")
+    (threshold,) = _drawn([effect.threshold_pct], effect.better)
+    axes.axhline(threshold, color=INK, linestyle=(0, (4, 3)), linewidth=1, label="threshold")
     axes.axhline(0, color=MUTED, linewidth=0.8)
 
 

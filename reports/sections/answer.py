@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from agent.documents.blame import BlameSummary, Charge
-from agent.documents.metric import change_pct, factor
+from agent.documents.metric import told
 from agent.documents.verdict import CauseKind, Compared, Conclusion, Effect, Verdict
-from reports.figures import UNAVAILABLE, percent, quantity, rounded_pct, seconds, time_ns
+from reports.figures import UNAVAILABLE, percent, quantity, seconds, time_ns
 
-TIMES_FROM_PCT = 100.0
-"""From here on a slowdown is said as a factor: 2.4× is understood where 140 % is not."""
 MOST_WAITED_FOR = 3
 
 HAPPENS = {
@@ -60,39 +58,9 @@ def size(effect: Effect) -> str:
     """
     if effect.slowdown_pct is None:
         return UNAVAILABLE
-    words, bounds = _change(effect.slowdown_pct, effect.ci95_pct, effect)
+    words, bounds = told(effect.slowdown_pct, effect.ci95_pct, effect.better, effect.metric)
     between = f"{quantity(effect.without)} → {quantity(effect.with_, effect.unit)}"
     return f"{words} ({between}; {f'95 %: {bounds}' if bounds else 'no interval'})"
-
-
-def _change(pct: float, ci95_pct: Sequence[float] | None, effect: Effect) -> tuple[str, str]:
-    if effect.better == "higher":
-        changes = [change_pct(bound, effect.better) for bound in (pct, *reversed(ci95_pct or ()))]
-        said = [UNAVAILABLE if change is None else signed(change) for change in changes]
-        return f"{effect.metric} {said[0]} %", f"{said[1]} to {said[2]} %" if ci95_pct else ""
-    if pct >= TIMES_FROM_PCT:
-        bounds = " to ".join(times(factor(bound)) for bound in ci95_pct or ())
-        return f"{times(factor(pct))}× slower", f"{bounds}×" if bounds else ""
-    bounds = " to ".join(map(signed, ci95_pct or ()))
-    return slower(pct), f"{bounds} %" if bounds else ""
-
-
-def times(number: float) -> str:
-    """A factor: `2.4`, and whole from 10 up."""
-    return f"{number:,.0f}" if number >= 10 else f"{number:.1f}"
-
-
-def slower(pct: float) -> str:
-    """A change in words: `57.8 % slower`, `3.0 % faster`, `no slower` where it rounds to nothing."""
-    if rounded_pct(pct) == 0:
-        return "no slower"
-    return f"{percent(abs(pct))} {'slower' if pct > 0 else 'faster'}"
-
-
-def signed(pct: float) -> str:
-    """A change with its sign, without the unit: `+12.0`, `−48.3`, `0.0`."""
-    value = rounded_pct(pct)
-    return f"{value:+,.1f}".replace("-", "−") if value else "0.0"
 
 
 def _cause(verdict: Verdict) -> str:

@@ -2,24 +2,43 @@
 
 from itertools import pairwise
 
-from agent.documents.verdict import Verdict
+from agent.documents.metric import Better
+from agent.documents.verdict import Effect, Verdict
 from agent.documents.verdict_parts import Efficiency, Trial, WaitHistograms, WaitMatrix
-from reports.figures import count, percent, quantity, seconds, time_ns
-from reports.sections.model import CGROUP, NAME, Kind, Table, TableColumn, figure_columns
+from reports.figures import change, count, percent, quantity, time_ns
+from reports.sections.model import (
+    CGROUP,
+    NAME,
+    Cells,
+    Kind,
+    Table,
+    TableColumn,
+    by_column,
+    figure_columns,
+    figures,
+    times,
+)
+
+
+def judged(effect: Effect | None) -> tuple[str, Better]:
+    """What the change of the primary metric is called, and which way is better."""
+    better = "lower" if effect is None else effect.better
+    return "Slowdown" if better == "lower" else "Change", better
 
 
 def pair_table(verdict: Verdict) -> Table:
     """The primary metric in both trials of each block."""
     unit = "" if verdict.effect is None else verdict.effect.unit
+    what, better = judged(verdict.effect)
     return Table(
         "Pairs of trials",
-        figure_columns("Block", "Without", "With", "Slowdown"),
+        figure_columns("Block", "Without", "With", what),
         tuple(
             (
                 count(pair.block),
                 quantity(pair.without, unit),
                 quantity(pair.with_, unit),
-                percent(pair.slowdown_pct),
+                change(pair.slowdown_pct, better),
             )
             for pair in verdict.pairs or ()
         ),
@@ -77,28 +96,17 @@ def matrix_table(matrix: WaitMatrix) -> Table:
 
 def trial_table(trials: tuple[Trial, ...]) -> Table:
     """Every trial in the order they ran, those that do not count with the reason."""
-    return Table(
+    return by_column(
         "Trials",
-        (
-            *figure_columns("Trial", "Block"),
-            TableColumn("Neighbours"),
-            *figure_columns("Duration", "Run", "Wait", "Throttled", "Preempted"),
-            TableColumn("Void because"),
-        ),
-        tuple(
-            (
-                count(trial.index),
-                count(trial.block),
-                trial.arm,
-                seconds(trial.duration_s),
-                time_ns(trial.run_ns),
-                time_ns(trial.wait_ns),
-                time_ns(trial.throttled_ns),
-                count(trial.preempted),
-                trial.void or "",
-            )
-            for trial in trials
-        ),
+        figures("Trial", (trial.index for trial in trials), count),
+        figures("Block", (trial.block for trial in trials), count),
+        Cells(TableColumn("Neighbours"), tuple(trial.arm for trial in trials)),
+        figures("Duration (s)", (trial.duration_s for trial in trials), quantity),
+        times("Run", (trial.run_ns for trial in trials)),
+        times("Wait", (trial.wait_ns for trial in trials)),
+        times("Throttled", (trial.throttled_ns for trial in trials)),
+        figures("Preempted", (trial.preempted for trial in trials), count),
+        Cells(TableColumn("Void because"), tuple(trial.void or "" for trial in trials)),
     )
 
 

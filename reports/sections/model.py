@@ -4,8 +4,14 @@ The other modules of this package turn records into these once, with every figur
 lays them out and escapes every text for the place it goes to. Nothing here is escaped.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import TypeVar
+
+from reports.figures import BYTE_UNITS, TIME_UNITS, Units, in_unit, shared_unit
+
+Value = TypeVar("Value")
 
 
 class Kind(Enum):
@@ -45,6 +51,48 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     bars_pct: tuple[float, ...] = ()  # one per row, drawn as a bar where the format has room for it
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One column with what stands in it, a cell for each row."""
+
+    column: TableColumn
+    cells: tuple[str, ...]
+
+
+def names(values: Iterable[str], column: TableColumn = NAME) -> Cells:
+    """Names that tenants chose."""
+    return Cells(column, tuple(values))
+
+
+def figures(heading: str, values: Iterable[Value], shown: Callable[[Value], str]) -> Cells:
+    """Figures, each with its own unit or without any."""
+    return Cells(TableColumn(heading, Kind.FIGURE), tuple(map(shown, values)))
+
+
+def times(heading: str, values_ns: Iterable[float | None]) -> Cells:
+    """Times, all in the one unit that the heading names."""
+    return _in_one_unit(heading, values_ns, TIME_UNITS)
+
+
+def sizes(heading: str, values: Iterable[float | None]) -> Cells:
+    """Amounts of bytes, all in the one unit that the heading names."""
+    return _in_one_unit(heading, values, BYTE_UNITS)
+
+
+def _in_one_unit(heading: str, values: Iterable[float | None], units: Units) -> Cells:
+    listed = list(values)
+    scale, unit = shared_unit(listed, units)
+    return figures(
+        f"{heading} ({unit})" if any(listed) else heading, listed, lambda value: in_unit(value, scale)
+    )
+
+
+def by_column(title: str, *columns: Cells, note: str = "") -> Table:
+    """A table of columns, all with as many cells."""
+    rows = tuple(zip(*(each.cells for each in columns), strict=True))
+    return Table(title, tuple(each.column for each in columns), rows, note)
 
 
 @dataclass(frozen=True, slots=True)

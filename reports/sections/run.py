@@ -1,6 +1,6 @@
 """A recording as sections: who waited, who ran, who waited for whom, and what lies behind the summary."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from msgspec.structs import replace
@@ -8,11 +8,20 @@ from msgspec.structs import replace
 from agent.analysis.untracked import sampled_pct
 from agent.documents.summary import CgroupSummary, RunDetails, RunMatrix, RunSummary
 from collectors.windows.figures import SCHED_FIGURES
-from reports.figures import count, counted, percent, quantity, seconds, time_ns
+from reports.figures import (
+    TIME_UNITS,
+    count,
+    counted,
+    in_unit,
+    percent,
+    quantity,
+    seconds,
+    shared_unit,
+    time_ns,
+)
 from reports.sections.events import event_listing
 from reports.sections.evidence import bucket
 from reports.sections.model import (
-    NAME,
     Facts,
     Kind,
     Listing,
@@ -21,7 +30,11 @@ from reports.sections.model import (
     ReportSection,
     Table,
     TableColumn,
+    by_column,
     figure_columns,
+    figures,
+    names,
+    times,
 )
 from reports.sections.origin import COST_WORDS, counters_part, host_facts, own_cost, unavailable_listing
 from reports.sections.run_signals import WORDS as SIGNAL_WORDS
@@ -104,40 +117,28 @@ def _sections(summary: RunSummary) -> Iterator[ReportSection]:
 
 def wait_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
     """How long each cgroup ran and waited, and how many of its tasks did on average."""
-    return Table(
+    return by_column(
         "Waiting for a CPU",
-        (NAME, *figure_columns("Wait", "p50", "p99", "Run", "Waiting", "Running")),
-        tuple(
-            (
-                cgroup.name,
-                time_ns(cgroup.wait_ns),
-                time_ns(cgroup.wait_p50_ns),
-                time_ns(cgroup.wait_p99_ns),
-                time_ns(cgroup.run_ns),
-                quantity(cgroup.mean_waiting),
-                quantity(cgroup.mean_running),
-            )
-            for cgroup in cgroups
-        ),
+        names(cgroup.name for cgroup in cgroups),
+        times("Wait", (cgroup.wait_ns for cgroup in cgroups)),
+        times("p50", (cgroup.wait_p50_ns for cgroup in cgroups)),
+        times("p99", (cgroup.wait_p99_ns for cgroup in cgroups)),
+        times("Run", (cgroup.run_ns for cgroup in cgroups)),
+        figures("Waiting", (cgroup.mean_waiting for cgroup in cgroups), quantity),
+        figures("Running", (cgroup.mean_running for cgroup in cgroups), quantity),
         note="Waiting and Running are mean numbers of tasks.",
     )
 
 
 def switch_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
     """How often each cgroup had to give up the CPU, to whom, and how long its quota stopped it."""
-    return Table(
+    return by_column(
         "Losing the CPU",
-        (NAME, *figure_columns("Switches", "To others", "To its own", "Throttled")),
-        tuple(
-            (
-                cgroup.name,
-                count(cgroup.switches),
-                count(cgroup.involuntary_foreign),
-                count(cgroup.involuntary_own),
-                time_ns(cgroup.throttled_ns),
-            )
-            for cgroup in cgroups
-        ),
+        names(cgroup.name for cgroup in cgroups),
+        figures("Switches", (cgroup.switches for cgroup in cgroups), count),
+        figures("To others", (cgroup.involuntary_foreign for cgroup in cgroups), count),
+        figures("To its own", (cgroup.involuntary_own for cgroup in cgroups), count),
+        times("Throttled", (cgroup.throttled_ns for cgroup in cgroups)),
         note="To others and To its own are involuntary switches.",
     )
 
@@ -149,19 +150,13 @@ def wait_by_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
         *([most] if any(len(cgroup.wait_by) > MOST_WAITED_FOR for cgroup in cgroups) else []),
         "By sample is the part of all it waited whose shares are estimates.",
     ]
-    return Table(
+    rows = [(cgroup, entry) for cgroup in cgroups for entry in cgroup.wait_by[:MOST_WAITED_FOR]]
+    return by_column(
         "Who waited for whom",
-        (NAME, TableColumn("Waited for", Kind.NAME), *figure_columns("Wait", "By sample")),
-        tuple(
-            (
-                cgroup.name,
-                entry.name,
-                time_ns(entry.wait_ns),
-                percent(sampled_pct(cgroup.wait_ns, cgroup.sampled_ns)),
-            )
-            for cgroup in cgroups
-            for entry in cgroup.wait_by[:MOST_WAITED_FOR]
-        ),
+        names(cgroup.name for cgroup, _ in rows),
+        names((entry.name for _, entry in rows), TableColumn("Waited for", Kind.NAME)),
+        times("Wait", (entry.wait_ns for _, entry in rows)),
+        figures("By sample", (sampled_pct(each.wait_ns, each.sampled_ns) for each, _ in rows), percent),
         note=" ".join(notes),
     )
 
@@ -219,11 +214,18 @@ def _length_table(details: RunDetails) -> Table:
     )
 
 
+def matrix_figures(matrix: RunMatrix) -> tuple[str, Callable[[float], str]]:
+    """The one unit that all its cells are in, and how one is shown."""
+    scale, unit = shared_unit([wait_ns for row in matrix.wait_ns for wait_ns in row], TIME_UNITS)
+    return unit, lambda wait_ns: in_unit(wait_ns, scale)
+
+
 def _matrix_table(matrix: RunMatrix) -> Table:
+    unit, shown = matrix_figures(matrix)
     return Table(
         MATRIX,
-        (TableColumn("Waiting", Kind.NAME), *figure_columns(*matrix.waited_for)),
-        tuple((name, *map(time_ns, row)) for name, row in zip(matrix.waiting, matrix.wait_ns, strict=True)),
+        (TableColumn(f"Waiting ({unit})", Kind.NAME), *figure_columns(*matrix.waited_for)),
+        tuple((name, *map(shown, row)) for name, row in zip(matrix.waiting, matrix.wait_ns, strict=True)),
         note="Each row waited so long while the cgroup of the column ran on its CPU; in its own column, while its "
         "own threads did.",
     )

@@ -1,6 +1,6 @@
 """What else may have slowed the cgroups of a recording, as sections: limits, stalls, memory, I/O, counters, CPUs."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.documents.summary import SIGNALS, CgroupSummary, HostSummary, RunSummary, WorkloadSummary
@@ -13,8 +13,20 @@ from collectors.windows.figures import (
     Unit,
     specs,
 )
-from reports.figures import UNAVAILABLE, bytes_of, count, counted, quantity, time_ns
-from reports.sections.model import NAME, Kind, ReportSection, Table, TableColumn, figure_columns
+from reports.figures import UNAVAILABLE, count, counted, quantity
+from reports.sections.model import (
+    NAME,
+    Cells,
+    Kind,
+    ReportSection,
+    Table,
+    TableColumn,
+    by_column,
+    figures,
+    names,
+    sizes,
+    times,
+)
 
 WORDS = {
     **{spec.name: spec.label for spec in CGROUP_FIGURES},
@@ -26,8 +38,6 @@ WORDS = {
 """What figures are called, by their names in `RunSummary.unavailable`."""
 
 _FORMATS: Mapping[Unit, Callable[[Any], str]] = {
-    Unit.NS: time_ns,
-    Unit.BYTES: bytes_of,
     Unit.COUNT: count,
     Unit.RATIO: quantity,
     Unit.CPUS: lambda cpus: quantity(cpus, "CPUs"),
@@ -61,16 +71,18 @@ def figure_table(topic: Topic, cgroups: Iterable[CgroupSummary]) -> Table:
         for spec in (*CGROUP_FIGURES, *specs(CounterFigures))
         if spec.column and spec.column.topic is topic
     ]
-    return Table(
-        topic.value,
-        (NAME, *figure_columns(*(heading for _, heading in shown))),
-        tuple(
-            (cgroup.name, *(_FORMATS[spec.unit](_figure(cgroup, spec.name)) for spec, _ in shown))
-            for cgroup in cgroups
-            if cgroup.signals
-        ),
-        note=_NOTES[topic],
+    read = [cgroup for cgroup in cgroups if cgroup.signals]
+    columns = (
+        _column(heading, spec.unit, [_figure(cgroup, spec.name) for cgroup in read])
+        for spec, heading in shown
     )
+    return by_column(topic.value, names(cgroup.name for cgroup in read), *columns, note=_NOTES[topic])
+
+
+def _column(heading: str, unit: Unit, values: Sequence[float | None]) -> Cells:
+    if unit is Unit.NS:
+        return times(heading, values)
+    return sizes(heading, values) if unit is Unit.BYTES else figures(heading, values, _FORMATS[unit])
 
 
 def _figure(cgroup: CgroupSummary, name: str) -> int | float | None:
@@ -85,54 +97,38 @@ def _is_limited(cgroup: CgroupSummary) -> bool:
 
 def corun_table(cgroups: Iterable[CgroupSummary]) -> Table:
     """The three with whom each cgroup ran longest at the same time."""
-    return Table(
+    rows = [(cgroup, partner) for cgroup in cgroups for partner in cgroup.corun_with[:3]]
+    return by_column(
         "Who ran at the same time",
-        (NAME, TableColumn("Beside", Kind.NAME), *figure_columns("Same core", "Same cache")),
-        tuple(
-            (cgroup.name, partner.name, time_ns(partner.smt_ns), time_ns(partner.llc_ns))
-            for cgroup in cgroups
-            for partner in cgroup.corun_with[:3]
-        ),
+        names(cgroup.name for cgroup, _ in rows),
+        names((partner.name for _, partner in rows), TableColumn("Beside", Kind.NAME)),
+        times("Same core", (partner.smt_ns for _, partner in rows)),
+        times("Same cache", (partner.llc_ns for _, partner in rows)),
         note="Sampled: the latest stretch of each window, taken for the whole.",
     )
 
 
 def cpu_table(host: HostSummary) -> Table:
     """What was taken from each CPU, and how fast it ran."""
-    return Table(
+    return by_column(
         "CPUs",
-        figure_columns("CPU", "Steal", "Interrupts", "Soft interrupts", "Frequency"),
-        tuple(
-            (
-                count(cpu.cpu),
-                time_ns(cpu.steal_ns),
-                time_ns(cpu.irq_ns),
-                time_ns(cpu.softirq_ns),
-                quantity(cpu.frequency_mhz, "MHz"),
-            )
-            for cpu in host.cpus
-        ),
+        figures("CPU", (cpu.cpu for cpu in host.cpus), count),
+        times("Steal", (cpu.steal_ns for cpu in host.cpus)),
+        times("Interrupts", (cpu.irq_ns for cpu in host.cpus)),
+        times("Soft interrupts", (cpu.softirq_ns for cpu in host.cpus)),
+        figures("Frequency (MHz)", (cpu.frequency_mhz for cpu in host.cpus), quantity),
     )
 
 
 def cache_table(host: HostSummary) -> Table:
     """What resctrl says of each of its groups."""
-    return Table(
+    return by_column(
         "Caches and memory bandwidth",
-        (
-            TableColumn("resctrl group", Kind.NAME),
-            *figure_columns("Domain", "Held", "Traffic", "Local traffic"),
-        ),
-        tuple(
-            (
-                cache.group,
-                count(cache.domain),
-                bytes_of(cache.occupancy_bytes),
-                bytes_of(cache.total_bytes),
-                bytes_of(cache.local_bytes),
-            )
-            for cache in host.caches
-        ),
+        names((cache.group for cache in host.caches), TableColumn("resctrl group", Kind.NAME)),
+        figures("Domain", (cache.domain for cache in host.caches), count),
+        sizes("Held", (cache.occupancy_bytes for cache in host.caches)),
+        sizes("Traffic", (cache.total_bytes for cache in host.caches)),
+        sizes("Local traffic", (cache.local_bytes for cache in host.caches)),
     )
 
 

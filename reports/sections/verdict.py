@@ -2,13 +2,26 @@
 
 from collections.abc import Iterator
 
+from agent.documents.metric import changed, changed_between
 from agent.documents.verdict import Compared, Conclusion, Effect, Verdict
-from reports.figures import UNAVAILABLE, as_shown, count, counted, interval, p_value, percent, quantity
+from reports.figures import (
+    UNAVAILABLE,
+    as_shown,
+    change,
+    change_interval,
+    count,
+    counted,
+    interval,
+    p_value,
+    percent,
+    quantity,
+)
 from reports.sections.answer import verdict_answer
 from reports.sections.evidence import (
     blame_table,
     efficiency_table,
     histogram_table,
+    judged,
     matrix_table,
     pair_table,
     trial_table,
@@ -57,11 +70,12 @@ WORDS = {
 METHOD = Prose(
     "Method",
     "Trials ran in blocks, each with one trial of the victim beside its neighbours and one without them, in an order "
-    "drawn at random from the seed given below, so that a machine that drifts drifts in both arms. The slowdown is "
-    "estimated from the ratios within the blocks, on the logarithmic scale. Its 95 % interval decides: above the "
-    "threshold and the noise floor it is interference, wholly within the threshold it is none, and anything else is "
-    "inconclusive. The noise floor is how far trials without neighbours differ among themselves. The additional time "
-    "is divided by how much longer the victim ran, waited, was throttled or was blocked in the one arm than in the "
+    "drawn at random from the seed given below, so that a machine that drifts drifts in both arms. The slowdown (of a "
+    "rate, of the time that a unit of work takes) is estimated from the ratios within the blocks, on the logarithmic "
+    "scale. Its 95 % interval decides: above the threshold and the noise floor it is interference, wholly within the "
+    "threshold it is none, and anything else is inconclusive. The noise floor is how far trials without neighbours "
+    "differ among themselves. The additional time is divided by how much longer the victim ran, waited, was throttled "
+    "or was blocked in the one arm than in the "
     "other; what none of these accounts for is called unexplained.",
 )
 COMPARED: dict[Compared | None, tuple[str, str, str]] = {
@@ -200,17 +214,18 @@ def effect_facts(effect: Effect | None) -> Facts:
     if effect is None:
         return Facts("Effect", (("Slowdown", UNAVAILABLE),))
     unit, without, with_ = COMPARED[effect.compared]
+    what, better = judged(effect)
     return Facts(
         "Effect",
         (
-            ("Slowdown", percent(effect.slowdown_pct)),
-            ("95 % interval", interval(effect.ci95_pct)),
+            (what, change(effect.slowdown_pct, better)),
+            ("95 % interval", change_interval(effect.ci95_pct, better)),
             ("Evidence", f"{counted(effect.pairs, unit)}, p = {p_value(effect.p_value)}"),
             ("Metric", f"{effect.metric}, {effect.better} is better"),
             (without, quantity(effect.without, effect.unit)),
             (with_, quantity(effect.with_, effect.unit)),
-            ("Noise floor", percent(effect.noise_floor_pct)),
-            ("Threshold", percent(effect.threshold_pct)),
+            ("Noise floor", change(effect.noise_floor_pct, better)),
+            ("Threshold", change(effect.threshold_pct, better)),
         ),
     )
 
@@ -261,13 +276,14 @@ def suspect_table(verdict: Verdict) -> Table:
 
 def confirmation_table(verdict: Verdict) -> Table:
     """What stopping each suspect alone gave back."""
+    _, better = judged(verdict.effect)
     return Table(
         "Each suspect stopped alone",
         (*figure_columns("Effect"), INTERVAL, *figure_columns("Pairs"), NAME, CGROUP),
         tuple(
             (
-                percent(entry.slowdown_pct),
-                interval(entry.ci95_pct),
+                change(entry.slowdown_pct, better),
+                change_interval(entry.ci95_pct, better),
                 count(entry.pairs),
                 entry.name,
                 entry.cgroup,
@@ -283,7 +299,7 @@ def metric_table(verdict: Verdict) -> Table:
         "Further metrics",
         (
             TableColumn("Metric"),
-            *figure_columns("Without", "With", "Slowdown"),
+            *figure_columns("Without", "With", "Change"),
             INTERVAL,
             *figure_columns("p"),
         ),
@@ -292,8 +308,8 @@ def metric_table(verdict: Verdict) -> Table:
                 f"{entry.name} ({entry.unit}, {entry.better} is better)",
                 quantity(entry.without),
                 quantity(entry.with_),
-                percent(entry.slowdown_pct),
-                interval(entry.ci95_pct),
+                changed(entry.slowdown_pct, entry.better),
+                UNAVAILABLE if entry.ci95_pct is None else changed_between(entry.ci95_pct, entry.better),
                 p_value(entry.p_value),
             )
             for entry in verdict.metrics or ()
@@ -305,11 +321,12 @@ def metric_table(verdict: Verdict) -> Table:
 def sweep_table(verdict: Verdict) -> Table:
     """The slowdown at each intensity of the neighbours, and the CPUs they kept busy where that is known."""
     points = verdict.sweep or ()
+    what, better = judged(verdict.effect)
     measured = any(point.used_cpus is not None for point in points)
     return Table(
         "Slowdown by intensity of the neighbours",
         (
-            *figure_columns("Intensity", *(["CPUs used"] if measured else []), "Slowdown"),
+            *figure_columns("Intensity", *(["CPUs used"] if measured else []), what),
             INTERVAL,
             *figure_columns("Curve"),
         ),
@@ -317,13 +334,13 @@ def sweep_table(verdict: Verdict) -> Table:
             (
                 percent(point.level_pct),
                 *([quantity(point.used_cpus)] if measured else []),
-                percent(point.slowdown_pct),
-                interval(point.ci95_pct),
-                percent(point.fitted_pct),
+                change(point.slowdown_pct, better),
+                change_interval(point.ci95_pct, better),
+                change(point.fitted_pct, better),
             )
             for point in points
         ),
-        note="The curve is the one nearest to all levels that falls nowhere.",
+        note="The curve is the one nearest to all levels along which the victim fares better nowhere.",
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from agent.cli.experiment_bar import Bar, Pace, clock
-from agent.cli.progress import bounds, describe, progress
+from agent.cli.progress import change_so_far, describe, progress
 from agent.documents.verdict_parts import Arm
 from agent.experiment.design import ALONE, BESIDE_ALL, Treatment
 from agent.statistics.decision import decide
@@ -40,7 +40,7 @@ def test_in_a_log_only_what_matters_is_a_line_and_harmless(capsys: pytest.Captur
 def test_a_look_says_how_far_there_is_still_to_go(capsys: pytest.CaptureFixture[str]) -> None:
     with progress() as observer:
         observer.looked(decide(SLOWED[:1], "lower", 5.0, plan_looks(4, 24)), 8)
-    assert capsys.readouterr().err == "inconclusive after 1 pair: slowdown 100.0 %; on to 8 pairs\n"
+    assert capsys.readouterr().err == "inconclusive after 1 pair: slowdown +100.0 %; on to 8 pairs\n"
 
 
 @pytest.mark.kernel
@@ -101,7 +101,7 @@ def test_the_bar_shows_what_runs_the_interval_and_the_time_left(monkeypatch: pyt
     console.print(bar.progress)
     shown = console.export_text()
     assert shown.startswith("pair 12 without neighbours ")
-    assert shown.endswith(" 1:20 left slowdown -51.2 to +164.0 %\n")
+    assert shown.endswith(" 1:20 left slowdown −51.2 to +164.0 %\n")
     assert shown.count("\n") == 1
     bar.phase_started("each suspect stopped alone", 8)
     bar.trial_started(10, 0, Treatment(Arm.WITH, stopped="/a/\x1b[2Jb"))
@@ -138,9 +138,16 @@ def read_all(terminal: int) -> bytes:
     ("low_pct", "high_pct", "said"),
     [
         (-100.0, 93_775_542.4, "not known yet"),
-        (-1.04, 4.0, "-1.0 to +4.0 %"),
+        (-1.04, 4.0, "−1.0 to +4.0 %"),
         (820.0, 990.0, "+820.0 to +990.0 %"),
     ],
 )
 def test_two_pairs_that_tell_nothing_say_so(low_pct: float, high_pct: float, said: str) -> None:
-    assert bounds(low_pct, high_pct) == said
+    assert change_so_far(1.0, (low_pct, high_pct), "lower") == f"slowdown {said}"
+
+
+def test_half_a_rate_is_no_slowdown_of_a_hundred_per_cent(capsys: pytest.CaptureFixture[str]) -> None:
+    halved = [TrialPair(pair.with_, pair.without) for pair in SLOWED]
+    with progress() as observer:
+        observer.looked(decide(halved, "higher", 5.0, plan_looks(4, 24)), 4)
+    assert "4 pairs: change −50." in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Figures read the same everywhere, and never claim what is not there."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from reports import figures
 from reports.figures import apportioned_pct, as_shown
+from reports.sections.model import Cells, sizes, times
 from tests.reports.samples import VERDICTS
 
 finite = st.floats(-1e12, 1e12)
@@ -94,3 +96,34 @@ def test_rounding_twice_changes_nothing(number: float) -> None:
 def test_a_verdict_as_shown_is_settled(name: str) -> None:
     shown = as_shown(VERDICTS[name])
     assert as_shown(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("values_ns", "unit", "cells"),
+    [
+        ((2_100_000_000, 640_000_000), "s", ["2.1", "0.64"]),
+        ((2_100_000_000, 12_500, None, 0), "ms", ["2,100", "0.0125", "n/a", "0"]),
+        ((7_900_000, 910), "µs", ["7,900", "0.91"]),
+        ((999, 1), "ns", ["999", "1"]),
+        ((200_000_000_000, 3), "s", ["200", "0.000000003"]),
+    ],
+)
+def test_a_column_has_one_unit(values_ns: list[int | None], unit: str, cells: list[str]) -> None:
+    column = times("Wait", values_ns)
+    assert (column.column.heading, list(column.cells)) == (f"Wait ({unit})", cells)
+
+
+@given(st.lists(st.none() | st.integers(1, 10**15), min_size=1), st.sampled_from([times, sizes]))
+def test_every_value_of_a_column_is_itself_in_the_unit_of_its_heading(
+    values: list[int | None], of: Callable[[str, Sequence[int | None]], Cells]
+) -> None:
+    """The units are those of the SI and of IEC 80000-13."""
+    scales = {"ns": 1, "µs": 10**3, "ms": 10**6, "s": 10**9}
+    scales |= {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+    made = of("x", values)
+    scale = scales[made.column.heading.removeprefix("x").strip(" ()") or "B"]
+    for value, cell in zip(values, made.cells, strict=True):
+        if value is None:
+            assert cell == "n/a"
+        else:
+            assert float(cell.replace(",", "")) * scale == pytest.approx(value, rel=0.006)

@@ -164,7 +164,7 @@ CONFIRMED = (Confirmation(NEIGHBOUR, "neighbour-1 sleep", 98.0, (90.0, 106.0), 4
 def test_what_was_confirmed_is_in_the_document_and_the_reason() -> None:
     verdict = concluded(replace(session(BLAMED), further=(Rounds((), Log()),), confirmed=CONFIRMED))
     assert verdict.confirmed == CONFIRMED
-    assert "; stopping neighbour-1 sleep alone confirms it (its own effect 98.0 %" in verdict.reason
+    assert "; stopping neighbour-1 sleep alone confirms it (its own effect +98.0 %" in verdict.reason
     assert verdict.quality.ok
     assert Verdict.from_document(json.loads(json.dumps(verdict.to_document()))) == verdict
 

@@ -102,7 +102,7 @@ def test_each_suspect_gets_its_own_effect() -> None:
     assert guilty.ci95_pct[0] > 90
     assert innocent.ci95_pct[0] <= 0 <= innocent.ci95_pct[1]
     words = describe_confirmed((guilty, innocent))
-    assert "stopping neighbour-1 stress-ng alone confirms it (its own effect 100" in words
+    assert "stopping neighbour-1 stress-ng alone confirms it (its own effect +100.0 %" in words
 
 
 def test_intervals_are_wider_for_more_suspects() -> None:

@@ -77,7 +77,7 @@ def test_a_single_pair_decides_nothing() -> None:
             60,
             8,
             (
-                "60.0 % slower with the neighbours (95 % interval of the slowdown 60.0 to 60.0 %, 8 pairs)",
+                "60.0 % slower with the neighbours (95 % interval +60.0 to +60.0 %, 8 pairs)",
                 "all of it above the threshold of 5 % and the noise floor of 0.0 %",
             ),
         ),
@@ -85,7 +85,7 @@ def test_a_single_pair_decides_nothing() -> None:
             0,
             4,
             (
-                "no slower with the neighbours (95 % interval of the slowdown 0.0 to 0.0 %, 4 pairs)",
+                "no slower with the neighbours (95 % interval 0.0 to 0.0 %, 4 pairs)",
                 "all of it within ±5 %",
             ),
         ),
@@ -94,6 +94,17 @@ def test_a_single_pair_decides_nothing() -> None:
 def test_the_clauses_of_the_reason(slowdown_pct: float, count: int, clauses: tuple[str, ...]) -> None:
     decision = decide([TrialPair(1.0, 1 + slowdown_pct / 100)] * count, "lower", 5, PLAN)
     assert decision.reason == clauses
+
+
+def test_of_a_rate_its_own_change_is_told_and_the_limits_on_the_same_scale() -> None:
+    """1 / 1.05 is 95.2 %, and 1 / 0.95 is 105.3 %."""
+    halved = decide([TrialPair(1000.0, 500.0)] * 8, "higher", 5, PLAN)
+    assert halved.reason == (
+        "figure −50.0 % with the neighbours (95 % interval −50.0 to −50.0 %, 8 pairs)",
+        "all of it beyond the threshold of −4.8 % and the noise floor of 0.0 %",
+    )
+    same = decide([TrialPair(1000.0, 1000.0)] * 4, "higher", 5, PLAN)
+    assert same.reason[1] == "all of it within −4.8 to +5.3 %"
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from agent.documents.metric import Better, change_pct, factor
+from agent.documents.metric import Better, change_pct, factor, signed, slower
 from agent.documents.verdict import CauseKind, Effect
 from reports import text
-from reports.sections.answer import HAPPENS, signed, size, slower, verdict_answer
+from reports.sections.answer import HAPPENS, size, verdict_answer
 from reports.sections.blame import blame_report
 from reports.sections.verdict import verdict_report
 from tests.reports.samples import BLAMES, INTERFERENCE, VERDICTS
