@@ -8,8 +8,8 @@
 import contextlib
 import gc
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from agent.daemon.signals import Signals
 from agent.daemon.sinks import Sink
 from agent.daemon.workers import Workers
 from agent.detection.quota import binding_quota
+from agent.documents.times import moment
 from agent.recording.budget import Governor
 from agent.recording.host import describe_host
 from agent.recording.recorder import Complete
@@ -96,7 +97,7 @@ def _signals(config: Config, layout: CgroupLayout, service: Service) -> Iterator
 
 def _facts(config: Config, layout: CgroupLayout) -> Mapping[str, str]:
     return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": moment(time.time()),
         "host": pack(describe_host(layout)),
         "tier": config.agent.tier,
         "globs": ", ".join(config.agent.cgroups),

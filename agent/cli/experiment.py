@@ -6,7 +6,6 @@ import secrets
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
@@ -15,6 +14,7 @@ from agent.cli import experiment_options as options
 from agent.cli import output
 from agent.cli.help import HelpAll
 from agent.documents.metric import DURATION, STRETCH
+from agent.documents.times import stamp
 from agent.documents.verdict import Conclusion, Verdict
 from agent.documents.verdict_parts import DataFile
 from agent.experiment.plan import Plan, parse_cpus, parse_levels
@@ -107,7 +107,7 @@ def _existing(victim: str | None, neighbours: Sequence[str]) -> tuple[str | None
 
 
 def _new_directory() -> Path:
-    return Path(f"jostle-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    return Path(f"jostle-{stamp()}")
 
 
 def _carry_out(plan: Plan, directory: Path, *, json_output: bool, gate: bool, verbose: bool) -> None:

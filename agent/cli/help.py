@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.cli.output import show
-from agent.documents.durations import duration_s
+from agent.documents.times import duration_s
 
 
 def _help_all(context: typer.Context, wanted: bool) -> None:  # noqa: FBT001  typer's way to call back

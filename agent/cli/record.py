@@ -1,7 +1,6 @@
 """`jostle record`: every cgroup, or those that match, into one run file."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from agent.cli import completion
 from agent.cli.exit_codes import become
 from agent.cli.help import FILTER_HELP, duration_option
+from agent.documents.times import stamp
 from agent.recording.budget import DEFAULT_BUDGET_PCT
 from collectors.sources.tiers import Tier
 
@@ -62,11 +62,10 @@ def record(
     ] = False,
 ) -> None:
     """Record every cgroup, or those matching, into one run file. With a command, for as long as it runs."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     options = {
         "duration_s": duration,
         "interval_s": interval,
-        "output": str(output or f"jostle-{stamp}.run"),
+        "output": str(output or f"jostle-{stamp()}.run"),
         "globs": _filters(cgroup) if cgroup else [],
         "budget_pct": max_overhead,
         "tier": tier,

@@ -8,9 +8,9 @@ import json
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ import msgspec
 from agent.cli.exit_codes import end_with
 from agent.cli.output import colour, prepare_streams, say, show, width
 from agent.documents.tasks import tasks_within
+from agent.documents.times import moment
 from agent.experiment.plan import require_runnable
 from agent.recording import recorder
 from agent.recording.budget import Governor, require_budget
@@ -124,7 +125,7 @@ def _record(options: Options, interrupts: Interrupts) -> int:
     layout = detect_layout()
     text = shlex.join(options.command)
     meta = {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": moment(time.time()),
         "host": pack(describe_host(layout)),
         "tier": options.tier,
         "command": text,

@@ -5,10 +5,10 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.analysis.observation import TrialResult
+from agent.documents.times import moment
 from agent.documents.verdict import SelfCost
 from agent.documents.verdict_parts import Confirmation, Host
 from agent.experiment.design import Treatment
@@ -45,7 +45,7 @@ class Session:
         plan: What was asked for.
         outcome: Its trials and the last look at them.
         host: Where it ran.
-        started: ISO 8601, UTC.
+        started: As `times.moment` writes it.
         duration_s: From the first to the last moment.
         victim_cgroup: The victim's cgroup.
         neighbours: Display name of each neighbour's cgroup.
@@ -80,7 +80,7 @@ def run_session(
         JostleError: See `run_experiment`; HostError where this host cannot do it; UsageError where others could
             change what is in `raw`.
     """
-    started, start_s = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    started, start_s = moment(time.time()), time.monotonic()
     own_directory(raw)
     layout = detect_layout()
     host = describe_host(layout)
@@ -159,7 +159,7 @@ class _MeasuredTrials:
         meta = {
             "arm": str(treatment.arm),
             "treatment": str(treatment),
-            "started": datetime.now(UTC).isoformat(),
+            "started": moment(time.time()),
         }
         with RunWriter(path, {**self.meta, **meta}) as writer:
             writer.append(result.window)

@@ -5,12 +5,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
 from agent.documents.selftest import Label, Selftest, SelftestFinding
+from agent.documents.times import moment
 from agent.documents.verdict import Verdict
 from agent.experiment.conclude import conclude
 from agent.experiment.plan import Plan, neighbour_name
@@ -85,7 +85,7 @@ def run_selftest(campaign: Campaign, observer: SelftestObserver, interrupts: Int
     Raises:
         HostError: This host cannot run any experiment.
     """
-    started, start_s = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    started, start_s = moment(time.time()), time.monotonic()
     labels = tuple(map(label_of, campaign.scenarios))
     findings = list(_findings(campaign, observer, interrupts))
     planned = len(campaign.order())

@@ -1,9 +1,9 @@
 """Events in pairs: how long a signal was off, and what was found when it was raised."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 
 from agent.documents.event import _NS, Episode, Event, EventState
+from agent.documents.times import moment
 
 
 def episodes(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) -> list[Episode]:
@@ -29,9 +29,8 @@ def _paired(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) -
 
 
 def _episode(event: Event, until_utc_ns: int, *, over: bool) -> Episode:
-    since = datetime.fromtimestamp(event.since_utc_ns // _NS).astimezone()
     return Episode(
-        since=since.isoformat(sep=" "),
+        since=moment(event.since_utc_ns // _NS),
         duration_s=max(0, until_utc_ns - event.since_utc_ns) / _NS,
         over=over,
         event=event,

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from itertools import groupby, islice, pairwise
 from pathlib import Path
 
-from agent.documents.durations import duration_s
 from agent.documents.event import Episode, Event
+from agent.documents.times import duration_s, moment
 from agent.store.episodes import episodes
 from agent.store.opening import open_to_read
 from agent.store.packing import DAMAGE
@@ -44,7 +44,7 @@ class Period:
             raise UsageError(f"{self} holds no time", "give an earlier --since, or a later --until")
 
     def __str__(self) -> str:
-        return f"{_shown(self.since_ns)} to {_shown(self.until_ns)}"
+        return f"{moment(self.since_ns / _NS)} to {moment(self.until_ns / _NS)}"
 
 
 def moment_ns(text: str, now: datetime) -> int:
@@ -223,8 +223,4 @@ def _within(span: _Span, period: Period) -> int:
 
 def _what_it_holds(db: sqlite3.Connection) -> str:
     span = span_ns(db)
-    return f"it holds {_shown(span[0])} to {_shown(span[1])}" if span else "it holds nothing yet"
-
-
-def _shown(moment_ns: int) -> str:
-    return datetime.fromtimestamp(moment_ns / _NS).astimezone().isoformat(sep=" ", timespec="seconds")
+    return f"it holds {moment(span[0] / _NS)} to {moment(span[1] / _NS)}" if span else "it holds nothing yet"

@@ -20,9 +20,9 @@ _EVENT = Event(
     suspects=(Suspect("/system.slice/batch.service", 88.8), Suspect("kernel", 5.1)),
     findings=(GateFinding("throttling", explains=False, text="it did not wait for a quota"),),
 )
-_BLAMED = Episode("2026-05-28 20:26:20+00:00", 130.0, over=True, event=_EVENT)
+_BLAMED = Episode("2026-05-28T20:26:20+00:00", 130.0, over=True, event=_EVENT)
 _THROTTLED = Episode(
-    "2026-05-28 20:27:00+00:00",
+    "2026-05-28T20:27:00+00:00",
     60.0,
     over=False,
     event=replace(

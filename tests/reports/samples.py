@@ -105,7 +105,7 @@ EXPERIMENT = Experiment(
     neighbours=("stress-ng --cpu 2",),
     metrics=("duration", "p99=p99 ([0-9.]+):lower", "rate=rate ([0-9.]+):higher"),
     cpus="0-1",
-    started="2025-03-04T10:20:30Z",
+    started="2025-03-04T10:20:30+00:00",
     duration_s=41.7,
     jostle_version="0.1.0",
 )

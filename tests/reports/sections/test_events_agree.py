@@ -27,7 +27,7 @@ def events(usual: CgroupWindow, bad: CgroupWindow) -> list[Event]:
 
 
 def sentence(event: Event) -> str:
-    episode = Episode(since="2026-03-01 03:12:00+00:00", duration_s=80.0, over=True, event=event)
+    episode = Episode(since="2026-03-01T03:12:00+00:00", duration_s=80.0, over=True, event=event)
     return event_listing((episode,)).items[0]
 
 
