@@ -46,15 +46,15 @@ class HistoryConfig(Section, frozen=True):
 
 
 class RuleConfig(Section, frozen=True):
-    """One `[[detection.rules]]`: a signal, a method and its limit."""
+    """One `[[detection.rules]]`: an indicator, a method and its limit."""
 
-    signal: Annotated[str, one_of(*INDICATORS)] = "wait_per_run"
+    indicator: Annotated[str, one_of(*INDICATORS)] = "wait_per_run"
     method: Annotated[str, one_of(*METHODS)] = "sigma"
     limit: Annotated[float, between(0, 1e12)] = 4.0
 
 
 class DetectionConfig(Section, frozen=True):
-    """`[detection]`: which signals are watched, and how long they must be off before an event is raised."""
+    """`[detection]`: which indicators are watched, and how long they must be off before an event is raised."""
 
     FIXED = ("enabled", "baseline")
 
@@ -64,7 +64,7 @@ class DetectionConfig(Section, frozen=True):
     cooldown_s: Annotated[float, between(0, 86_400, "seconds")] = DEFAULT_COOLDOWN_S
     baseline: Annotated[str, matching(r"|/[^\0]*", "the absolute path of a recording, or empty")] = ""
     rules: tuple[RuleConfig, ...] = tuple(
-        RuleConfig(rule.signal, rule.method, rule.limit) for rule in DEFAULT_RULES
+        RuleConfig(rule.indicator, rule.method, rule.limit) for rule in DEFAULT_RULES
     )
 
     def __post_init__(self) -> None:

@@ -93,5 +93,5 @@ def _named(suspects: tuple[Suspect, ...], within: TasksWithin, window: SchedWind
 
 def settings(config: DetectionConfig) -> Settings:
     """What a configuration says of detection."""
-    rules = tuple(Rule(rule.signal, cast("Method", rule.method), rule.limit) for rule in config.rules)
+    rules = tuple(Rule(rule.indicator, cast("Method", rule.method), rule.limit) for rule in config.rules)
     return Settings(rules, Persistence(config.windows, config.exceeded))

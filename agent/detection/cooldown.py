@@ -25,10 +25,10 @@ class _Open:
 
 
 class Cooldown:
-    """Tells the first event of each pair of victim and first suspect, whatever the signal, and its end.
+    """Tells the first event of each pair of victim and first suspect, whatever the indicator, and its end.
 
     The end is told when nothing was raised of the pair for `length_s`, with the time at which the last was cleared.
-    Where nobody is suspected, the signal and the cause take the suspect's place.
+    Where nobody is suspected, the indicator and the cause take the suspect's place.
     """
 
     def __init__(self, length_s: float) -> None:
@@ -62,15 +62,15 @@ class Cooldown:
 def _clear(episode: _Open, event: Event) -> None:
     episode.raised.discard(_key(event))
     episode.quiet_since_ns = event.utc_ns
-    if event.signal == episode.told.signal:
+    if event.indicator == episode.told.indicator:
         episode.value = event.value
 
 
 def _pair(event: Event) -> _Pair:
     if event.suspects:
         return event.victim, event.suspects[0].cgroup
-    return event.victim, event.signal, event.method, event.cause
+    return event.victim, event.indicator, event.method, event.cause
 
 
 def _key(event: Event) -> _SeriesKey:
-    return event.signal, event.method, event.since_utc_ns
+    return event.indicator, event.method, event.since_utc_ns

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from agent.detection.gates import Evidence, FindQuota, others_pct, pass_gates
 from agent.detection.indicators import IndicatorSample, ipc_of
 from agent.detection.rules import DEFAULT_RULES, Rule
-from agent.detection.running_baseline import Usual
+from agent.detection.running_baseline import RunningBaseline
 from agent.detection.series import Excess, Persistence, Series
 from agent.detection.stored_baseline import Baseline
-from agent.detection.suspects import UsualWaits, blamed
+from agent.detection.suspects import BaselineWaits, blamed
 from agent.documents.event import Event, EventCause, EventState
 from collectors.windows import sched
 from collectors.windows.sched import KERNEL, OTHER, CgroupWindow, SchedWindow
@@ -38,8 +38,8 @@ class _Tracked:
     path: str
     series: tuple[Series, ...]
     seen: int
-    usual_cpus: Usual = field(default_factory=Usual)
-    usual_waits: UsualWaits = field(default_factory=UsualWaits)
+    baseline_cpus: RunningBaseline = field(default_factory=RunningBaseline)
+    baseline_waits: BaselineWaits = field(default_factory=BaselineWaits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +142,15 @@ class Detector:
             for rule, series in zip(self._settings.rules, tracked.series, strict=True):
                 yield from self._series(rule, series, tracked, sample, moment)
         if cgroup is not None and not any(series.beyond for series in tracked.series):
-            tracked.usual_cpus.learn(cgroup.run_ns / moment.window.duration_ns)
-            tracked.usual_waits.learn(cgroup, moment.window.duration_ns)
+            tracked.baseline_cpus.learn(cgroup.run_ns / moment.window.duration_ns)
+            tracked.baseline_waits.learn(cgroup, moment.window.duration_ns)
 
     def _series(
         self, rule: Rule, series: Series, tracked: _Tracked, sample: IndicatorSample | None, moment: _Instant
     ) -> Iterator[Event]:
         persistence = self._settings.persistence
         value = None if sample is None else rule.watched.value(sample)
-        excess = series.judge(rule, value, self._baseline.get((tracked.path, rule.signal)))
+        excess = series.judge(rule, value, self._baseline.get((tracked.path, rule.indicator)))
         series.note(persistence, beyond=excess is not None)
         if excess is not None and sample is not None:
             series.keep(sample.cgroup, sample.duration_ns, moment.utc_ns, persistence)
@@ -170,19 +170,21 @@ class Detector:
             Evidence(
                 cgroup=whole,
                 seconds=duration_ns / 1e9,
-                usual_cpus=tracked.usual_cpus.mean if tracked.usual_cpus.known else None,
+                baseline_cpus=tracked.baseline_cpus.mean if tracked.baseline_cpus.known else None,
                 stolen_pct=moment.stolen_pct,
                 blame_left_out="blame" in moment.window.shed,
             ),
             self._find_quota,
         )
-        suspects = blamed(whole, duration_ns, tracked.usual_waits, moment.window.cgroups, rule.watched.blames)
+        suspects = blamed(
+            whole, duration_ns, tracked.baseline_waits, moment.window.cgroups, rule.watched.blames
+        )
         return Event(
             utc_ns=moment.utc_ns,
             state=EventState.RAISED,
             since_utc_ns=series.since_utc_ns,
             victim=tracked.path,
-            signal=rule.signal,
+            indicator=rule.indicator,
             unit=rule.watched.unit,
             method=rule.method,
             baseline=excess.against.baseline,

@@ -26,14 +26,14 @@ class Evidence:
     Attributes:
         cgroup: All of them together.
         seconds: Their length together.
-        usual_cpus: How many CPUs it usually keeps busy; None: not known yet.
+        baseline_cpus: How many CPUs it usually keeps busy; None: not known yet.
         stolen_pct: Of all running on the host, what the hypervisor and interrupts took.
         blame_left_out: In the latest of them the probe did not tell whom anybody waited for, to keep its budget.
     """
 
     cgroup: CgroupWindow
     seconds: float
-    usual_cpus: float | None
+    baseline_cpus: float | None
     stolen_pct: float
     blame_left_out: bool = False
 
@@ -93,13 +93,13 @@ def own_threads(evidence: Evidence) -> GateFinding:
 def own_load(evidence: Evidence) -> GateFinding:
     """Whether it wanted more than usual."""
     cpus = evidence.cgroup.run_ns / NS_PER_S / evidence.seconds
-    usual = evidence.usual_cpus
-    if usual is None:
+    baseline = evidence.baseline_cpus
+    if baseline is None:
         return GateFinding(
             "own-load", None, f"it kept {cpus:.2f} CPUs busy, and what is usual is not known yet"
         )
-    up = cpus > usual * _LOAD_UP_RATIO and cpus > usual + _LOAD_UP_CPUS
-    return GateFinding("own-load", up, f"it kept {cpus:.2f} CPUs busy, usually {usual:.2f}")
+    up = cpus > baseline * _LOAD_UP_RATIO and cpus > baseline + _LOAD_UP_CPUS
+    return GateFinding("own-load", up, f"it kept {cpus:.2f} CPUs busy, usually {baseline:.2f}")
 
 
 def steal(evidence: Evidence) -> GateFinding:

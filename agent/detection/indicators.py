@@ -1,6 +1,6 @@
 """The signals that can be watched: what each says of one cgroup in one window. docs/detection.md explains them.
 
-A signal is None where a window tells too little: a cgroup that hardly ran and hardly wanted to, a percentile of a
+An indicator is None where a window tells too little: a cgroup that hardly ran and hardly wanted to, a percentile of a
 handful of waits, a counter that this host does not have.
 """
 
@@ -87,6 +87,6 @@ def ipc_of(window: SchedWindow, path: str) -> float | None:
     return None if isinstance(ipc, Missing) else ipc
 
 
-def value_of(signal: Indicator, sample: IndicatorSample) -> float | None:
-    """What a signal says of a sample; None: too little to tell."""
-    return None if sample.cgroup.is_idle(sample.duration_ns) else signal.value(sample)
+def value_of(indicator: Indicator, sample: IndicatorSample) -> float | None:
+    """What an indicator says of a sample; None: too little to tell."""
+    return None if sample.cgroup.is_idle(sample.duration_ns) else indicator.value(sample)

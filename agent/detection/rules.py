@@ -1,10 +1,10 @@
-"""The four ways to say that a signal is beyond what it should be."""
+"""The four ways to say that an indicator is beyond what it should be."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from agent.detection.indicators import INDICATORS, Indicator
-from agent.detection.running_baseline import Usual
+from agent.detection.running_baseline import RunningBaseline
 
 Method = Literal["baseline", "percent", "sigma", "threshold"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -12,21 +12,21 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One signal, compared in one way.
+    """One indicator, compared in one way.
 
     `limit` is in per cent above the stored baseline's 95th percentile (`baseline`), in per cent above the recent mean
-    (`percent`), in standard deviations from it (`sigma`), or in the signal's own unit (`threshold`). Below, where
+    (`percent`), in standard deviations from it (`sigma`), or in the indicator's own unit (`threshold`). Below, where
     lower is worse.
     """
 
-    signal: str
+    indicator: str
     method: Method
     limit: float
 
     @property
     def watched(self) -> Indicator:
         """The indicator that this rule watches."""
-        return INDICATORS[self.signal]
+        return INDICATORS[self.indicator]
 
 
 # Waiting that the host's load does not explain away, its tail, and quotas that bind.
@@ -45,10 +45,10 @@ class Comparison:
     limit: float
 
 
-def comparison(rule: Rule, usual: Usual, stored: float | None) -> Comparison | None:
+def comparison(rule: Rule, running: RunningBaseline, stored: float | None) -> Comparison | None:
     """What a rule compares with; None while it has nothing to compare with.
 
-    `stored` is the stored baseline of this cgroup and signal, as `baseline.learn` gives it.
+    `stored` is the stored baseline of this cgroup and indicator, as `baseline.learn` gives it.
     """
     sign = 1 if rule.watched.worse == "higher" else -1
     match rule.method:
@@ -57,10 +57,14 @@ def comparison(rule: Rule, usual: Usual, stored: float | None) -> Comparison | N
         case "baseline":
             return None if stored is None else Comparison(stored, stored * (1 + sign * rule.limit / 100))
         case "percent":
-            return Comparison(usual.mean, usual.mean * (1 + sign * rule.limit / 100)) if usual.known else None
+            return (
+                Comparison(running.mean, running.mean * (1 + sign * rule.limit / 100))
+                if running.known
+                else None
+            )
         case "sigma":
-            beyond = usual.mean + sign * rule.limit * usual.deviation
-            return Comparison(usual.mean, beyond) if usual.known else None
+            beyond = running.mean + sign * rule.limit * running.deviation
+            return Comparison(running.mean, beyond) if running.known else None
 
 
 def exceeds(rule: Rule, value: float, against: Comparison) -> bool:

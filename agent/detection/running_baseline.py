@@ -1,4 +1,4 @@
-"""What is usual: a mean and a deviation that follow a signal slowly, in three numbers."""
+"""What is usual: a mean and a deviation that follow an indicator slowly, in three numbers."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -7,12 +7,12 @@ from math import sqrt
 MEMORY_WINDOWS = 60
 # Before so many windows nothing is usual.
 WARM_UP_WINDOWS = 6
-# A signal that has hardly varied so far is not taken for one that cannot.
+# An indicator that has hardly varied so far is not taken for one that cannot.
 _LEAST_DEVIATION_RATIO = 0.1
 
 
 @dataclass(slots=True)
-class Usual:
+class RunningBaseline:
     """The mean and variance of the values learnt: plain at first, then exponentially weighted (West, 1979)."""
 
     count: int = 0

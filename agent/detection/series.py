@@ -1,19 +1,19 @@
-"""One rule on one cgroup over time: what is usual, and whether the signal has been off for long enough."""
+"""One rule on one cgroup over time: what is usual, and whether the indicator has been off for long enough."""
 
 from dataclasses import dataclass, field
 
 from agent.detection.rules import Comparison, Rule, comparison, exceeds
-from agent.detection.running_baseline import Usual
+from agent.detection.running_baseline import RunningBaseline
 from agent.documents.event import Event
 from collectors.windows.sched import CgroupWindow
 
-# A signal that has been beyond what was usual for so long is usual: an hour of windows of 10 s.
+# An indicator that has been beyond what was usual for so long is usual: an hour of windows of 10 s.
 ADOPTED_AFTER = 360
 
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """How long a signal must be off: `exceeded` of `windows` windows beyond the limit."""
+    """How long an indicator must be off: `exceeded` of `windows` windows beyond the limit."""
 
     windows: int = 3
     exceeded: int = 2
@@ -39,7 +39,7 @@ class Series:
         raised: The event that has been raised and not yet cleared.
     """
 
-    usual: Usual = field(default_factory=Usual)
+    running: RunningBaseline = field(default_factory=RunningBaseline)
     beyond: int = 0
     in_a_row: int = 0
     evidence: list[tuple[CgroupWindow, int]] = field(default_factory=list)
@@ -53,12 +53,12 @@ class Series:
 
     def judge(self, rule: Rule, value: float | None, stored: float | None) -> Excess | None:
         """How a value is beyond the limit; None when it is not, and then it is learnt."""
-        against = comparison(rule, self.usual, stored)
+        against = comparison(rule, self.running, stored)
         if value is None:
             return None
         if against is not None and exceeds(rule, value, against):
             return Excess(value, against)
-        self.usual.learn(value)
+        self.running.learn(value)
         return None
 
     def note(self, persistence: Persistence, *, beyond: bool) -> None:
@@ -87,7 +87,7 @@ class Series:
     def clear(self, rule: Rule) -> None:
         """Begin again. What has become a habit is learnt anew."""
         if self._is_habit(rule):
-            self.usual = Usual()
+            self.running = RunningBaseline()
         self.raised, self.beyond, self.in_a_row = None, 0, 0
         self.evidence.clear()
 

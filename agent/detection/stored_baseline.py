@@ -14,7 +14,7 @@ from collectors.windows.sched import SchedWindow
 from probes.errors import UsageError
 
 Baseline = Mapping[tuple[str, str], float]
-"""The value that 95 % of the windows did not go beyond, by the path of the cgroup and the name of the signal."""
+"""The value that 95 % of the windows did not go beyond, by the path of the cgroup and the name of the indicator."""
 
 _RANK = 0.95
 # Fewer windows make no percentile.
@@ -30,8 +30,8 @@ def learn(windows: Iterable[SchedWindow]) -> Baseline:
     for window in windows:
         for path, cgroup in window.cgroups.items():
             sample = IndicatorSample(cgroup, window.duration_ns, ipc_of(window, path))
-            for name, signal in INDICATORS.items():
-                value = value_of(signal, sample)
+            for name, indicator in INDICATORS.items():
+                value = value_of(indicator, sample)
                 if value is not None:
                     values.setdefault((path, name), array("d")).append(value)
     return {
@@ -41,9 +41,9 @@ def learn(windows: Iterable[SchedWindow]) -> Baseline:
     }
 
 
-def _at_worst(signal: Indicator, values: Iterable[float]) -> float:
+def _at_worst(indicator: Indicator, values: Iterable[float]) -> float:
     """The nearest rank, counted from the harmless end."""
-    ordered = sorted(values, reverse=signal.worse == "lower")
+    ordered = sorted(values, reverse=indicator.worse == "lower")
     return ordered[ceil(_RANK * len(ordered)) - 1]
 
 

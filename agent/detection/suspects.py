@@ -15,8 +15,8 @@ _MOST_REMEMBERED = 40
 
 
 @dataclass(slots=True)
-class UsualWaits:
-    """For whom a cgroup usually waits, and for how much of the time: exponentially weighted, as `Usual`."""
+class BaselineWaits:
+    """For whom a cgroup usually waits, and for how much of the time: exponentially weighted, as `RunningBaseline`."""
 
     count: int = 0
     shares: dict[str, float] = field(default_factory=dict)
@@ -52,14 +52,14 @@ def suspects(amounts: Mapping[str, float], unknown: float = 0.0) -> tuple[Suspec
 def blamed(
     victim: CgroupWindow,
     duration_ns: int,
-    usual: UsualWaits,
+    baseline: BaselineWaits,
     beside: Mapping[str, CgroupWindow],
     blame: Blamed,
 ) -> tuple[Suspect, ...]:
     """Whom to suspect of what a victim suffered; `beside` are all cgroups in the window that raised the event."""
     match blame:
         case "waits":
-            return suspects(usual.beyond(victim, duration_ns), victim.unattributed_ns)
+            return suspects(baseline.beyond(victim, duration_ns), victim.unattributed_ns)
         case "preemptions":
             return suspects({name: wait.preemptions for name, wait in victim.waited_for.items()})
         case "runs":

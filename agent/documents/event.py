@@ -47,7 +47,7 @@ class GateFinding(Record, frozen=True):
 
 
 class Event(Document, frozen=True):
-    """One cgroup's signal has left where it belongs, for long enough to be told, or has come back.
+    """One cgroup's indicator has left where it belongs, for long enough to be told, or has come back.
 
     `baseline` is what is usual, by the method; None where it compares with a fixed limit. `limit` is what `value`
     went beyond. `suspects`, the first first, are empty when a gate explains the event. When it is cleared, cause,
@@ -61,7 +61,7 @@ class Event(Document, frozen=True):
     state: EventState
     since_utc_ns: int  # begin of the first window beyond the limit
     victim: str
-    signal: str
+    indicator: str
     unit: str
     method: str
     baseline: float | None

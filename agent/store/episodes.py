@@ -1,4 +1,4 @@
-"""Events in pairs: how long a signal was off, and what was found when it was raised."""
+"""Events in pairs: how long an indicator was off, and what was found when it was raised."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -18,7 +18,7 @@ def _paired(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) -
     raised: dict[tuple[int, str, str, str, int], Event] = {}
     for recording, event in told:
         # Of one series several may be open: an end is told after a cool-down, and another suspect's begin before it.
-        key = recording, event.victim, event.signal, event.method, event.since_utc_ns
+        key = recording, event.victim, event.indicator, event.method, event.since_utc_ns
         if event.state is EventState.RAISED:
             raised[key] = event
         else:

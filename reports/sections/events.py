@@ -6,7 +6,7 @@ from agent.documents.event import Episode, Event, EventCause, Suspect
 from reports.figures import counted, percent, quantity, seconds
 from reports.sections.model import Listing
 
-# What each signal measures, around its value; docs/detection.md.
+# What each indicator measures, around its value; docs/detection.md.
 _WORDS = {
     "wait_per_run": ("waited", "s per second on a CPU"),
     "wait_p99": ("had waits with a p99 of", "ms"),
@@ -40,13 +40,13 @@ def _sentence(episode: Episode) -> str:
 
 def _what(event: Event) -> str:
     if event.value is None:  # what raised it is no longer kept
-        return f"was beyond its limit of {event.signal}"
-    before, after = _WORDS.get(event.signal, (f"had a {event.signal} of", event.unit))
+        return f"was beyond its limit of {event.indicator}"
+    before, after = _WORDS.get(event.indicator, (f"had a {event.indicator} of", event.unit))
     return f"{before} {_figure(event, event.value)} {after}".rstrip()
 
 
 def _figure(event: Event, value: float | None) -> str:
-    if event.signal == "throttled_share":
+    if event.indicator == "throttled_share":
         return percent(None if value is None else 100 * value)
     return quantity(value)
 

@@ -133,7 +133,7 @@ listen = "unix:{directory}/metrics.sock"
 windows = 1
 exceeded = 1
 [[detection.rules]]
-signal = "wait_per_run"
+indicator = "wait_per_run"
 method = "threshold"
 limit = 0.01
 """

@@ -27,7 +27,7 @@ metrics.listen = "unix:{directory}/metrics.sock"
 windows = 1
 exceeded = 1
 [[detection.rules]]
-signal = "throttled_share"
+indicator = "throttled_share"
 method = "threshold"
 limit = 0.1
 """

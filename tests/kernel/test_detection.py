@@ -53,7 +53,7 @@ class Agent:
 
     def of(self, victim: Group, signal: str) -> list[Event]:
         """What it has told of one signal of one cgroup."""
-        return [event for event in self.events if (event.victim, event.signal) == (victim.path, signal)]
+        return [event for event in self.events if (event.victim, event.indicator) == (victim.path, signal)]
 
     @property
     def metrics(self) -> dict[Series, float]:
@@ -152,7 +152,7 @@ def test_a_neighbour_is_named_within_two_windows(situation: Situation, agent: Ag
             series(
                 "jostle_event_active",
                 victim=victim.path,
-                signal="wait_per_run",
+                indicator="wait_per_run",
                 cause="neighbours",
                 suspect=neighbour.path,
             )

@@ -10,7 +10,7 @@ _EVENT = Event(
     state=EventState.RAISED,
     since_utc_ns=1_779_999_980_000_000_000,
     victim="/system.slice/web.service",
-    signal="wait_per_run",
+    indicator="wait_per_run",
     unit="s/s",
     method="sigma",
     baseline=0.02512,
@@ -27,7 +27,7 @@ _THROTTLED = Episode(
     over=False,
     event=replace(
         _EVENT,
-        signal="throttled_share",
+        indicator="throttled_share",
         unit="",
         method="threshold",
         baseline=None,

@@ -37,11 +37,11 @@ class Gathered(Collector):
 
     def add_event(self, event: Event) -> None:
         """Count one event, and keep or drop it among those that are raised now."""
-        key = (event.victim, event.signal, event.method, str(event.since_utc_ns))
+        key = (event.victim, event.indicator, event.method, str(event.since_utc_ns))
         with self._lock:
             self._families = None
             if event.state is EventState.RAISED:
-                self._events[event.signal, event.cause.value] += 1
+                self._events[event.indicator, event.cause.value] += 1
                 self._raised[key] = event
             else:
                 self._raised.pop(key, None)
@@ -70,7 +70,7 @@ class Gathered(Collector):
 
     def _counted_events(self) -> Metric:
         family = CounterMetricFamily(
-            "jostle_events", "Events raised, by what they are put down to.", labels=["signal", "cause"]
+            "jostle_events", "Events raised, by what they are put down to.", labels=["indicator", "cause"]
         )
         for labels, count in self._events.items():
             family.add_metric(labels, count)
@@ -84,11 +84,11 @@ class Gathered(Collector):
             victim, suspect = (
                 (event.victim, first) if number < self._most else (OTHER, OTHER if first else "")
             )
-            numbers[self._escape(victim), event.signal, event.cause.value, self._escape(suspect)] += 1
+            numbers[self._escape(victim), event.indicator, event.cause.value, self._escape(suspect)] += 1
         family = GaugeMetricFamily(
             "jostle_event_active",
             "Events that are raised and not yet cleared, with the first suspect, if any.",
-            labels=["victim", "signal", "cause", "suspect"],
+            labels=["victim", "indicator", "cause", "suspect"],
         )
         for labels, count in numbers.items():
             family.add_metric(labels, count)

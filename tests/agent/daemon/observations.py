@@ -43,7 +43,7 @@ def event(
         state=state,
         since_utc_ns=EPOCH_NS - WINDOW_S * NS,
         victim=victim,
-        signal="wait_per_run",
+        indicator="wait_per_run",
         unit="s/s",
         method="threshold",
         baseline=None,

@@ -27,7 +27,7 @@ path = "/srv/jostle.db"
 max_size_mib = 64
 
 [[detection.rules]]
-signal = "wait_per_run"
+indicator = "wait_per_run"
 limit = 50.0
 
 [[detection.rules]]
@@ -46,7 +46,7 @@ def test_what_is_given_is_taken_and_the_rest_has_its_default(tmp_path: Path) -> 
     assert found.agent == AgentConfig(window_s=5.0, cgroups=("/kubepods*", "/system.slice/*"))
     assert found.history == HistoryConfig(path="/srv/jostle.db", max_size_mib=64)
     assert found.detection.rules == (
-        RuleConfig(signal="wait_per_run", limit=50.0),
+        RuleConfig(indicator="wait_per_run", limit=50.0),
         RuleConfig(method="sigma"),
     )
     assert found.metrics == Config().metrics

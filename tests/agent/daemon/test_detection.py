@@ -30,8 +30,8 @@ def judged(detection: Detection, first: int, *scene: bool) -> list[Event]:
 def test_the_rules_are_those_of_the_configuration() -> None:
     config = DetectionConfig()
     found = settings(config)
-    assert [(rule.signal, rule.method, rule.limit) for rule in found.rules] == [
-        (rule.signal, rule.method, rule.limit) for rule in config.rules
+    assert [(rule.indicator, rule.method, rule.limit) for rule in found.rules] == [
+        (rule.indicator, rule.method, rule.limit) for rule in config.rules
     ]
     assert (found.persistence.windows, found.persistence.exceeded) == (config.windows, config.exceeded)
 

@@ -58,7 +58,7 @@ def event(signal: str, state: EventState, utc_s: int, since_s: int) -> Event:
         for number, one in enumerate([*QUIET, *BAD])
         for each in detector.step(window(one, duration_s=WINDOW_S), number)
     )
-    return replace(first, signal=signal, state=state, utc_ns=utc_s * NS, since_utc_ns=since_s * NS)
+    return replace(first, indicator=signal, state=state, utc_ns=utc_s * NS, since_utc_ns=since_s * NS)
 
 
 def test_two_signals_of_a_pair_are_one_episode_that_lasts_as_long_as_both() -> None:
@@ -67,5 +67,5 @@ def test_two_signals_of_a_pair_are_one_episode_that_lasts_as_long_as_both() -> N
     assert list(cooldown.told([first, second], 10 * NS)) == [first]
     assert list(cooldown.told([replace(first, state=EventState.CLEARED, utc_ns=20 * NS)], 20 * NS)) == []
     (end,) = cooldown.told([replace(second, state=EventState.CLEARED, utc_ns=30 * NS, value=7.0)], 30 * NS)
-    assert (end.signal, end.utc_ns, end.value) == ("wait_per_run", 30 * NS, first.value)
+    assert (end.indicator, end.utc_ns, end.value) == ("wait_per_run", 30 * NS, first.value)
     assert end.victim == VICTIM

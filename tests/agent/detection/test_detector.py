@@ -29,7 +29,7 @@ def states(settings: Settings, scene: Scene) -> list[tuple[int, EventState]]:
 def test_a_neighbour_is_named_with_its_second_window() -> None:
     ((number, event),) = told(Detector(WAIT), [*QUIET, crowded(), crowded(), crowded()])
     assert number == 11
-    assert (event.victim, event.signal, event.state) == (VICTIM, "wait_per_run", EventState.RAISED)
+    assert (event.victim, event.indicator, event.state) == (VICTIM, "wait_per_run", EventState.RAISED)
     assert event.baseline == pytest.approx(0.025)
     assert event.value == pytest.approx(4.5 / 2)
     assert event.cause is EventCause.NEIGHBOURS
@@ -87,7 +87,7 @@ def test_a_victim_that_throttles_itself_blames_nobody() -> None:
         return path, 0.2
 
     ((number, event),) = told(Detector(find_quota=find_quota), [*QUIET, throttled(), throttled()])
-    assert (number, event.signal, event.cause, event.suspects) == (
+    assert (number, event.indicator, event.cause, event.suspects) == (
         11,
         "throttled_share",
         EventCause.THROTTLED,

@@ -13,9 +13,9 @@ from msgspec import structs
 from agent.detection.indicators import INDICATORS, IndicatorSample, value_of
 from agent.detection.quota import binding_quota
 from agent.detection.rules import METHODS, Comparison, Rule, exceeds
-from agent.detection.running_baseline import MEMORY_WINDOWS, Usual
+from agent.detection.running_baseline import MEMORY_WINDOWS, RunningBaseline
 from agent.detection.stored_baseline import learn, read_baseline
-from agent.detection.suspects import MOST_SUSPECTS, UsualWaits, blamed, suspects
+from agent.detection.suspects import MOST_SUSPECTS, BaselineWaits, blamed, suspects
 from agent.documents.event import Event, GateFinding, Suspect
 from agent.store.run_file import RunWriter
 from collectors.host.hierarchy import CgroupLayout
@@ -70,7 +70,7 @@ class TestSignals:
 class TestUsual:
     @given(st.lists(VALUES, min_size=1, max_size=MEMORY_WINDOWS))
     def test_it_is_the_mean_and_deviation_of_a_few(self, values: list[float]) -> None:
-        found = Usual()
+        found = RunningBaseline()
         for value in values:
             found.learn(value)
         assert found.mean == pytest.approx(fmean(values), rel=1e-9, abs=1e-9)
@@ -78,14 +78,14 @@ class TestUsual:
 
     @given(st.lists(VALUES, min_size=1, max_size=300))
     def test_it_stays_between_the_extremes(self, values: list[float]) -> None:
-        found = Usual()
+        found = RunningBaseline()
         for value in values:
             found.learn(value)
         assert min(values) * (1 - 1e-9) <= found.mean <= max(values) * (1 + 1e-9)
         assert found.deviation >= 0
 
     def test_it_forgets_slowly(self) -> None:
-        found = Usual()
+        found = RunningBaseline()
         for value in [*[1.0] * 500, *[3.0] * MEMORY_WINDOWS]:
             found.learn(value)
         assert found.mean == pytest.approx(3 - 2 / 2.72, rel=0.02)
@@ -123,28 +123,30 @@ class TestSuspects:
 class TestUsualWaits:
     @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 100)), min_size=1, max_size=50))
     def test_it_is_the_mean_share_of_the_time(self, waits: list[dict[str, int]]) -> None:
-        usual_waits = UsualWaits()
+        baseline_waits = BaselineWaits()
         for each in waits:
-            usual_waits.learn(cgroup(1.0, each), 10 * 10**9)
+            baseline_waits.learn(cgroup(1.0, each), 10 * 10**9)
         for name in "abc":
             mean = fmean(each.get(name, 0) for each in waits) / 10
-            assert usual_waits.shares.get(name, 0.0) == pytest.approx(mean)
+            assert baseline_waits.shares.get(name, 0.0) == pytest.approx(mean)
 
     def test_only_what_is_more_than_usual_is_blamed(self) -> None:
-        usual_waits = UsualWaits()
+        baseline_waits = BaselineWaits()
         for _ in range(10):
-            usual_waits.learn(cgroup(1.0, {"/always": 4.0}), 10 * 10**9)
+            baseline_waits.learn(cgroup(1.0, {"/always": 4.0}), 10 * 10**9)
         victim = cgroup(1.0, {"/always": 4.5, NEIGHBOUR: 1.5})
-        assert usual_waits.beyond(victim, 10 * 10**9) == pytest.approx({"/always": 0.5e9, NEIGHBOUR: 1.5e9})
-        found = blamed(victim, 10 * 10**9, usual_waits, {}, "waits")
+        assert baseline_waits.beyond(victim, 10 * 10**9) == pytest.approx(
+            {"/always": 0.5e9, NEIGHBOUR: 1.5e9}
+        )
+        found = blamed(victim, 10 * 10**9, baseline_waits, {}, "waits")
         assert found == (Suspect(NEIGHBOUR, 75.0), Suspect("/always", 25.0))
 
     def test_it_remembers_no_more_than_a_few(self) -> None:
-        usual_waits = UsualWaits()
+        baseline_waits = BaselineWaits()
         for number in range(200):
-            usual_waits.learn(cgroup(1.0, {f"/{number}": 1.0, "/always": 2.0}), 10 * 10**9)
-        assert len(usual_waits.shares) <= 40
-        assert usual_waits.shares["/always"] == pytest.approx(0.2)
+            baseline_waits.learn(cgroup(1.0, {f"/{number}": 1.0, "/always": 2.0}), 10 * 10**9)
+        assert len(baseline_waits.shares) <= 40
+        assert baseline_waits.shares["/always"] == pytest.approx(0.2)
 
 
 class TestBaseline:

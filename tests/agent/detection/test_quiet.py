@@ -74,7 +74,7 @@ def test_the_same_hour_with_a_neighbour_in_it_has_one_event(quiet: Sequence[Sche
     for number in (200, 201):
         spoilt[number] = disturbed(spoilt[number], victim)
     (raised, cleared) = [
-        event for event in told(Detector(), spoilt) if event.signal == DEFAULT_RULES[0].signal
+        event for event in told(Detector(), spoilt) if event.indicator == DEFAULT_RULES[0].indicator
     ]
     assert (raised.victim, raised.utc_ns, raised.cause) == (victim, 201 * 10**10, EventCause.NEIGHBOURS)
     assert raised.suspects[0].cgroup == "/noisy"

@@ -14,7 +14,7 @@ RAISED = Event(
     state=EventState.RAISED,
     since_utc_ns=100 * NS,
     victim="/a",
-    signal="wait_per_run",
+    indicator="wait_per_run",
     unit="s/s",
     method="sigma",
     baseline=0.1,
@@ -45,7 +45,7 @@ def test_one_of_which_the_beginning_is_no_longer_kept_says_the_rest() -> None:
     assert (found.event, found.duration_s, found.over) == (CLEARED, 60.0, True)
 
 
-@pytest.mark.parametrize("other", [{"victim": "/b"}, {"signal": "ipc"}, {"method": "percent"}])
+@pytest.mark.parametrize("other", [{"victim": "/b"}, {"indicator": "ipc"}, {"method": "percent"}])
 def test_each_victim_signal_and_method_has_its_own(other: dict[str, str]) -> None:
     late = replace(RAISED, since_utc_ns=110 * NS, **other)
     told = [

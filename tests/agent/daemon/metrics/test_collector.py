@@ -138,7 +138,7 @@ def test_events_are_counted_and_shown_while_they_last() -> None:
         metrics.on_event(event("/a", suspects=(Suspect("/noisy", 90.0),)))
         metrics.on_event(event("/b", cause=EventCause.THROTTLED))
         found = scraped(metrics)
-        assert found[series("jostle_events_total", signal="wait_per_run", cause="neighbours")] == 1
+        assert found[series("jostle_events_total", indicator="wait_per_run", cause="neighbours")] == 1
         active = {labels for name, labels in found if name == "jostle_event_active"}
         assert {(dict(labels)["victim"], dict(labels)["suspect"]) for labels in active} == {
             ("/a", "/noisy"),
