@@ -16,7 +16,10 @@ from agent.sandbox.interrupts import raise_on_signals
 from probes.errors import UsageError
 
 # Each is a module of this package whose `register` adds the command of the same name.
-COMMANDS = ("now", "doctor", "record", "top", "blame", "experiment", "compare", "report", "selftest", "agent")
+COMMANDS = (
+    *("now", "doctor", "record", "top", "blame", "experiment", "compare", "report"),
+    *("selftest", "agent", "thaw"),
+)
 
 # What `jostle` does without a command, and the options that it then may have.
 ALONE, ALONE_OPTIONS = "now", ("-d", "--duration", "--json")

@@ -67,6 +67,8 @@ class Neighbours:
         """
         commands: list[Command] = []
         with contextlib.ExitStack() as stack:
+            # They end after all is put back: to end them may take longer than a lease lasts.
+            stack.callback(self._stop, commands)
             for neighbour in self._existing:
                 neighbour.cgroup.require()
             for standing in self._standing_still(treatment):
@@ -75,12 +77,21 @@ class Neighbours:
                 for quota in self._quotas:
                     share = treatment.level_pct / WHOLE_PCT * quota.cpus / len(self._quotas)
                     stack.enter_context(quota.capped(share, self._janitor))
-            stack.callback(self._stop, commands)
             self._start(treatment, stem, commands)
             yield commands
 
+    def renew(self) -> None:
+        """Keep what `beside` changes in force; to be called every RENEW_S.
+
+        Raises:
+            JanitorLostError: It is not: nobody would put it back.
+        """
+        self._janitor.renew()
+
     def misbehaved(self, treatment: Treatment, commands: Sequence[Command], stem: str) -> str | None:
-        """What a neighbour did that makes a trial void; to be asked before it is stopped."""
+        """What a neighbour did that makes a trial void, or became of it; to be asked before it is stopped."""
+        if expired := self._janitor.expired():
+            return expired
         dead = next(filter(Command.is_over, commands), None)
         if dead is not None:
             number = list(self._started).index(dead.group) + 1

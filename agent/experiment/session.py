@@ -24,6 +24,7 @@ from agent.sandbox.cgroups import Workspace
 from agent.sandbox.existing import find_neighbours, find_victim
 from agent.sandbox.interrupts import Interrupts
 from agent.sandbox.janitor import Janitor
+from agent.sandbox.leases import heal
 from agent.sandbox.strays import Strays
 from agent.store.files import own_directory
 from agent.store.run_file import RunWriter, pack
@@ -80,6 +81,7 @@ def run_session(
         JostleError: See `run_experiment`; HostError where this host cannot do it; UsageError where others could
             change what is in `raw`.
     """
+    heal()  # before what a dead one left frozen is refused
     started, start_s = moment(time.time()), time.monotonic()
     own_directory(raw)
     layout = detect_layout()

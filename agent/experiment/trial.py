@@ -29,6 +29,7 @@ from agent.sandbox.cgroups import Group
 from agent.sandbox.commands import Command, start, wait_for_first
 from agent.sandbox.existing import ExistingCgroup
 from agent.sandbox.interrupts import Interrupts
+from agent.sandbox.leases import RENEW_S
 from agent.sandbox.strays import Strays
 from collectors.host.hierarchy import CgroupLayout, is_within
 from collectors.host.readings import Missing, read_text
@@ -211,8 +212,11 @@ class TrialRunner:
             if behind and not behind.group.pids():
                 self._went_on_s = monotonic() - returned_s
                 return behind
+            self._neighbours.renew()
             pause_s = min(
-                patience_s, watch.pause_s() if watch else timeout_s, _EMPTY_S if behind else timeout_s
+                *(patience_s, RENEW_S),
+                watch.pause_s() if watch else timeout_s,
+                _EMPTY_S if behind else timeout_s,
             )
             ended = wait_for_first(watched, min(pause_s, left_s), self._interrupts)
             if ended is None and pause_s < left_s:

@@ -54,6 +54,7 @@ class Freezer:
             while not self.is_frozen():
                 if time.monotonic() > deadline_s:
                     raise DidNotFreezeError(f"{self.file.parent} did not freeze in {FREEZE_TIMEOUT_S:g} s")
+                janitor.renew()
                 time.sleep(_POLL_S)
             yield
 

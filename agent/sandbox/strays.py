@@ -167,7 +167,7 @@ def _kill(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _stat(pid: int | str) -> list[str]:
+def stat_fields(pid: int | str) -> list[str]:
     """The fields of /proc/PID/stat from the state on; none when it is gone."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
@@ -175,11 +175,11 @@ def _stat(pid: int | str) -> list[str]:
 
 
 def _state(pid: int) -> str:
-    return next(iter(_stat(pid)), "")
+    return next(iter(stat_fields(pid)), "")
 
 
 def _parents() -> dict[int, int]:
-    found = ((int(path.name), _stat(path.name)) for path in Path("/proc").glob("[0-9]*"))
+    found = ((int(path.name), stat_fields(path.name)) for path in Path("/proc").glob("[0-9]*"))
     return {pid: int(fields[1]) for pid, fields in found if fields}
 
 
