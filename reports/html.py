@@ -32,7 +32,7 @@ def render_verdict(verdict: Verdict) -> str:
 
 def render_run(summary: RunSummary) -> str:
     """The report of a recording, with its charts."""
-    return render(full_run_report(summary), run_charts.charts(summary.details))
+    return render(full_run_report(summary), run_charts.charts(summary))
 
 
 def render(report: Report, drawn: Mapping[str, str] | None = None) -> str:

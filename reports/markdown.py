@@ -18,9 +18,9 @@ from reports.sections.model import (
 
 def render(report: Report) -> str:
     """The report as Markdown; nothing a tenant chose is active in it."""
-    blocks = [f"# {for_markdown(report.headline)}"]
-    if report.context:
-        blocks.append(for_markdown(report.context))
+    heading = f"{report.title}: {report.headline}" if report.title else report.headline
+    blocks = [f"# {for_markdown(heading)}"]
+    blocks += [for_markdown(line) for line in (report.context, *report.note) if line]
     if report.answer:
         blocks.append(_list(map(for_markdown, report.answer)))
     if report.sentence not in report.answer:
@@ -39,7 +39,7 @@ def _section(section: ReportSection) -> str:
                 f"**{for_markdown(label)}:** {for_markdown(value)}" for label, value in section.items
             )
         case Listing():
-            return _list(for_markdown(item) for item in section.items)
+            return _list(map(for_markdown, section.items), numbered=section.numbered)
         case Prose():
             return for_markdown(section.text)
         case ShellCommand():
@@ -63,5 +63,5 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _list(items: Iterable[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)
+def _list(items: Iterable[str], *, numbered: bool = False) -> str:
+    return "\n".join(f"{f'{number}.' if numbered else '-'} {item}" for number, item in enumerate(items, 1))

@@ -80,9 +80,11 @@ def shortest(report: Report) -> Report:
 def _parts(report: Report, width: int, *, again: bool) -> Iterator[RenderableType]:
     answer = tuple(_answer(report))
     yield from answer
-    if report.context and report.sentence:
-        yield ""
-        yield Text(for_terminal(report.context))
+    # Neither title nor note stand before the answer, and what is to be short has neither.
+    for line in (report.title, report.context, *report.note) if report.sentence else ():
+        if line:
+            yield ""
+            yield Text(for_terminal(line), overflow="fold")
     if report.answer and report.sentence not in {"", *report.answer}:
         yield ""
         yield Text(for_terminal(report.sentence))
@@ -192,6 +194,6 @@ def _listing(listing: Listing) -> RenderableType:
     grid = Grid.grid(padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for item in listing.items:
-        grid.add_row("-", Text(for_terminal(item)))
+    for number, item in enumerate(listing.items, 1):
+        grid.add_row(f"{number}." if listing.numbered else "-", Text(for_terminal(item)))
     return grid

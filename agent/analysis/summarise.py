@@ -7,8 +7,11 @@ from math import ceil, isinf
 from msgspec.structs import replace
 
 from agent.analysis import untracked
+from agent.documents.summary import MOST_CGROUPS as SHOWN_CGROUPS
 from agent.documents.summary import (
+    MOST_WAITED_FOR,
     SIGNALS,
+    ByMoment,
     CacheSummary,
     CgroupSummary,
     CorunWith,
@@ -20,11 +23,14 @@ from agent.documents.summary import (
     RunSummary,
     SignalFigures,
     WaitBy,
+    WaitedFor,
     Waiting,
     Waits,
+    WaitsByMoment,
     WorkloadSummary,
     signal_nulls,
 )
+from agent.documents.times import moment
 from agent.documents.verdict import SelfCost, why_no_cost
 from agent.documents.verdict_parts import Host
 from agent.store.run_file import Run
@@ -51,12 +57,14 @@ _NOTHING = SignalWindow({}, HostSignals({}, {}))
 
 MOST_CGROUPS = 6  # in a chart; the summary has them all
 MOST_POINTS = 60  # of a time line: more than this, and neighbouring windows become one point
-EVERYONE_ELSE = "everyone else"
+MOST_MOMENTS = 240  # where a reader may look closer at a part
+EVERYONE_ELSE, OWN_THREADS, QUOTA = "everyone else", "its own threads", "a CPU quota"
+NOBODY = "an idle CPU, or nobody known"
 NS_PER_S = 1e9
 
 
-def summarise(run: Run) -> RunSummary:
-    """A recording's summary, the cgroup that waited longest first."""
+def summarise(run: Run, *, by_moment: bool = False) -> RunSummary:
+    """A recording's summary, the cgroup that waited longest first; `by_moment`: with who waited for whom over time."""
     whole = totals(run.windows)
     read = [window.signals for window in run.windows if window.signals is not None]
     signals = add_signals(read) if read else _NOTHING
@@ -72,6 +80,10 @@ def summarise(run: Run) -> RunSummary:
         ]
     host = _host(signals.host) if read else None
     cost = self_cost_of(run)
+    names = distinct({each.path: each.name for each in cgroups})
+    details = run_details(run.windows, whole, names)
+    if by_moment:
+        details = replace(details, by_moment=waits_by_moment(run.windows, whole, names))
     return RunSummary(
         duration_s=seconds,
         host=run.record("host", Host),
@@ -87,7 +99,13 @@ def summarise(run: Run) -> RunSummary:
         host_signals=host,
         missing=signals.missing,
         events=run.events,
-        details=run_details(run.windows, whole, distinct({each.path: each.name for each in cgroups})),
+        details=details,
+        since=moment((run.windows[0].end_ns - run.windows[0].duration_ns) / NS_PER_S)
+        if run.windows
+        else None,
+        until=moment(run.windows[-1].end_ns / NS_PER_S) if run.windows else None,
+        title=run.meta.get("title") or None,
+        note=run.meta.get("note") or None,
     )
 
 
@@ -230,7 +248,7 @@ def run_details(
         names: Each cgroup's display name, in the order of the summary.
     """
     shown = [path for path in names if whole[path].wait_ns][:MOST_CGROUPS]
-    points = list(_points(run))
+    points = list(_points(run, MOST_POINTS))
     return RunDetails(
         edges_ns=(*map(float, histogram.OCTAVES_NS[1:]), None),
         by_length=tuple(Waits(names[path], histogram.octaves(whole[path].histogram)) for path in shown),
@@ -240,14 +258,54 @@ def run_details(
     )
 
 
+def waits_by_moment(
+    run: Sequence[SchedWindow], whole: Mapping[str, CgroupWindow], names: Mapping[str, str]
+) -> ByMoment:
+    """Who waited for whom over time; the arguments are those of `run_details`."""
+    points = list(_points(run, MOST_MOMENTS))
+    shown = [path for path in names if whole[path].wait_ns][:SHOWN_CGROUPS]
+    return ByMoment(
+        tuple(_moments(points)),
+        tuple(
+            WaitsByMoment(
+                names[path], tuple(_mean_waiting(points, path)), tuple(_waits_for(points, whole[path]))
+            )
+            for path in shown
+        ),
+    )
+
+
+def _waits_for(points: Sequence[Sequence[SchedWindow]], whole: CgroupWindow) -> Iterator[WaitedFor]:
+    """The cgroups that one waited for longest, and what else it waited for; together they are all of its wait."""
+    longest = sorted(whole.waited_for, key=lambda name: -whole.waited_for[name].wait_ns)[:MOST_WAITED_FOR]
+    waits = [_waits(point, whole.path, longest) for point in points]
+    for name in (*longest, OWN_THREADS, QUOTA, EVERYONE_ELSE, NOBODY):
+        wait_ns = tuple(wait[name] for wait in waits)
+        if any(wait_ns):
+            yield WaitedFor(name, wait_ns)
+
+
+def _waits(point: Sequence[SchedWindow], path: str, longest: Sequence[str]) -> Counter[str]:
+    waits: Counter[str] = Counter()
+    for window in point:
+        if path in window.cgroups:
+            cgroup = window.cgroups[path]
+            waits[OWN_THREADS] += cgroup.self_ns
+            waits[QUOTA] += cgroup.throttled_ns
+            waits[NOBODY] += cgroup.wakeup_ns + cgroup.unattributed_ns
+            for name, wait in cgroup.waited_for.items():
+                waits[name if name in longest else EVERYONE_ELSE] += wait.wait_ns
+    return waits
+
+
 def distinct(names: Mapping[str, str]) -> dict[str, str]:
     """Display name by path; the path itself where others have the same name."""
     uses = Counter(names.values())
     return {path: name if uses[name] == 1 else path for path, name in names.items()}
 
 
-def _points(run: Sequence[SchedWindow]) -> Iterator[Sequence[SchedWindow]]:
-    size = max(1, ceil(len(run) / MOST_POINTS))
+def _points(run: Sequence[SchedWindow], most: int) -> Iterator[Sequence[SchedWindow]]:
+    size = max(1, ceil(len(run) / most))
     for start in range(0, len(run), size):
         yield run[start : start + size]
 

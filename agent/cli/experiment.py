@@ -7,8 +7,10 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
+from msgspec.structs import replace
 
 from agent.cli import experiment_options as options
 from agent.cli import output
@@ -34,6 +36,13 @@ FLAGS = frozenset({"--allow-freeze", "--confirm", "--no-counters", "--json", "--
 EXIT_INTERFERENCE, EXIT_INCONCLUSIVE = 10, 11
 DEMO_VICTIM = python_shell("agent.selftest.workloads.victim")
 DEMO_NEIGHBOUR = python_shell("agent.selftest.workloads.neighbour") + " spin"
+
+
+class Words(NamedTuple):
+    """The user's own, for the report."""
+
+    title: str | None
+    note: str | None
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +73,8 @@ def experiment(
     verbose: options.Verbose = False,
     gate: options.Gate = False,
     demo: options.Demo = False,
+    title: options.Title = None,
+    note: options.Note = None,
     _help_all: HelpAll = False,
 ) -> None:
     """Find out whether a victim runs slower beside its neighbours. *: repeatable."""
@@ -92,7 +103,10 @@ def experiment(
         confirm=confirm,
         sweep_pct=() if sweep is None else parse_levels(sweep),
     )
-    _carry_out(plan, directory or _new_directory(), json_output=json_output, gate=gate, verbose=verbose)
+    words = Words(title, note)
+    _carry_out(
+        plan, directory or _new_directory(), words, json_output=json_output, gate=gate, verbose=verbose
+    )
 
 
 def _existing(victim: str | None, neighbours: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
@@ -110,9 +124,11 @@ def _new_directory() -> Path:
     return Path(f"jostle-{stamp()}")
 
 
-def _carry_out(plan: Plan, directory: Path, *, json_output: bool, gate: bool, verbose: bool) -> None:
+def _carry_out(
+    plan: Plan, directory: Path, words: Words, *, json_output: bool, gate: bool, verbose: bool
+) -> None:
     with Interrupts() as interrupts:
-        verdict = _run(plan, directory, interrupts)
+        verdict = _run(plan, directory, words, interrupts)
     if plan.confirm and verdict.verdict is not Conclusion.INTERFERENCE:
         output.say(f"--confirm: the verdict is {verdict.verdict}, so nobody was stopped alone")
     _print(verdict, directory, json_output=json_output, verbose=verbose)
@@ -127,7 +143,7 @@ def _default_metric(victim_cgroup: str | None) -> list[str]:
     return [DURATION.name if victim_cgroup is None else STRETCH.name]
 
 
-def _run(plan: Plan, directory: Path, interrupts: Interrupts) -> Verdict:
+def _run(plan: Plan, directory: Path, words: Words, interrupts: Interrupts) -> Verdict:
     from agent.cli.progress import progress
     from agent.experiment.conclude import conclude
     from agent.experiment.session import run_session
@@ -141,7 +157,8 @@ def _run(plan: Plan, directory: Path, interrupts: Interrupts) -> Verdict:
         if decision is None:
             output.say(f"jostle: interrupted before a pair of trials was complete; raw data: {raw}")
             raise Interrupted
-        verdict = conclude(session, decision, command=_to_repeat(sys.argv[1:], plan.seed), files=_files(raw))
+        found = conclude(session, decision, command=_to_repeat(sys.argv[1:], plan.seed), files=_files(raw))
+        verdict = replace(found, title=words.title, note=words.note)
         _write_reports(verdict, directory)
     return verdict
 

@@ -83,3 +83,9 @@ Gate = Annotated[bool, typer.Option("--gate", help="Exit with 10: interference, 
 Demo = Annotated[
     bool, typer.Option("--demo", help="Use the built-in victim and neighbour, on one CPU.", hidden=True)
 ]
+Title = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Stands above all in the report.", hidden=True)
+]
+Note = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="A remark, below its first lines.", hidden=True)
+]

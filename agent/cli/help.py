@@ -23,6 +23,12 @@ HelpAll = Annotated[
 
 CGROUP_HELP = "A path, unit, container, NAMESPACE/POD[/CONTAINER], PID or process name"
 """What `collectors.host.resolver` understands."""
+Title = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Stands above all in the report.", show_default=False)
+]
+Note = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="A remark, below its first lines.", show_default=False)
+]
 FILTER_HELP = "Only these: names or patterns (repeatable)."
 
 

@@ -8,7 +8,7 @@ import typer
 
 from agent.cli import completion
 from agent.cli.exit_codes import become
-from agent.cli.help import FILTER_HELP, duration_option
+from agent.cli.help import FILTER_HELP, Note, Title, duration_option
 from agent.documents.times import stamp
 from agent.recording.budget import DEFAULT_BUDGET_PCT
 from collectors.sources.tiers import Tier
@@ -46,22 +46,22 @@ def record(
     ] = None,
     tier: Annotated[
         Tier,
-        typer.Option(
-            help="schedstat needs no BPF, and tells sums only; psi not even /proc/PID: time with a task waiting."
-        ),
+        typer.Option(help="schedstat: without BPF, sums alone; psi: PSI alone."),
     ] = "ebpf",
     max_overhead: Annotated[
         float,
-        typer.Option(metavar="PCT", help="Above this share of the host leave out blame, then histograms."),
+        typer.Option(metavar="PCT", help="Above this, leave out blame, then histograms."),
     ] = DEFAULT_BUDGET_PCT,
     no_counters: Annotated[
         bool, typer.Option("--no-counters", help="Leave the hardware counters (IPC, misses) out.")
     ] = False,
+    title: Title = None,
+    note: Note = None,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON document.")
     ] = False,
 ) -> None:
-    """Record every cgroup, or those matching, into one run file. With a command, for as long as it runs."""
+    """Record every cgroup, or those matching, for a time or while a command runs."""
     options = {
         "duration_s": duration,
         "interval_s": interval,
@@ -70,6 +70,8 @@ def record(
         "budget_pct": max_overhead,
         "tier": tier,
         "counters": not no_counters,
+        "title": title,
+        "note": note,
         "json_output": json_output,
     }
     debug = ["--debug"] if context.find_root().params["debug"] else []

@@ -59,6 +59,8 @@ class Options:
     tier: Tier
     counters: bool
     json_output: bool
+    title: str | None = None
+    note: str | None = None
 
     @classmethod
     def from_json(cls, text: str, command: Sequence[str]) -> "Options":
@@ -130,6 +132,8 @@ def _record(options: Options, interrupts: Interrupts) -> int:
         "tier": options.tier,
         "command": text,
         "globs": ", ".join(options.globs),
+        "title": options.title or "",
+        "note": options.note or "",
     }
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(RunWriter(options.output, meta))

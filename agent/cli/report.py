@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
+from msgspec.structs import replace
 
 from agent.analysis.summarise import summarise
 from agent.cli import completion, output
 from agent.cli import history as from_history
 from agent.cli.experiment import VERDICT_FILE
-from agent.cli.help import FILTER_HELP
+from agent.cli.help import FILTER_HELP, Note, Title
 from agent.cli.history import HistoryFile, HistoryFlag
 from agent.documents.selftest import Selftest
 from agent.documents.summary import RunSummary
@@ -53,7 +54,9 @@ def report(
             show_default=False,
         ),
     ] = None,
-    form: Annotated[Format, typer.Option("-f", "--format", help="How to render it.")] = Format.TEXT,
+    form: Annotated[
+        Format, typer.Option("-f", "--format", metavar="FORM", help="text, json, md or html.")
+    ] = Format.TEXT,
     file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write it there.")] = None,
     history: HistoryFlag = False,
     history_file: HistoryFile = None,
@@ -65,18 +68,22 @@ def report(
     cgroup: Annotated[
         list[str] | None, typer.Option(metavar="CGROUP", autocompletion=completion.cgroups, help=FILTER_HELP)
     ] = None,
+    title: Title = None,
+    note: Note = None,
 ) -> None:
-    """Render a run, a comparison or an experiment again. With --history, a part of the agent's history."""
+    """Render a run, a comparison, an experiment, or with --history a part of it."""
     asked = from_history.asked(history, history_file)
     if (run is None) == (asked is None):
         raise UsageError("report needs one thing to render", "give RUN, or --history with --since")
     found: Renderable
     if asked is not None:
-        found = summarise(from_history.load(asked, from_history.between(since, until), cgroup))
+        past = from_history.load(asked, from_history.between(since, until), cgroup)
+        found = summarise(past, by_moment=form is Format.HTML)
     elif since or cgroup:
         raise UsageError("--since, --until and --cgroup are for the history", "give --history, and no RUN")
     else:
-        found = load(cast("Path", run))
+        found = load(cast("Path", run), by_moment=form is Format.HTML)
+    found = replace(found, title=title or found.title, note=note or found.note)
     rendered = render(found, form, to_terminal=file is None)
     if file is None and form in (Format.HTML, Format.MARKDOWN):
         output.show_document(rendered)
@@ -86,8 +93,10 @@ def report(
         write_whole(file, rendered)
 
 
-def load(path: Path) -> Renderable:
+def load(path: Path, *, by_moment: bool = False) -> Renderable:
     """What a path holds: an experiment's or comparison's verdict, a self-test, or a recording's summary.
+
+    `by_moment`: as `summarise` has it.
 
     Raises:
         UsageError: Neither.
@@ -99,7 +108,7 @@ def load(path: Path) -> Renderable:
     try:
         with path.open("rb") as file:
             is_document = file.read(64).lstrip().startswith(b"{")
-        return _document(path) if is_document else summarise(read_run(path))
+        return _document(path) if is_document else summarise(read_run(path), by_moment=by_moment)
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror})", "check its permissions") from error
 

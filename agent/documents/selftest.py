@@ -88,3 +88,5 @@ class Selftest(Document, frozen=True):
     tallies: tuple[Tally, ...]
     labels: tuple[Label, ...]
     findings: tuple[SelftestFinding, ...]
+    title: str | None = None
+    note: str | None = None

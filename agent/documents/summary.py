@@ -18,6 +18,9 @@ from collectors.windows.signals import Absence
 SIGNALS = (*(spec for spec in CGROUP_FIGURES if spec.name != "limit_cpus"), *specs(CounterFigures))
 """The figures in a cgroup's `signals`; its limit stands beside them, as no limit is left out."""
 
+MOST_CGROUPS, MOST_WAITED_FOR = 20, 5
+"""What reports show of a recording: a crowded host has hundreds, and each of them waits for dozens of others."""
+
 SignalFigures = Mapping[str, int | float | None]
 """Figures of one cgroup by the names in SIGNALS: each the sum over those windows that have it, None where none has."""
 
@@ -124,6 +127,28 @@ class Moment(Record, frozen=True):
     end_s: float
 
 
+class WaitedFor(Record, frozen=True):
+    """What a cgroup waited for: a cgroup, its own threads, a quota, all others; in each moment."""
+
+    name: str
+    wait_ns: tuple[int, ...]
+
+
+class WaitsByMoment(Record, frozen=True):
+    """One cgroup in each moment: how many of its tasks waited on average, and for whom how long, the longest first."""
+
+    name: str
+    mean_waiting: tuple[float, ...]
+    waited_for: tuple[WaitedFor, ...]
+
+
+class ByMoment(Record, frozen=True):
+    """Who waited for whom over time, finer than `RunDetails.over_time`; the cgroup that waited longest first."""
+
+    moments: tuple[Moment, ...]
+    cgroups: tuple[WaitsByMoment, ...]
+
+
 class RunMatrix(Record, frozen=True):
     """Who waited for whom in the whole recording; for its own threads where its row meets its column."""
 
@@ -143,6 +168,7 @@ class RunDetails(Record, frozen=True):
     moments: tuple[Moment, ...]
     over_time: tuple[Waiting, ...]
     matrix: RunMatrix
+    by_moment: ByMoment | None = None  # left out: not asked for, as it is long
 
 
 class RunSummary(Document, frozen=True):
@@ -163,6 +189,10 @@ class RunSummary(Document, frozen=True):
     missing: Mapping[str, Absence] = msgspec.field(default_factory=dict)
     events: tuple[Episode, ...] | None = None  # of the agent's history; left out: nobody judged
     details: RunDetails | None = None  # left out: nothing is known of single windows
+    since: str | None = None  # begin of the first window, ISO 8601; left out: there is none
+    until: str | None = None
+    title: str | None = None
+    note: str | None = None
 
     def __post_init__(self) -> None:
         silent = sorted(_nulls(self) - self.unavailable.keys())

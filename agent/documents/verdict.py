@@ -173,6 +173,8 @@ class Verdict(Document, frozen=True):
     sweep: tuple[SweepPoint, ...] | None = None
     confirmed: tuple[Confirmation, ...] | None = None
     files: tuple[DataFile, ...] | None = None
+    title: str | None = None
+    note: str | None = None
 
     def __post_init__(self) -> None:
         _check_causes(self.causes)

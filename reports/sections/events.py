@@ -25,7 +25,9 @@ def event_listing(events: tuple[Episode, ...]) -> Listing:
     """One sentence for each event, the first first, of MOST_EVENTS at most."""
     left = len(events) - MOST_EVENTS
     more = [f"{counted(left, 'event')} more; the JSON form of this report has all."] if left > 0 else []
-    return Listing("Events", (*map(_sentence, events[:MOST_EVENTS]), *more) or (_NONE,))
+    return Listing(
+        "Events", (*map(_sentence, events[:MOST_EVENTS]), *more) or (_NONE,), numbered=bool(events)
+    )
 
 
 def _sentence(episode: Episode) -> str:

@@ -5,7 +5,7 @@ lays them out and escapes every text for the place it goes to. Nothing here is e
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TypeVar
 
@@ -109,6 +109,7 @@ class Listing:
 
     title: str
     items: tuple[str, ...]
+    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +144,14 @@ class Report:
     """What was run where and when, in one line."""
     deciding: int | None = None
     """How many sections a reader needs to decide; a page folds those after them. None: all."""
+    folded: str = ""
+    """What these are, in a line."""
+    title: str = ""
+    """As the user gave it; it stands above all."""
+    note: tuple[str, ...] = ()
+    """The user's own words, a paragraph each."""
+
+
+def titled(report: Report, title: str | None, note: str | None) -> Report:
+    """With the user's own words, where there are any."""
+    return replace(report, title=title or "", note=tuple(filter(None, (note or "").splitlines())))

@@ -31,6 +31,11 @@ def experiment_facts(experiment: Experiment) -> Facts:
     )
 
 
+def host_line(host: Host) -> str:
+    """The host in a few words."""
+    return f"{host.hostname} ({host.kernel})"
+
+
 def host_facts(host: Host) -> Facts:
     """The host it was run on."""
     return Facts(

@@ -6,14 +6,23 @@ from itertools import pairwise
 from msgspec.structs import replace
 
 from agent.analysis.untracked import sampled_pct
-from agent.documents.summary import CgroupSummary, RunDetails, RunMatrix, RunSummary
+from agent.documents.summary import (
+    MOST_CGROUPS,
+    MOST_WAITED_FOR,
+    CgroupSummary,
+    RunDetails,
+    RunMatrix,
+    RunSummary,
+)
 from collectors.windows.figures import SCHED_FIGURES
 from reports.figures import (
     TIME_UNITS,
+    clock,
     count,
     counted,
     in_unit,
     percent,
+    period,
     quantity,
     seconds,
     shared_unit,
@@ -22,6 +31,7 @@ from reports.figures import (
 from reports.sections.events import event_listing
 from reports.sections.evidence import bucket
 from reports.sections.model import (
+    WARNINGS,
     Facts,
     Kind,
     Listing,
@@ -35,13 +45,19 @@ from reports.sections.model import (
     figures,
     names,
     times,
+    titled,
 )
-from reports.sections.origin import COST_WORDS, counters_part, host_facts, own_cost, unavailable_listing
+from reports.sections.origin import (
+    COST_WORDS,
+    counters_part,
+    host_facts,
+    host_line,
+    own_cost,
+    unavailable_listing,
+)
 from reports.sections.run_signals import WORDS as SIGNAL_WORDS
 from reports.sections.run_signals import missing_sentences, signal_sections
 
-# A crowded host has hundreds, and each of them waits for dozens of others.
-MOST_CGROUPS, MOST_WAITED_FOR = 20, 5
 WORDS = {
     **{spec.name: spec.label for spec in SCHED_FIGURES},
     "wait_p50_ns": "p50 of the waits",
@@ -70,9 +86,30 @@ def full_run_report(summary: RunSummary) -> Report:
 
 
 def _report(summary: RunSummary) -> Report:
-    headline = "Recording (partial)" if summary.partial else "Recording"
     first = replace(summary, cgroups=summary.cgroups[:MOST_CGROUPS])
-    return Report(headline, _sentence(summary), (*_left_out(summary), *_sections(first)))
+    deciding = (*_left_out(summary), *_deciding(first))
+    report = Report(
+        _headline(summary),
+        _sentence(summary),
+        (*deciding, *_further(first)),
+        context=_context(summary),
+        deciding=len(deciding),
+        folded="All further figures: switches, limits, stalls, memory, I/O, CPUs, quality, host",
+    )
+    return titled(report, summary.title, summary.note)
+
+
+def _headline(summary: RunSummary) -> str:
+    """Of a part of the history, which is judged, what was found when; else that it is a recording."""
+    if summary.events is None or summary.since is None or summary.until is None:
+        return "Recording (partial)" if summary.partial else "Recording"
+    events = counted(len(summary.events), "event") if summary.events else "No event"
+    return f"{events}, {period(summary.since, summary.until)}"
+
+
+def _context(summary: RunSummary) -> str:
+    when = [period(summary.since, summary.until)] if summary.since and summary.until else []
+    return ", ".join((*when, f"on {host_line(summary.host)}"))
 
 
 def _left_out(summary: RunSummary) -> Iterator[ReportSection]:
@@ -96,18 +133,23 @@ def _sentence(summary: RunSummary) -> str:
     )
 
 
-def _sections(summary: RunSummary) -> Iterator[ReportSection]:
+def _deciding(summary: RunSummary) -> Iterator[ReportSection]:
     if summary.events is not None:
         yield event_listing(summary.events)
+    if summary.warnings:
+        yield Listing(WARNINGS, summary.warnings)
     yield wait_table(summary.cgroups)
-    yield from detail_sections(summary.details)
-    yield switch_table(summary.cgroups)
+    yield from detail_sections(summary)
     if any(cgroup.wait_by for cgroup in summary.cgroups):
         yield wait_by_table(summary.cgroups)
+
+
+def _further(summary: RunSummary) -> Iterator[ReportSection]:
+    if summary.details is not None and summary.details.by_length:
+        yield _length_table(summary.details)
+    yield switch_table(summary.cgroups)
     yield from signal_sections(summary)
     yield quality_facts(summary)
-    if summary.warnings:
-        yield Listing("Warnings", summary.warnings)
     if summary.unavailable:
         yield unavailable_listing(summary.unavailable, WORDS)
     if gaps := missing_sentences(summary):
@@ -177,22 +219,28 @@ def quality_facts(summary: RunSummary) -> Facts:
     )
 
 
-def detail_sections(details: RunDetails | None) -> Iterator[Table]:
-    """What lies behind the summary: waits over time, by length, and by whom; no section where no cgroup waited."""
+def detail_sections(summary: RunSummary) -> Iterator[Table]:
+    """What lies behind the summary: waits over time, and by whom; no section where no cgroup waited."""
+    details = summary.details
     if details is None or not details.by_length:
         return
-    yield _time_table(details)
-    yield _length_table(details)
+    yield _time_table(details, summary.since)
     yield _matrix_table(details.matrix)
 
 
-def _time_table(details: RunDetails) -> Table:
+def _time_table(details: RunDetails, since: str | None) -> Table:
+    def shown(after_s: float) -> str:
+        return quantity(after_s) if since is None else clock(since, after_s)
+
     values = zip(*(cgroup.mean_waiting for cgroup in details.over_time), strict=True)
     return Table(
         OVER_TIME,
-        figure_columns("From (s)", "To (s)", *(cgroup.name for cgroup in details.over_time)),
+        figure_columns(
+            *(("From (s)", "To (s)") if since is None else ("From", "To")),
+            *(cgroup.name for cgroup in details.over_time),
+        ),
         tuple(
-            (quantity(moment.begin_s), quantity(moment.end_s), *map(quantity, waiting))
+            (shown(moment.begin_s), shown(moment.end_s), *map(quantity, waiting))
             for moment, waiting in zip(details.moments, values, strict=True)
         ),
         note=f"Mean numbers of tasks that waited for a CPU. {LONGEST}",

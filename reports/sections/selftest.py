@@ -13,6 +13,7 @@ from reports.sections.model import (
     Table,
     TableColumn,
     figure_columns,
+    titled,
 )
 from reports.sections.origin import host_facts
 
@@ -22,7 +23,8 @@ SCENARIO = TableColumn("Scenario", Kind.NAME)
 def selftest_report(selftest: Selftest) -> Report:
     """The rates, each scenario, and every experiment that was not right."""
     headline = "Self-test (partial)" if selftest.partial else "Self-test"
-    return Report(headline, _sentence(selftest), tuple(_sections(selftest)))
+    report = Report(headline, _sentence(selftest), tuple(_sections(selftest)))
+    return titled(report, selftest.title, selftest.note)
 
 
 def scenario_list(labels: Sequence[Label]) -> Report:

@@ -38,12 +38,14 @@ from reports.sections.model import (
     Table,
     TableColumn,
     figure_columns,
+    titled,
 )
 from reports.sections.origin import (
     COST_WORDS,
     experiment_facts,
     file_table,
     host_facts,
+    host_line,
     own_cost,
     to_repeat,
     unavailable_listing,
@@ -91,7 +93,9 @@ def verdict_report(verdict: Verdict) -> Report:
     """The sections of a summary, for a terminal."""
     shown = as_shown(verdict)
     sections = (*conclusions(shown), *quality(shown), *advice(shown), *origin(shown))
-    return Report(headline(shown), shown.reason, sections, verdict_answer(shown), context(shown))
+    return _titled(
+        Report(headline(shown), shown.reason, sections, verdict_answer(shown), context(shown)), shown
+    )
 
 
 def full_report(verdict: Verdict) -> Report:
@@ -105,7 +109,9 @@ def full_report(verdict: Verdict) -> Report:
         *advice(shown),
         *origin(shown),
     )
-    return Report(headline(shown), shown.reason, sections, verdict_answer(shown), context(shown))
+    return _titled(
+        Report(headline(shown), shown.reason, sections, verdict_answer(shown), context(shown)), shown
+    )
 
 
 def capacity_report(verdict: Verdict) -> Report:
@@ -113,14 +119,20 @@ def capacity_report(verdict: Verdict) -> Report:
     shown = as_shown(verdict)
     deciding = (*conclusions(shown), *advice(shown), *quality(shown))
     further = (*evidence(shown), *method(shown), *origin(shown), *appendix(shown))
-    return Report(
+    report = Report(
         headline(shown),
         shown.reason,
         (*deciding, *further),
         verdict_answer(shown),
         context(shown),
         deciding=len(deciding),
+        folded="What bears it out: evidence, method, host, files, every trial",
     )
+    return _titled(report, shown)
+
+
+def _titled(report: Report, verdict: Verdict) -> Report:
+    return titled(report, verdict.title, verdict.note)
 
 
 def context(verdict: Verdict) -> str:
@@ -128,7 +140,7 @@ def context(verdict: Verdict) -> str:
     ran = verdict.experiment
     parts = [
         *([ran.victim, f"beside {', '.join(ran.neighbours)}"] if ran is not None else []),
-        *([f"on {verdict.host.hostname}"] if verdict.host is not None else []),
+        *([f"on {host_line(verdict.host)}"] if verdict.host is not None else []),
         *([f"at {ran.started}"] if ran is not None else []),
     ]
     return " ".join(parts)

@@ -49,6 +49,22 @@ def test_a_recording_is_rendered_in_every_form(tmp_path: Path, form: str) -> Non
     assert VICTIM.rpartition("/")[2] in ended.out
 
 
+def test_title_and_note_of_a_recording_are_kept_and_can_be_given_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.run"
+    with RunWriter(
+        path, {"host": pack(HOST), "tier": "ebpf", "title": "Before", "note": "quiet night"}
+    ) as writer:
+        writer.append(window(QUIET))
+        writer.finish()
+    kept = json.loads(run("report", str(path), "-f", "json").out)
+    assert (kept["title"], kept["note"]) == ("Before", "quiet night")
+    again = run("report", str(path), "-f", "md", "--title", "After [it](x)")
+    assert again.out.startswith(r"# After \[it\](x): Recording")
+    assert "quiet night" in again.out
+    verdict = json.loads(run("report", str(concluded(tmp_path)), "-f", "json", "--note", "<b>").out)
+    assert verdict["note"] == "<b>"
+
+
 def test_json_is_the_document_again(tmp_path: Path) -> None:
     ended = run("report", str(concluded(tmp_path)), "-f", "json")
     assert Verdict.from_document(json.loads(ended.out)) == Verdict.from_document(CONTRACT_EXAMPLE)

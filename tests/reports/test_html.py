@@ -183,6 +183,12 @@ def test_the_first_lines_say_what_ran_where_and_when() -> None:
     ] == []
 
 
+def test_the_command_to_run_it_again_is_on_the_page() -> None:
+    words = page("interference").text.partition("To run it again")[2].partition("Files")[0]
+    assert "--victim" in words
+    assert "stress-ng --cpu 2" in words
+
+
 def test_trials_are_drawn_from_0() -> None:
     trials = INTERFERENCE.trials or ()
     drawn = verdict_charts.trial_chart(trials, "duration", "s")
@@ -241,7 +247,7 @@ def test_a_recording_is_a_page_too(name: str) -> None:
     summary = RUNS[name]
     made, report = html.render_run(summary), full_run_report(summary)
     assert numbers_in(text.render(report, width=500)) - numbers_in(Page(made).text) == set()
-    assert_images_have_names_and_tables(made, run_charts.charts(summary.details), report)
+    assert_images_have_names_and_tables(made, run_charts.charts(summary), report)
     assert len(SVG.findall(made)) == 3
     assert "<script" not in made.lower()
 
@@ -314,5 +320,8 @@ def test_what_decides_is_open_and_the_rest_is_folded_without_a_script() -> None:
     assert [title for title in ("Pairs of trials", "Method", "Host") if f">{title}</h2>" not in folded] == []
 
 
-def test_a_recording_is_not_folded() -> None:
-    assert "<details>" not in html.render_run(RUNS["run"])
+def test_of_a_recording_who_waited_for_whom_when_is_open_and_the_rest_is_folded() -> None:
+    shown, _, folded = html.render_run(RUNS["run-events"]).partition("<details>")
+    titles = ("Events", "Waiting for a CPU", "Tasks waiting over time", "Who waited for whom")
+    assert [title for title in titles if f">{title}</h2>" not in shown] == []
+    assert [title for title in ("Losing the CPU", "Quality", "Host") if f">{title}</h2>" not in folded] == []

@@ -158,4 +158,6 @@ SUMMARY = RunSummary(
         "cpu.frequency_khz": Absence("the kernel has no cpufreq driver", 20, "load one"),
     },
     details=DETAILS,
+    since="2026-05-28T20:26:15+00:00",
+    until="2026-05-28T20:26:25+00:00",
 )

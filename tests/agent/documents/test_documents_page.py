@@ -51,6 +51,9 @@ WRITTEN_BY = {
 }
 
 MEANINGS = {
+    "RunSummary.until": "end of the last window, as its begin",
+    "title": "the user's own, as given",
+    "note": "the user's own, a paragraph a line",
     "Absence.figures": "how many are null",
     "Absence.remedy": "what would fix it",
     "Capability.name": "what might be measured",
@@ -240,6 +243,8 @@ FACTS = {
     "host": "the record `Host`, in JSON",
     "notes": "the record `Notes`, in JSON",
     "self_cost": "the record `SelfCost`, in JSON",
+    "title": "the user's own; empty: none was given",
+    "note": "as the title",
     "started": "when, ISO 8601 with its offset from UTC",
     "tasks": "the record `TasksWithin`, in JSON",
     "tier": "how waits were measured",

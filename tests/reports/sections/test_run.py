@@ -4,9 +4,9 @@ import json
 
 from msgspec.structs import replace
 
-from agent.documents.summary import WaitBy
+from agent.documents.summary import MOST_CGROUPS, MOST_WAITED_FOR, WaitBy
 from reports import json_document, text
-from reports.sections.run import MOST_CGROUPS, MOST_WAITED_FOR, run_report
+from reports.sections.run import run_report
 from tests.agent.analysis.summaries import SUMMARY
 
 MANY = tuple(
