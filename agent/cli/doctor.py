@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from agent.cli import output
-from agent.recording import examination
 from probes.errors import HostError
 
 EPILOG = "Example: jostle doctor --json"
@@ -20,6 +19,7 @@ def doctor(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """What this host can measure. Per capability: available, degraded or missing, why, and what would fix it."""
+    from agent.recording import examination
     from reports import json_document, text
     from reports.sections import capabilities as capabilities_sections
 

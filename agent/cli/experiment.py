@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 from msgspec.structs import replace
@@ -19,8 +19,6 @@ from agent.documents.metric import DURATION, STRETCH
 from agent.documents.times import stamp
 from agent.documents.verdict import Conclusion, Verdict
 from agent.documents.verdict_parts import DataFile
-from agent.experiment.plan import Plan, parse_cpus, parse_levels
-from agent.experiment.victim_metrics import parse_spec
 from agent.sandbox.existing import CONTROLLERS
 from agent.sandbox.interrupts import Interrupted, Interrupts
 from agent.store.files import DIRECTORY_MODE, cannot_write, own_directory, write_whole
@@ -29,6 +27,9 @@ from collectors.host.resolver import resolve
 from probes.errors import UsageError
 from probes.isolated import python_shell
 from probes.loader import require_privilege
+
+if TYPE_CHECKING:
+    from agent.experiment.plan import Plan
 
 VERDICT_FILE, REPORT_FILE, PAGE_FILE = "verdict.json", "report.md", "report.html"
 EPILOG = "Example: jostle experiment --victim './bench' --neighbour ./batch"
@@ -78,6 +79,9 @@ def experiment(
     _help_all: HelpAll = False,
 ) -> None:
     """Find out whether a victim runs slower beside its neighbours. *: repeatable."""
+    from agent.experiment.plan import Plan, parse_cpus, parse_levels
+    from agent.experiment.victim_metrics import parse_spec
+
     if demo:
         victim, neighbour = victim or DEMO_VICTIM, neighbour or [DEMO_NEIGHBOUR]
         metric = metric or ["duration", "jostle-victim"]
@@ -125,7 +129,7 @@ def _new_directory() -> Path:
 
 
 def _carry_out(
-    plan: Plan, directory: Path, words: Words, *, json_output: bool, gate: bool, verbose: bool
+    plan: "Plan", directory: Path, words: Words, *, json_output: bool, gate: bool, verbose: bool
 ) -> None:
     with Interrupts() as interrupts:
         verdict = _run(plan, directory, words, interrupts)
@@ -143,7 +147,7 @@ def _default_metric(victim_cgroup: str | None) -> list[str]:
     return [DURATION.name if victim_cgroup is None else STRETCH.name]
 
 
-def _run(plan: Plan, directory: Path, words: Words, interrupts: Interrupts) -> Verdict:
+def _run(plan: "Plan", directory: Path, words: Words, interrupts: Interrupts) -> Verdict:
     from agent.cli.progress import progress
     from agent.experiment.conclude import conclude
     from agent.experiment.session import run_session

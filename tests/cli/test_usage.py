@@ -201,3 +201,20 @@ def test_what_needs_no_statistics_does_not_pay_for_them() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout == "[]\n"
+
+
+def test_help_does_not_pay_for_what_runs_trials() -> None:
+    script = (
+        "import sys\n"
+        "from agent.cli.app import app, main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert "experiment" in done.stdout
+    loaded = set(done.stderr.split())
+    assert "agent.cli.experiment" in loaded
+    heavy = {"agent.experiment.victim_metrics", "agent.experiment.plan", "agent.recording.examination"}
+    assert loaded & heavy == set()
