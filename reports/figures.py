@@ -95,6 +95,11 @@ def quantity(number: float | None, unit: str = "") -> str:
     return f"{digits}{unit}" if unit.startswith("/") else f"{digits} {unit}".rstrip()
 
 
+def mean_number(tasks: float | None) -> str:
+    """A mean number of tasks, three decimals at most: below a thousandth nobody waited to speak of."""
+    return UNAVAILABLE if tasks is None else f"{_plain(round(tasks, 3)):,g}"
+
+
 def percent(pct: float | None) -> str:
     """A share or a change: `57.8 %`."""
     return UNAVAILABLE if pct is None else f"{rounded_pct(pct):,.1f} %"

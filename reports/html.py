@@ -1,9 +1,13 @@
-"""Reports as one HTML file for a capacity review: no script, no network, fit for paper, phone and desktop.
+"""Reports as one HTML file for a capacity review: no network, fit for paper, phone and desktop.
+
+The page of a recording has a script with which to look closer, and is whole without it; its policy lets that one run.
 
 Importing this module costs matplotlib and Jinja: only the commands that write HTML do. Every value that reaches the
 template passes `reports.escape.for_html`; only the charts, made here, pass as they are.
 """
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,14 +15,17 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from agent.documents.summary import RunSummary
+from agent.documents.strict_json import strict_json
+from agent.documents.summary import MOST_CGROUPS, RunSummary
 from agent.documents.verdict import Verdict
+from collectors.windows.sched import NS_PER_S
 from reports.charts import run as run_charts
 from reports.charts import verdict as verdict_charts
-from reports.escape import for_html
-from reports.figures import as_shown
+from reports.escape import for_html, for_terminal
+from reports.figures import as_shown, rounded
+from reports.sections.events import event_listing
 from reports.sections.model import Kind, Report
-from reports.sections.run import full_run_report
+from reports.sections.run import OVER_TIME, full_run_report, waits_unit
 from reports.sections.verdict import capacity_report
 
 PER_CENT = re.compile(r"(?<=\d) (?=%)")  # no line break in `57.8 %`
@@ -32,15 +39,16 @@ def render_verdict(verdict: Verdict) -> str:
 
 def render_run(summary: RunSummary) -> str:
     """The report of a recording, with its charts."""
-    return render(full_run_report(summary), run_charts.charts(summary))
+    return render(full_run_report(summary), run_charts.charts(summary), waits_by_moment(summary))
 
 
-def render(report: Report, drawn: Mapping[str, str] | None = None) -> str:
+def render(report: Report, drawn: Mapping[str, str] | None = None, waits: str | None = None) -> str:
     """Any report as a page.
 
     Args:
         report: its sections become the page's sections.
         drawn: SVG elements by the title of the section each belongs above.
+        waits: What the script shows, as `waits_by_moment` has it; None: no script.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -53,7 +61,55 @@ def render(report: Report, drawn: Mapping[str, str] | None = None) -> str:
     figures = {title: Markup(svg) for title, svg in (drawn or {}).items()}  # noqa: S704  from reports.charts.canvas
     style = Markup((TEMPLATES / "report.css").read_text())  # noqa: S704  a file of this package
     template = environment.get_template("report.html")
-    return template.render(report=report, charts=figures, style=style, Kind=Kind)
+    script = "" if waits is None else f"\n{(TEMPLATES / 'explore.js').read_text()}"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return template.render(
+        report=report,
+        charts=figures,
+        style=style,
+        Kind=Kind,
+        explored=OVER_TIME,
+        script=Markup(script),  # noqa: S704  a file of this package
+        waits=Markup(waits or ""),  # noqa: S704  escaped by waits_by_moment
+        policy=f"; script-src 'sha256-{digest}'" if script else "",
+    )
+
+
+def waits_by_moment(summary: RunSummary) -> str | None:
+    """What the script shows, as JSON in which nothing can end its element; None where there is nothing to show.
+
+    Names stand as they are shown, and events as they are listed.
+    """
+    by_moment = summary.details and summary.details.by_moment
+    if not by_moment or not by_moment.cgroups or summary.since is None:
+        return None
+    scale, unit = waits_unit(summary.cgroups[:MOST_CGROUPS])
+    listed = event_listing(summary.events).items if summary.events else ()
+    document = {
+        "since": summary.since,
+        "unit": {"name": unit, "scale": scale},
+        "moments": [(moment.begin_s, moment.end_s) for moment in by_moment.moments],
+        "cgroups": [
+            {
+                "name": for_terminal(cgroup.name),
+                "waiting": [rounded(waiting) for waiting in cgroup.mean_waiting],
+                "waited_for": [
+                    {"name": for_terminal(each.name), "wait_ns": each.wait_ns} for each in cgroup.waited_for
+                ],
+            }
+            for cgroup in by_moment.cgroups
+        ],
+        "events": [
+            {
+                "begin_s": each.event.since_utc_ns / NS_PER_S,
+                "end_s": each.until_utc_ns / NS_PER_S,
+                "text": for_terminal(text),
+            }
+            for each, text in zip(summary.events or (), listed, strict=False)
+        ],
+    }
+    text = strict_json(document)
+    return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
 
 
 def _harmless(value: object) -> object:

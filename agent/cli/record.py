@@ -61,7 +61,7 @@ def record(
         bool, typer.Option("--json", help="Print the summary as one JSON document.")
     ] = False,
 ) -> None:
-    """Record every cgroup, or those matching, for a time or while a command runs."""
+    """Record all cgroups, or some, for a time or a command."""
     options = {
         "duration_s": duration,
         "interval_s": interval,

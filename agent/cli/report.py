@@ -71,7 +71,7 @@ def report(
     title: Title = None,
     note: Note = None,
 ) -> None:
-    """Render a run, a comparison, an experiment, or with --history a part of it."""
+    """Render a recording, a verdict or a part of the history."""
     asked = from_history.asked(history, history_file)
     if (run is None) == (asked is None):
         raise UsageError("report needs one thing to render", "give RUN, or --history with --since")

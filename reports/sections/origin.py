@@ -2,10 +2,11 @@
 
 import shlex
 from collections.abc import Mapping
+from itertools import groupby
 
 from agent.documents.verdict import SelfCost
 from agent.documents.verdict_parts import DataFile, Experiment, Host
-from reports.figures import UNAVAILABLE, coarse_percent, count, quantity, seconds
+from reports.figures import UNAVAILABLE, coarse_percent, count, counted, quantity, seconds
 from reports.sections.model import Facts, Kind, Listing, ShellCommand, Table, TableColumn
 
 COST_WORDS = {
@@ -56,11 +57,20 @@ def to_repeat(experiment: Experiment) -> ShellCommand:
 
 
 def file_table(files: tuple[DataFile, ...]) -> Table:
-    """The files beside the report."""
+    """The files beside the report; of those that hold one kind of thing the first and the last."""
+    kinds = [
+        (content, [each.path for each in group])
+        for content, group in groupby(files, lambda file: file.content)
+    ]
     return Table(
         "Files",
         (TableColumn("File", Kind.FILE), TableColumn("Content")),
-        tuple((entry.path, entry.content) for entry in files),
+        tuple(
+            (paths[0], content)
+            if len(paths) == 1
+            else (f"{paths[0]} to {paths[-1]}", f"{counted(len(paths), 'file')}, each: {content}")
+            for content, paths in kinds
+        ),
     )
 
 

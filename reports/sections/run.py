@@ -21,6 +21,7 @@ from reports.figures import (
     count,
     counted,
     in_unit,
+    mean_number,
     percent,
     period,
     quantity,
@@ -166,8 +167,8 @@ def wait_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
         times("p50", (cgroup.wait_p50_ns for cgroup in cgroups)),
         times("p99", (cgroup.wait_p99_ns for cgroup in cgroups)),
         times("Run", (cgroup.run_ns for cgroup in cgroups)),
-        figures("Waiting", (cgroup.mean_waiting for cgroup in cgroups), quantity),
-        figures("Running", (cgroup.mean_running for cgroup in cgroups), quantity),
+        figures("Waiting", (cgroup.mean_waiting for cgroup in cgroups), mean_number),
+        figures("Running", (cgroup.mean_running for cgroup in cgroups), mean_number),
         note="Waiting and Running are mean numbers of tasks.",
     )
 
@@ -201,6 +202,12 @@ def wait_by_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
         figures("By sample", (sampled_pct(each.wait_ns, each.sampled_ns) for each, _ in rows), percent),
         note=" ".join(notes),
     )
+
+
+def waits_unit(cgroups: tuple[CgroupSummary, ...]) -> tuple[float, str]:
+    """The unit of `wait_by_table`, its scale first."""
+    waits = [entry.wait_ns for cgroup in cgroups for entry in cgroup.wait_by[:MOST_WAITED_FOR]]
+    return shared_unit(waits, TIME_UNITS)
 
 
 def quality_facts(summary: RunSummary) -> Facts:
@@ -240,7 +247,7 @@ def _time_table(details: RunDetails, since: str | None) -> Table:
             *(cgroup.name for cgroup in details.over_time),
         ),
         tuple(
-            (shown(moment.begin_s), shown(moment.end_s), *map(quantity, waiting))
+            (shown(moment.begin_s), shown(moment.end_s), *map(mean_number, waiting))
             for moment, waiting in zip(details.moments, values, strict=True)
         ),
         note=f"Mean numbers of tasks that waited for a CPU. {LONGEST}",

@@ -1,16 +1,18 @@
 """The HTML report in a real browser."""
 
 import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from reports import html
 from reports.escape import for_terminal
-from tests.agent.analysis.summaries import SUMMARY
+from tests.agent.analysis.summaries import BY_MOMENT, DETAILS, SUMMARY
 from tests.reports.browser import Page, blank_page
-from tests.reports.samples import EVIL, HOSTILE, INTERFERENCE
+from tests.reports.samples import EVIL, HOSTILE, INTERFERENCE, RUNS
 
 CHARTS = """[...document.querySelectorAll("svg[role=img]")].map(svg => {
   const box = svg.getBoundingClientRect();
@@ -70,6 +72,125 @@ def test_a_recording_shows_its_charts_at_any_width_and_asks_for_nothing(tmp_path
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert [seen for _, seen in page.evaluate(CHARTS)] == [True, True, True]
             assert page.evaluate(HIDDEN) == 0
+
+
+CHOOSE = """(number) => {
+  const select = document.getElementById("explore-cgroup");
+  select.value = number;
+  select.dispatchEvent(new Event("change"));
+}"""
+FOUND = """[...document.querySelectorAll(".explore tbody tr")].map(
+  row => [...row.cells].map(cell => cell.textContent))"""
+BY_TABLE = """[...document.querySelectorAll("section")].find(
+  section => section.querySelector("h2").textContent === "Who waited for whom").querySelectorAll("tbody tr")"""
+CLOCK = """[...document.querySelectorAll(".explore text")].map(text => text.textContent).filter(
+  text => /^\\d\\d:\\d\\d:\\d\\d/.test(text))"""
+AREA = "document.querySelector('.explore .waiting').getAttribute('d')"
+DRAG = """(from, to, events) => {
+  const svg = document.querySelector(".explore svg"), box = svg.getBoundingClientRect();
+  return [box.left + 44 + from * (box.width - 56), box.left + 44 + to * (box.width - 56), box.top + 40];
+}"""
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    directory = tmp_path_factory.mktemp("explored")
+    summary = replace(RUNS["run-events"], details=replace(DETAILS, by_moment=BY_MOMENT))
+    (directory / "report.html").write_text(html.render_run(summary))
+    with blank_page(directory / "profile") as page:
+        page.open(directory / "report.html")
+        page.resize(1280, 900)
+        yield page
+
+
+def drag(page: Page, begin: float, end: float) -> None:
+    """With the mouse over this part of the chart."""
+    page.evaluate("document.querySelector('.explore').scrollIntoView()")
+    left, right, top = page.evaluate(f"({DRAG})({begin}, {end})")
+    for kind, x in (("mousePressed", left), ("mouseMoved", right), ("mouseReleased", right)):
+        page.call("Input.dispatchMouseEvent", type=kind, x=x, y=top, button="left", buttons=1, clickCount=1)
+
+
+def press(page: Page, key: str) -> None:
+    page.evaluate("document.querySelector('.explore svg').focus()")
+    page.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key if len(key) == 1 else "")
+
+
+def test_a_chosen_cgroup_waited_for_whom_the_table_says(explored: Page) -> None:
+    explored.evaluate(f"({CHOOSE})(0)")
+    rows = explored.evaluate(f"[...{BY_TABLE}].map(row => [...row.cells].map(cell => cell.textContent))")
+    told = {waited_for: wait for name, waited_for, wait, _ in rows if name == "web.service"}
+    found = {name: wait for name, wait, _ in explored.evaluate(FOUND)}
+    assert told
+    assert {name: found[name] for name in told} == told
+    assert explored.errors == []
+
+
+def test_a_part_is_looked_at_closer_and_left_again_by_mouse_and_keys(explored: Page) -> None:
+    """The first two moments are the first second and the second one; 1.9 s of 2.05 s was for batch.service."""
+    explored.evaluate(f"({CHOOSE})(0)")
+    whole, clock = explored.evaluate(AREA), explored.evaluate(CLOCK)
+    drag(explored, 0.0, 1.05 / 6.5)
+    assert explored.evaluate(AREA) != whole
+    assert explored.evaluate(CLOCK) != clock
+    assert explored.evaluate(FOUND) == [["batch.service", "0.4", "100.0\u00a0%"]]
+    for key in ("0", "Escape"):
+        press(explored, key)
+        assert explored.evaluate(AREA) == whole
+        press(explored, "+")
+        assert explored.evaluate(AREA) != whole
+        press(explored, "ArrowRight")
+    explored.evaluate("document.querySelector('.explore svg').dispatchEvent(new MouseEvent('dblclick'))")
+    assert (explored.evaluate(AREA), explored.evaluate(CLOCK)) == (whole, clock)
+    assert explored.errors == []
+
+
+def test_the_axis_is_the_clock_of_the_host_and_events_are_marked(explored: Page) -> None:
+    explored.evaluate(f"({CHOOSE})('')")
+    press(explored, "0")
+    assert "20:26:16" in explored.evaluate(CLOCK)
+    marked = explored.evaluate(
+        "[...document.querySelectorAll('.explore .event title')].map(t => t.textContent)"
+    )
+    assert len(marked) == 3
+    assert all("web.service" in text for text in marked)
+
+
+def test_on_a_phone_what_was_chosen_is_no_wider_than_the_page(explored: Page) -> None:
+    explored.evaluate(f"({CHOOSE})(1)")
+    explored.resize(*PHONE)
+    try:
+        assert explored.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+        assert explored.evaluate("document.querySelector('.explore tbody tr').getClientRects().length") == 1
+    finally:
+        explored.resize(1280, 900)
+
+
+def test_without_scripts_all_of_it_is_there(tmp_path: Path) -> None:
+    summary = replace(RUNS["run-events"], details=replace(DETAILS, by_moment=BY_MOMENT))
+    (tmp_path / "report.html").write_text(html.render_run(summary))
+    with blank_page(tmp_path / "profile") as page:
+        page.call("Emulation.setScriptExecutionDisabled", value=True)
+        page.open(tmp_path / "report.html")
+        document = page.call("DOM.getDocument", depth=-1)["root"]["nodeId"]
+        assert page.call("DOM.querySelectorAll", nodeId=document, selector=".explore")["nodeIds"] == []
+        figure = page.call("DOM.querySelector", nodeId=document, selector="#over-time svg")["nodeId"]
+        assert page.call("DOM.getBoxModel", nodeId=figure)["model"]["width"] > 100
+        shown = page.call("DOM.getOuterHTML", nodeId=document)["outerHTML"]
+    assert shown.count("<table") == html.render_run(RUNS["run-events"]).count("<table")
+
+
+def paper(page: Page) -> int:
+    """How many pages of A4 it is printed on."""
+    printed = base64.b64decode(page.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"])
+    return len(re.findall(rb"/Type\s*/Page[^s]", printed))
+
+
+def test_an_experiment_is_three_pages_of_paper_and_what_is_folded_is_on_them(opened: Page) -> None:
+    assert 2 <= paper(opened) <= 3
+    opened.call("Emulation.setEmulatedMedia", media="print")
+    assert opened.evaluate("document.querySelector('details section').checkVisibility()")
+    opened.call("Emulation.setEmulatedMedia", media="")
 
 
 def test_hostile_names_are_shown_and_do_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """The HTML report: one self-contained file that says what the others say, to every reader."""
 
+import base64
+import hashlib
+import json
 import re
 import unicodedata
 import xml.etree.ElementTree as ET
@@ -12,7 +15,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from agent.documents.summary import Moment, RunMatrix, Waiting, Waits
+from agent.documents.summary import (
+    Moment,
+    RunMatrix,
+    RunSummary,
+    WaitedFor,
+    Waiting,
+    Waits,
+    WaitsByMoment,
+)
 from agent.documents.verdict import Aggressor, Cause, CauseKind, Verdict
 from agent.documents.verdict_parts import (
     Blame,
@@ -30,7 +41,7 @@ from reports.escape import for_terminal, shortened
 from reports.sections.model import Report, Table
 from reports.sections.run import full_run_report
 from reports.sections.verdict import capacity_report, verdict_report
-from tests.agent.analysis.summaries import DETAILS, SUMMARY
+from tests.agent.analysis.summaries import BY_MOMENT, DETAILS, SUMMARY
 from tests.reports.samples import EVIL, HOSTILE, INTERFERENCE, PARTIAL, RUNS, VERDICTS
 from tests.reports.test_same_figures import numbers_in
 
@@ -250,6 +261,36 @@ def test_a_recording_is_a_page_too(name: str) -> None:
     assert_images_have_names_and_tables(made, run_charts.charts(summary), report)
     assert len(SVG.findall(made)) == 3
     assert "<script" not in made.lower()
+
+
+def exploring(summary: RunSummary) -> str:
+    return html.render_run(replace(summary, details=replace(DETAILS, by_moment=BY_MOMENT)))
+
+
+def test_one_script_runs_and_the_policy_names_it_by_its_hash() -> None:
+    scripts = re.findall(r"<script>(.*?)</script>", exploring(RUNS["run-events"]), re.DOTALL)
+    assert len(scripts) == 1
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    policies = re.findall(r'Content-Security-Policy" content="([^"]*)"', exploring(RUNS["run-events"]))
+    assert policies == [f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"]
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval|fetch|import", scripts[0])
+
+
+def test_no_name_ends_the_data_of_the_script() -> None:
+    evil = "</script><script>alert(1)</script><!--<script>"
+    waits = WaitsByMoment(evil, (0.5, 0.0), (WaitedFor(f"{EVIL}{evil}", (7, 0)),))
+    details = replace(DETAILS, by_moment=replace(BY_MOMENT, cgroups=(waits,)))
+    made = html.render_run(replace(RUNS["run-hostile"], details=details))
+    assert [tag for tag, _ in Page(made).elements].count("script") == 2
+    data = json.loads(made.partition('id="by-moment">')[2].partition("</script>")[0])
+    assert data["cgroups"][0]["name"] == evil
+    assert data["cgroups"][0]["waited_for"][0]["name"] == for_terminal(f"{EVIL}{evil}")
+
+
+def test_without_the_script_the_page_is_what_it_was() -> None:
+    bare = re.sub(r"<script.*?</script>\n", "", exploring(RUNS["run-events"]), flags=re.DOTALL)
+    bare = re.sub(r"; script-src '[^']*'", "", bare)
+    assert bare == html.render_run(RUNS["run-events"])
 
 
 def test_a_recording_in_which_nobody_waited_has_no_charts() -> None:

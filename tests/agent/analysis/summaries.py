@@ -1,6 +1,7 @@
 """A recording's summary to test with."""
 
 from agent.documents.summary import (
+    ByMoment,
     CacheSummary,
     CgroupSummary,
     CorunWith,
@@ -12,8 +13,10 @@ from agent.documents.summary import (
     RunSummary,
     SignalFigures,
     WaitBy,
+    WaitedFor,
     Waiting,
     Waits,
+    WaitsByMoment,
     WorkloadSummary,
 )
 from agent.documents.verdict import SelfCost
@@ -74,6 +77,23 @@ DETAILS = RunDetails(
         ("web.service", "batch.service"),
         ("web.service", "batch.service", "kernel", "everyone else"),
         ((1_250_000, 1_900_000_000, 150_000_000, 48_750_000), (640_000_000, 0, 0, 0)),
+    ),
+)
+BY_MOMENT = ByMoment(
+    DETAILS.moments,
+    (
+        WaitsByMoment(
+            "web.service",
+            (0.125, 0.25, 0.375),
+            (
+                WaitedFor("batch.service", (400_000_000, 500_000_000, 1_000_000_000)),
+                WaitedFor("kernel", (0, 150_000_000, 0)),
+                WaitedFor("its own threads", (0, 1_250_000, 0)),
+            ),
+        ),
+        WaitsByMoment(
+            "batch.service", (0.0, 0.0625, 0.03125), (WaitedFor("web.service", (0, 0, 640_000_000)),)
+        ),
     ),
 )
 SUMMARY = RunSummary(

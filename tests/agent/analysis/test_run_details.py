@@ -6,8 +6,18 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from agent.analysis.summarise import EVERYONE_ELSE, MOST_CGROUPS, MOST_POINTS, distinct, run_details
-from agent.documents.summary import Moment, RunDetails
+from agent.analysis.summarise import (
+    EVERYONE_ELSE,
+    MOST_CGROUPS,
+    MOST_POINTS,
+    NOBODY,
+    OWN_THREADS,
+    QUOTA,
+    distinct,
+    run_details,
+    waits_by_moment,
+)
+from agent.documents.summary import MOST_WAITED_FOR, Moment, RunDetails, WaitedFor
 from collectors.windows.sched import KERNEL, REST, SchedWindow, totals
 from tests.agent.analysis.trials import NS, cgroup, window
 
@@ -43,6 +53,27 @@ def test_a_long_recording_has_points_of_several_windows() -> None:
     assert len(made.moments) == MOST_POINTS
     assert made.moments[1] == Moment(2.0, 4.0)
     assert made.over_time[0].mean_waiting == pytest.approx((0.5,) * MOST_POINTS)
+
+
+def test_whom_a_cgroup_waited_for_adds_up_over_the_moments() -> None:
+    waits_s = {BATCH: 3.0, KERNEL: 0.5, **{f"/other/{n}": 0.01 * (n + 1) for n in range(8)}}
+    run = recorded(
+        window(cgroup(waits_s=waits_s, self_s=0.25, path=VICTIM), cgroup(1.0, path=BATCH)),
+        window(cgroup(1.0, path=BATCH)),
+        window(cgroup(waits_s={BATCH: 0.5}, throttled_s=0.75, unattributed_s=0.125, path=VICTIM)),
+    )
+    whole = totals(run)
+    (victim,) = waits_by_moment(run, whole, {VICTIM: "victim", BATCH: "batch"}).cgroups
+    assert [each.name for each in victim.waited_for[:2]] == [BATCH, KERNEL]
+    assert victim.waited_for[0].wait_ns == (3 * NS, 0, NS // 2)
+    assert len(victim.waited_for) == MOST_WAITED_FOR + 4
+    assert victim.waited_for[MOST_WAITED_FOR:] == (
+        WaitedFor(OWN_THREADS, (NS // 4, 0, 0)),
+        WaitedFor(QUOTA, (0, 0, NS * 3 // 4)),
+        WaitedFor(EVERYONE_ELSE, (NS * 15 // 100, 0, 0)),
+        WaitedFor(NOBODY, (0, 0, NS // 8)),
+    )
+    assert sum(sum(each.wait_ns) for each in victim.waited_for) == whole[VICTIM].wait_ns
 
 
 def test_who_waited_for_whom_adds_up_to_what_each_waited_behind_somebody() -> None:
