@@ -19,7 +19,7 @@ from agent.daemon.sinks import Health, Observation
 from agent.documents.event import Event
 from agent.store.history import locked, opened, refusal
 from agent.store.run_file import Notes, pack
-from agent.store.windows import WindowWriter, prune
+from agent.store.windows import WindowWriter, insert_event, insert_facts, prune
 
 _NS_PER_DAY = 86_400 * 10**9
 # Ten times the pace at which windows come, so that a backlog goes, and one wrong reading of the clock takes little.
@@ -98,10 +98,7 @@ class History:
         """Commit one event. Raises as `take` does."""
         try:
             with self._db as db:
-                db.execute(
-                    "INSERT INTO events (window, utc_ns, document) VALUES (?, ?, ?)",
-                    (self._newest, event.utc_ns, json.dumps(event.to_document())),
-                )
+                insert_event(db, self._newest, event.utc_ns, json.dumps(event.to_document()))
         except sqlite3.Error as error:
             raise refusal(self._path, error) from error
 
@@ -151,8 +148,7 @@ class History:
         if health.warnings:
             facts["notes"] = pack(Notes(health.warnings))
         changed = {key: value for key, value in facts.items() if self._written.get(key) != value}
-        rows = [(self._recording, key, value) for key, value in changed.items()]
-        self._db.executemany("REPLACE INTO facts VALUES (?, ?, ?)", rows)
+        insert_facts(self._db, self._recording, changed.items())
         self._written = facts
 
     def _let_go(self, now_ns: int) -> None:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from agent.store.files import trusted_users
-from agent.store.windows import holds_tables
+from agent.store.windows import holds_tables, require_checksums, tables
 from probes.errors import UsageError
 
 PARTIAL_SUFFIX = ".partial"
@@ -23,12 +23,8 @@ _LONGEST_VALUE_BYTES = 16 * 1024 * 1024
 # Reading visits each row a few times: 0.24 operations for a byte of 300 windows with 200 cgroups.
 _OPERATIONS_AT_ONCE = 100_000
 _FREE_OPERATIONS, _OPERATIONS_PER_BYTE = 20_000_000, 20
-_NO_PLAIN_TABLES = """
-SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR type = 'table' AND sql NOT LIKE 'CREATE TABLE %'
-UNION ALL
-SELECT tables.name FROM sqlite_master AS tables, pragma_table_xinfo(tables.name) AS columns
-WHERE tables.type = 'table' AND columns.hidden != 0
-"""
+# SQLite's own check reads the whole file, and a history may have 512 MiB; its rows have checksums in any case.
+_LARGEST_CHECKED_BYTES = 64 << 20
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
@@ -37,11 +33,13 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     Raises:
         UsageError: See `windows.holds_tables`; a file beside it belongs to somebody else; it holds more than tables.
         sqlite3.Error: It is damaged, or no SQLite database; later, from a query, that it takes unreasonably long.
+        ValueError: It is damaged.
     """
     db = _open(path)
     try:
         _distrust(db, path)
-        _require_plain_tables(db)
+        _require_own_tables(db)
+        _require_sound(db, path)
     except BaseException:
         db.close()
         raise
@@ -113,15 +111,33 @@ def _distrust(db: sqlite3.Connection, path: Path) -> None:
     db.set_progress_handler(is_too_much, _OPERATIONS_AT_ONCE)
 
 
-def _require_plain_tables(db: sqlite3.Connection) -> None:
-    """Tables and indexes alone: no view, no trigger, no virtual table, no computed column.
+def _require_own_tables(db: sqlite3.Connection) -> None:
+    """The tables of `windows`, word by word: no view, no trigger, no virtual table, no computed column.
 
     Raises:
         UsageError: Others; see also `windows.holds_tables`.
         sqlite3.DatabaseError: There are none.
     """
-    other = db.execute(_NO_PLAIN_TABLES).fetchone()
-    if other:
-        raise UsageError(f"its {str(other[0])[:40]!r} is not a plain table", "give a file that jostle wrote")
-    if not holds_tables(db):
-        raise sqlite3.DatabaseError("it holds nothing")
+    own, seen = tables(), 0
+    for each in db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"):
+        seen += 1
+        if each not in own:
+            holds_tables(db)
+            raise UsageError(
+                f"its {str(each[1])[:40]!r} is not a plain table of jostle's", "give a file that jostle wrote"
+            )
+    if not holds_tables(db) or seen != len(own):
+        raise sqlite3.DatabaseError("it holds nothing" if not seen else "it lacks a table")
+
+
+def _require_sound(db: sqlite3.Connection, path: Path) -> None:
+    """No page, and no row, is other than it was written.
+
+    Raises:
+        ValueError: One is.
+    """
+    if path.stat().st_size <= _LARGEST_CHECKED_BYTES:
+        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise ValueError(str(found).partition("\n")[0])
+    require_checksums(db)

@@ -18,7 +18,7 @@ from agent.documents.event import Episode
 from agent.store.files import cannot_write, is_shared, make_private, own_directory
 from agent.store.opening import PARTIAL_SUFFIX, open_to_read, require_own_sides
 from agent.store.packing import DAMAGE
-from agent.store.windows import WindowWriter, create_tables, facts, windows
+from agent.store.windows import WindowWriter, create_tables, facts, insert_facts, windows
 from collectors.windows.sched import SchedWindow
 from probes.errors import JostleError, UsageError
 
@@ -101,7 +101,7 @@ class RunWriter:
                 self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             with self._transaction() as db:
                 create_tables(db)
-                db.executemany("INSERT INTO facts VALUES (1, ?, ?)", meta.items())
+                insert_facts(db, 1, meta.items())
             require_own_sides(self._partial)
             self._windows = WindowWriter(self._db, recording=1)
         except BaseException:
@@ -129,7 +129,7 @@ class RunWriter:
     def note(self, key: str, value: str) -> None:
         """Write down something that is known only later. Raises as `append` does."""
         with self._transaction() as db:
-            db.execute("REPLACE INTO facts VALUES (1, ?, ?)", (key, value))
+            insert_facts(db, 1, [(key, value)])
 
     def finish(self) -> None:
         """Mark the recording as complete and give the file its name. Raises as `append` does."""

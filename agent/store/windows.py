@@ -2,14 +2,18 @@
 
 Nothing is released yet, so a change of the tables changes version 1, and a file of any other version is refused. The
 first migration is written after the first release.
+
+Each row has a checksum, a window's of all but `packed`, which has its own: where one bit has changed no figure is told.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from agent.store.packing import pack_window, unpack_window
+from agent.store.packing import Allowance, pack_window, unpack_window
 from collectors.windows.sched import SchedWindow
 from collectors.windows.signals import SignalWindow
 from probes.errors import UsageError
@@ -25,17 +29,24 @@ Value = TypeVar("Value")
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts (
-    recording INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (recording, key)
+    recording INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, crc32 INTEGER NOT NULL,
+    PRIMARY KEY (recording, key)
 ) WITHOUT ROWID;
 CREATE TABLE windows (
     id INTEGER PRIMARY KEY, recording INTEGER NOT NULL, end_utc_ns INTEGER NOT NULL, duration_ns INTEGER NOT NULL,
-    packed BLOB NOT NULL
+    crc32 INTEGER NOT NULL, packed BLOB NOT NULL
 );
 CREATE TABLE events (
-    id INTEGER PRIMARY KEY, window INTEGER NOT NULL REFERENCES windows, utc_ns INTEGER NOT NULL, document TEXT NOT NULL
+    id INTEGER PRIMARY KEY, window INTEGER NOT NULL REFERENCES windows, utc_ns INTEGER NOT NULL, document TEXT NOT NULL,
+    crc32 INTEGER NOT NULL
 );
 CREATE INDEX events_by_window ON events (window);
 """
+_CHECKED = {
+    "facts": "recording, key, value",
+    "windows": "recording, end_utc_ns, duration_ns",
+    "events": "window, utc_ns, document",
+}
 # In a file that was cut off SQLite reads zeros, which are NULL: such a row is found, and then refused.
 _BETWEEN = "FROM windows WHERE (end_utc_ns > ? AND end_utc_ns - duration_ns < ?) IS NOT FALSE"
 
@@ -81,11 +92,52 @@ class WindowWriter:
 
     def insert(self, window: SchedWindow, end_utc_ns: int) -> int:
         """Insert one window, which ended at `end_utc_ns`, ns since the epoch; its number."""
+        row = (self.recording, end_utc_ns, window.duration_ns)
         cursor = self.db.execute(
-            "INSERT INTO windows (recording, end_utc_ns, duration_ns, packed) VALUES (?, ?, ?, ?)",
-            (self.recording, end_utc_ns, window.duration_ns, pack_window(window)),
+            "INSERT INTO windows (recording, end_utc_ns, duration_ns, crc32, packed) VALUES (?, ?, ?, ?, ?)",
+            (*row, _checksum(row), pack_window(window)),
         )
         return int(cursor.lastrowid or 0)
+
+
+def insert_facts(db: sqlite3.Connection, recording: int, said: Iterable[tuple[str, str]]) -> None:
+    """Write down what is said of a recording, by key; what was said before under the same key is replaced."""
+    rows = ((recording, key, value) for key, value in said)
+    db.executemany("REPLACE INTO facts VALUES (?, ?, ?, ?)", ((*row, _checksum(row)) for row in rows))
+
+
+def insert_event(db: sqlite3.Connection, window: int, utc_ns: int, document: str) -> None:
+    """Insert one event, told with this window."""
+    row = (window, utc_ns, document)
+    db.execute(
+        "INSERT INTO events (window, utc_ns, document, crc32) VALUES (?, ?, ?, ?)", (*row, _checksum(row))
+    )
+
+
+def require_checksums(db: sqlite3.Connection) -> None:
+    """Read every row, but for what windows packed.
+
+    Raises:
+        ValueError: One has another checksum than when it was written, or a window between two others is gone.
+    """
+    for table, columns in _CHECKED.items():
+        for *row, found in db.execute(f"SELECT {columns}, crc32 FROM {table}"):  # noqa: S608  our own words
+            if _checksum(tuple(row)) != found:
+                raise ValueError(f"a row of {table} has changed since it was written")
+    first, last, count = db.execute("SELECT min(id), max(id), count(*) FROM windows").fetchone()
+    if count and last - first + 1 != count:
+        raise ValueError("windows are gone from within it")
+
+
+def _checksum(row: tuple[object, ...]) -> int:
+    return zlib.crc32(repr(row).encode())
+
+
+def tables() -> frozenset[tuple[object, ...]]:
+    """What `sqlite_master` says of the tables of this schema: type, name, table and SQL."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        create_tables(db)
+        return frozenset(db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
 
 
 def prune(db: sqlite3.Connection, oldest: int) -> None:
@@ -108,9 +160,10 @@ def windows(
         One of `packing.DAMAGE`: The file holds what was never written.
     """
     rows = db.execute(f"SELECT id, recording, end_utc_ns {_BETWEEN} ORDER BY id", between_ns).fetchall()
+    left = Allowance(_size_bytes(db))
     for number, recording, end_ns in rows:
         packed = db.execute("SELECT packed FROM windows WHERE id = ?", (number,)).fetchone()[0]
-        window = replace(unpack_window(packed), end_ns=_count(end_ns))
+        window = replace(unpack_window(packed, left), end_ns=_count(end_ns))
         yield _count(recording), window if wanted is None else _only(window, wanted)
 
 
@@ -141,6 +194,11 @@ def span_ns(db: sqlite3.Connection) -> tuple[int, int] | None:
     """Begin and end of all that there is, in ns since the epoch; None where there is nothing."""
     begin, end = db.execute("SELECT min(end_utc_ns - duration_ns), max(end_utc_ns) FROM windows").fetchone()
     return None if end is None else (_count(begin), _count(end))
+
+
+def _size_bytes(db: sqlite3.Connection) -> int:
+    (pages,), (size,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    return _count(pages) * _count(size)
 
 
 def _only(window: SchedWindow, wanted: Callable[[str], bool]) -> SchedWindow:

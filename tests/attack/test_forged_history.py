@@ -14,6 +14,7 @@ from agent.store.opening import open_to_read
 from agent.store.run_file import RunWriter, read_run
 from probes.errors import UsageError
 from tests.agent.analysis.trials import cgroup, window
+from tests.agent.store.checksums import rechecked
 from tests.attack.stranger import UID
 from tests.cli.running import is_one_line, run
 from tests.cli.test_report import recorded
@@ -25,13 +26,14 @@ pytestmark = pytest.mark.root
 def edited(path: Path, statement: str) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(statement)
+        rechecked(db)
 
 
 def journal_into(path: Path) -> bytes:
     """A rollback journal by which SQLite turns the file into one whose command is FORGED (fileformat2.html)."""
     forged = path.with_name("forged")
     forged.write_bytes(path.read_bytes())
-    edited(forged, f"REPLACE INTO facts VALUES (1, 'command', '{FORGED}')")  # noqa: S608  a test's own constant
+    edited(forged, f"REPLACE INTO facts VALUES (1, 'command', '{FORGED}', 0)")  # noqa: S608  a test's own constant
     content, page = forged.read_bytes(), 4096
     forged.unlink()
     nonce, sector = 0, 512

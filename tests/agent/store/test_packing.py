@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.store import packing
-from agent.store.packing import DAMAGE, pack_window, unpack_window
+from agent.store.packing import DAMAGE, Allowance, pack_window, unpack_window
 from collectors.windows.figures import CgroupFigures
 from collectors.windows.sched import SchedWindow
 from collectors.windows.signals import HostSignals, SignalWindow
@@ -61,9 +61,17 @@ def test_figures_that_cannot_be_are_damage(wrong: SchedWindow, said: str) -> Non
 
 def test_a_window_larger_than_any_is_damage_before_it_is_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = pack_window(RAN)
-    monkeypatch.setattr(packing, "_LARGEST_BYTES", 100)
+    monkeypatch.setattr(packing, "_FREE_BYTES", 100)
+    monkeypatch.setattr(packing, "_LARGEST_RATIO", 1)
     with pytest.raises(ValueError, match="larger"):
         unpack_window(packed)
+
+
+def test_what_a_file_of_windows_is_unpacked_to_is_bounded_as_a_whole() -> None:
+    bomb, left = zlib.compress(bytes(1 << 20)), Allowance(0)
+    assert left.unzip(bomb) == left.unzip(bomb) == bytes(1 << 20)
+    with pytest.raises(ValueError, match="larger"):
+        left.unzip(bomb)
 
 
 @pytest.mark.parametrize("whole", [RAN, NOT_UTF_8])

@@ -20,12 +20,14 @@ from agent.documents.event import Event, EventState
 from agent.store import query
 from agent.store.query import Period, add_windows, load_past, moment_ns
 from agent.store.run_file import Notes, Run, pack
+from agent.store.windows import insert_event
 from collectors.windows.sched import CpuWindow, totals
 from collectors.windows.signals import HostSignals, SignalWindow
 from probes.errors import UsageError
 from tests.agent.analysis.summaries import HOST
 from tests.agent.analysis.trials import cgroup, window
 from tests.agent.daemon.observations import EPOCH_NS, NS, WINDOW_S, event, observation
+from tests.agent.store.checksums import rechecked
 
 NOW = datetime.fromisoformat("2026-03-05T03:10:30")
 
@@ -201,8 +203,8 @@ def test_one_that_did_not_run_in_the_period_is_no_all_clear(path: Path) -> None:
 
 def told(path: Path, *events: Event) -> Path:
     with closing(sqlite3.connect(write(path, *range(1, 10)))) as db, db:
-        rows = [(event.utc_ns, json.dumps(event.to_document())) for event in events]
-        db.executemany("INSERT INTO events (window, utc_ns, document) VALUES (1, ?, ?)", rows)
+        for event in events:
+            insert_event(db, 1, event.utc_ns, json.dumps(event.to_document()))
     return path
 
 
@@ -235,6 +237,7 @@ def test_a_period_has_the_events_that_lasted_into_it(path: Path) -> None:
 def test_an_event_that_is_damaged_is_told(path: Path, document: str) -> None:
     with closing(sqlite3.connect(told(path, event("/b")))) as db, db:
         db.execute("UPDATE events SET document = ?", (document,))
+        rechecked(db)
     with pytest.raises(UsageError, match=re.escape(str(path))):
         load_past(path, period(0, 9))
 

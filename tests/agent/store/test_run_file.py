@@ -27,6 +27,7 @@ from probes.errors import JostleError, UsageError
 from probes.perf_event import Reading
 from tests.agent.analysis.summaries import HOST
 from tests.agent.analysis.trials import cgroup, window
+from tests.agent.store.checksums import rechecked
 
 COUNTERS = [field.name for field in fields(SchedCounters)]
 counts = st.integers(0, 2**62)
@@ -229,6 +230,7 @@ def spoilt(path: Path, *statements: str) -> Path:
     with sqlite3.connect(write(path, window(cgroup(1.0, {"/a": 1.0})))) as db:
         for statement in statements:
             db.execute(statement)
+        rechecked(db)
     db.close()
     return path
 

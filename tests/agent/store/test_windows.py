@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from agent.store import windows as store
 from agent.store.opening import open_to_read
 from agent.store.run_file import read_run
-from agent.store.windows import WindowWriter, create_tables, holds_tables, prune, windows
+from agent.store.windows import (
+    WindowWriter,
+    create_tables,
+    holds_tables,
+    insert_event,
+    insert_facts,
+    prune,
+    windows,
+)
 from collectors.host.workloads import identify
 from collectors.windows.corun import Corun
 from collectors.windows.figures import CgroupFigures
@@ -94,9 +102,9 @@ def test_pruning_leaves_the_windows_from_one_on(count: int, oldest: int) -> None
 
 def test_what_was_said_of_a_recording_goes_with_its_last_window(db: sqlite3.Connection) -> None:
     for recording in (1, 2, 3):
-        db.execute("INSERT INTO facts VALUES (?, 'tier', 'ebpf')", (recording,))
+        insert_facts(db, recording, [("tier", "ebpf")])
         number = WindowWriter(db, recording).insert(window(cgroup(1.0)), end_utc_ns=recording)
-        db.execute("INSERT INTO events (window, utc_ns, document) VALUES (?, 1, '{}')", (number,))
+        insert_event(db, number, 1, "{}")
     prune(db, oldest=2)
     assert db.execute("SELECT recording FROM facts").fetchall() == [(2,), (3,)]
     assert db.execute("SELECT window FROM events").fetchall() == [(2,), (3,)]
