@@ -65,13 +65,16 @@ def timeline_chart(details: RunDetails, since: str | None, events: Sequence[tupl
         axes.set_ylim(bottom=0)
         axes.set_xlim(0, last_s)
         axes.grid(axis="y")
+        at_one_place: dict[float, list[tuple[float, int]]] = {}
         for event, (begin_s, end_s) in enumerate(events, 1):
             if begin_s < last_s and end_s > 0:
                 first_s = max(0.0, begin_s)
-                axes.axvspan(first_s, min(last_s, end_s), color=INK, alpha=0.12, linewidth=0)
-                if number == 0:
-                    place = ("data", "axes fraction")
-                    axes.annotate(f" {event}", (first_s, 0.98), xycoords=place, va="top", fontsize=9)
+                axes.axvspan(first_s, min(last_s, end_s), color=INK, alpha=0.08, linewidth=0)
+                at_one_place.setdefault(round(first_s / last_s, 1), []).append((first_s, event))
+        for begun in at_one_place.values() if number == 0 else ():
+            told = ", ".join(str(event) for _, event in begun)
+            place = ("data", "axes fraction")
+            axes.annotate(f" {told}", (begun[0][0], 0.98), xycoords=place, va="top", fontsize=9)
         if since is not None:
             _by_clock(axes, since, last_s)
 

@@ -81,12 +81,19 @@
     const clip = (second) => Math.min(end, Math.max(begin, second));
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.replaceChildren();
+    let label = null;  // of events that begin at nearly one place
     marks.forEach(([from, to], number) => {
       if (to <= begin || from >= end) return;
       const mark = element("rect", { class: "event", x: x(clip(from)), y: 0, height: height - AXIS,
         width: Math.max(2, x(clip(to)) - x(clip(from))) });
       mark.append(element("title", {}, events[number].text));
-      svg.append(mark, element("text", { class: "number", x: x(clip(from)) + 3, y: 11 }, number + 1));
+      svg.append(mark);
+      if (label !== null && Math.abs(x(clip(from)) + 3 - label.getAttribute("x")) < 16) {
+        label.textContent += `, ${number + 1}`;
+      } else {
+        label = element("text", { class: "number", x: x(clip(from)) + 3, y: 11 }, number + 1);
+        svg.append(label);
+      }
     });
     shown.forEach((cgroup, row) => {
       const bottom = (row + 1) * panel, high = bottom - panel + TOP;
