@@ -1,6 +1,6 @@
 """The live table on a terminal: as many columns and rows as there is room for, the most telling ones first."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -13,6 +13,7 @@ from reports.escape import for_terminal, shortened
 from reports.figures import UNAVAILABLE, quantity, seconds, time_ns
 from reports.live_view import View, ViewMode
 from reports.sections.blame import waited_for
+from reports.sections.top import usually
 
 GAP = 1
 LEAST_NAME, LONGEST_NAME, LONGEST_HOSTNAME = 12, 48, 20
@@ -75,16 +76,17 @@ P50 = _Column("p50", 6, lambda row: _compact(row.wait_p50_ns))
 P99 = _Column("p99", 6, lambda row: _compact(row.wait_p99_ns), sort=Sort.P99)
 PREEMPTED = _Column("PREE/s", 6, lambda row: _rate(row.preempted_per_s), sort=Sort.PREEMPTED)
 BY = _Column("BY", 10, lambda row: waited_for(row.waited_for) or "-", right=False)
+USUAL = _Column("USUAL", 5, lambda row: usually(row.usual))
 SHARE = _Column("OF", 4, _share)
 QUEUE = _Column("QUEUE", 5, lambda row: quantity(round(row.mean_waiting, 2)), sort=Sort.QUEUE)
-IPC = _Column("IPC", 4, lambda row: "-" if row.ipc is None else f"{row.ipc:.2f}")
+IPC = _Column("IPC", 4, lambda row: "" if row.ipc is None else f"{row.ipc:.2f}")
 THROTTLED = _Column(
     "THRO/s", 6, lambda row: _compact(row.throttled_ns_per_s) if row.throttled_ns_per_s else "0"
 )
 MINUTE_WIDTH = 8
 # The first to be left out where there is no room comes last.
-BY_WORTH = (LOST, BY, SHARE, LOT, WANTED, GOT, P99, THROTTLED, PREEMPTED, IPC, QUEUE, P50)
-IN_ORDER = (LOT, WANTED, GOT, LOST, BY, SHARE, P50, P99, PREEMPTED, QUEUE, IPC, THROTTLED)
+BY_WORTH = (LOST, BY, SHARE, USUAL, LOT, WANTED, GOT, P99, THROTTLED, PREEMPTED, IPC, QUEUE, P50)
+IN_ORDER = (LOT, WANTED, GOT, LOST, USUAL, BY, SHARE, P50, P99, PREEMPTED, QUEUE, IPC, THROTTLED)
 
 
 def live_screen(table: LiveTable, minute: LastMinute, view: View, room: Room) -> RenderableType:
@@ -133,10 +135,10 @@ def sparkline(means: Sequence[float | None], levels: str = LEVELS) -> str:
     return "".join(" " if mean is None else levels[round(mean / top * last)] for mean in means)
 
 
-def fitting(width: int, *, ipc: bool) -> tuple[list[_Column], int, int]:
+def fitting(width: int, *, without: Collection[_Column]) -> tuple[list[_Column], int, int]:
     """The columns there is room for, in their order; the cells left for the name, and for the sparkline (0: none)."""
     left = width - LEAST_NAME
-    wanted = [column for column in BY_WORTH if ipc or column is not IPC]
+    wanted = [column for column in BY_WORTH if column not in without]
     chosen = set()
     for column in wanted:
         if left < GAP + column.width:
@@ -150,8 +152,8 @@ def fitting(width: int, *, ipc: bool) -> tuple[list[_Column], int, int]:
 
 
 def _grid(rows: Sequence[LiveRow], table: LiveTable, minute: LastMinute, view: View, room: Room) -> Grid:
-    counted = any(row.ipc is not None for row in table.cgroups)
-    columns, name_width, minute_width = fitting(room.width, ipc=counted)
+    without = [column for column in (IPC, USUAL) if not any(map(column.cell, table.cgroups))]
+    columns, name_width, minute_width = fitting(room.width, without=without)
     grid = Grid(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="reverse", expand=False)
     grid.add_column("CGROUP", width=name_width, no_wrap=True)
     for column in columns:

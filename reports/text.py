@@ -90,7 +90,7 @@ def _parts(report: Report, width: int, *, again: bool) -> Iterator[RenderableTyp
         yield Text(for_terminal(report.sentence))
     for section in report.sections:
         yield ""
-        yield Text(section.title, style="bold")
+        yield Text(for_terminal(section.title), style="bold")
         yield Padding(_section(section, width - INDENT[3]), INDENT)
     if again and report.answer and report.sections:
         yield ""

@@ -26,7 +26,7 @@ def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> Blame
     parts = parts_of(whole, named)
     if "tasks" in run.meta:
         tasks = run.record("tasks", TasksWithin)
-        parts = tuple(_with_tasks(part, tasks, every) for part in parts)
+        parts = tuple(with_tasks(part, tasks, every) for part in parts)
     return BlameSummary(
         cgroup=path,
         name=named(path),
@@ -72,7 +72,8 @@ def _parts(whole: CgroupWindow, named: Callable[[str], str]) -> Iterator[WaitPar
             )
 
 
-def _with_tasks(part: WaitPart, tasks: TasksWithin, every: Mapping[str, CgroupWindow]) -> WaitPart:
+def with_tasks(part: WaitPart, tasks: TasksWithin, every: Mapping[str, CgroupWindow]) -> WaitPart:
+    """A part of a wait with who ran within the kernel or the root cgroup, where it is one of the two."""
     name = KERNEL if part.charge is Charge.KERNEL else part.cgroup
     within = tasks.shares(name, every[name].run_ns if name in every else 0) if name else ()
     return replace(part, within=within or None)

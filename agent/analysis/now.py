@@ -1,75 +1,118 @@
 """Who suffers on this host in some windows: behind whom, for which reason, and what to do about it."""
 
 import shlex
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
 
 from agent.analysis import untracked
-from agent.analysis.advice import Advice
-from agent.analysis.blame import parts_of
+from agent.analysis.blame import parts_of, with_tasks
+from agent.analysis.placement import (
+    BUSY,
+    UNKNOWN,
+    Placement,
+    Settings,
+    idle_elsewhere,
+    share_of,
+    user_of_quota,
+)
 from agent.analysis.top import CROWDED_PART, LEAST_LOST_CPUS, got_ns, longest, lost_to_others_ns, lot_of
 from agent.documents.blame import Charge, WaitPart
 from agent.documents.now import OTHERS, HostNow, Reason, Sufferer
-from agent.documents.top import Lot
+from agent.documents.tasks import TasksWithin
+from agent.documents.top import NO_HISTORY, Lot, Usual
+from collectors.host.resolver import matches
 from collectors.windows import histogram
-from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow, totals
+from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow, subtree, totals
 
 # What is told of: the first is the answer, the others its company.
 MOST_SUFFERERS, MOST_BEHIND = 8, 4
-# A CPU that ran something for so much of the time is busy; one below the other share has room.
-BUSY, HAS_ROOM = 0.9, 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """Settings of a cgroup: the CPUs its tasks may run on, the tightest quota, its weight and that of an aggressor."""
+class Watched:
+    """What was watched as one window, how busy each CPU online was, and what is known of those who were seen.
 
-    allowed: frozenset[int] | None = None
-    quota: tuple[str, float] | None = None
-    weights: tuple[int, int] | None = None
+    Attributes:
+        whole: The windows as one.
+        busy: By CPU, the share of the time in which it ran something.
+        named: A cgroup's name.
+        settings: The host's.
+        tasks: Who ran within the root cgroup and the kernel.
+        warnings: What a reader should know of the windows.
+    """
+
+    whole: SchedWindow
+    busy: Mapping[int, float]
+    named: Callable[[str], str]
+    settings: Settings
+    tasks: TasksWithin
+    warnings: tuple[str, ...]
+
+
+def watched(
+    windows: Sequence[SchedWindow],
+    named: Callable[[str], str],
+    settings: Settings = UNKNOWN,
+    tasks: TasksWithin | None = None,
+) -> Watched:
+    """What was watched in windows that follow one another; at least one."""
+    whole = _as_one(windows)
+    busy = {
+        cpu: each.running
+        for cpu, each in enumerate(whole.cpus)
+        if settings.online is None or cpu in settings.online
+    }
+    return Watched(whole, busy, named, settings, tasks or TasksWithin(), tuple(_warnings(windows)))
 
 
 def host_now(
     hostname: str,
-    windows: Sequence[SchedWindow],
-    online: Collection[int],
-    named: Callable[[str], str],
-    placed: Callable[[str, str | None], Placement],
+    seen: Watched,
     *,
+    patterns: Sequence[str] = (),
+    usual: tuple[Mapping[str, Usual], str] = ({}, NO_HISTORY),
     partial: bool = False,
 ) -> HostNow:
     """The verdict on a host.
 
     Args:
         hostname: Its name.
-        windows: What was watched; at least one.
-        online: The numbers of its CPUs.
-        named: A cgroup's name.
-        placed: The settings of a cgroup, and the path of whom it waits for most where that is a cgroup.
+        seen: What was watched.
+        patterns: Only the cgroups that match one of these, as `resolver.matches` has it; without any, all.
+        usual: What each cgroup usually loses, where that is known, and what that is from.
         partial: Whether watching ended early.
     """
-    whole = _as_one(windows)
-    busy = {cpu: whole.cpus[cpu].running for cpu in sorted(online) if cpu < len(whole.cpus)}
-    lacking = sorted(_lacking(whole), key=lambda found: (found[1] is Lot.CROWDED, -found[2]))
+    whole = seen.whole
+    meant = {path: each for path, each in whole.cgroups.items() if not patterns or matches(path, patterns)}
+    lacking = sorted(_lacking(meant, whole), key=lambda found: (found[1] is Lot.CROWDED, -found[2]))
     untold_ns = CROWDED_PART * LEAST_LOST_CPUS * whole.duration_ns
     return HostNow(
         hostname=hostname,
-        cpus=len(online),
+        cpus=len(seen.busy),
         duration_s=whole.duration_ns / NS_PER_S,
-        busy_cpus=sum(busy.values()),
-        cgroups=len(whole.cgroups),
+        busy_cpus=sum(seen.busy.values()),
+        cgroups=len(meant),
         sufferers=tuple(
-            _sufferer(cgroup, lot, whole, busy, named=named, placed=placed)
+            structs.replace(_sufferer(cgroup, lot, seen), usual=usual[0].get(cgroup.path))
             for cgroup, lot, _ in lacking[:MOST_SUFFERERS]
         ),
         untold=tuple(
-            sorted(named(path) for path, each in whole.cgroups.items() if each.unattributed_ns > untold_ns)
+            sorted(seen.named(path) for path, each in meant.items() if each.unattributed_ns > untold_ns)
         ),
+        history=usual[1],
         partial=partial,
-        warnings=tuple(_warnings(windows)),
+        warnings=seen.warnings,
     )
+
+
+def advice_for(path: str, seen: Watched) -> tuple[str, ...]:
+    """What to do for a cgroup with all below it; empty where it lacks nothing."""
+    cgroup = subtree(seen.whole.cgroups, path)
+    lost_ns = lost_to_others_ns(cgroup, seen.whole.cgroups)
+    lot = lot_of(cgroup, lost_ns, seen.whole.duration_ns)
+    return () if lot is Lot.FINE else _sufferer(cgroup, lot, seen).advice
 
 
 def _as_one(windows: Sequence[SchedWindow]) -> SchedWindow:
@@ -84,30 +127,27 @@ def _as_one(windows: Sequence[SchedWindow]) -> SchedWindow:
     return replace(last, duration_ns=duration_ns, cgroups=totals(windows), cpus=cpus)
 
 
-def _lacking(whole: SchedWindow) -> Iterator[tuple[CgroupWindow, Lot, int]]:
+def _lacking(
+    meant: Mapping[str, CgroupWindow], whole: SchedWindow
+) -> Iterator[tuple[CgroupWindow, Lot, int]]:
     """The cgroups that do not fare well, and the CPU time that each lacks, in ns."""
-    for path, cgroup in whole.cgroups.items():
+    for cgroup in meant.values():
         lost_ns = lost_to_others_ns(cgroup, whole.cgroups)
         lot = lot_of(cgroup, lost_ns, whole.duration_ns)
-        if path.startswith("/") and lot is not Lot.FINE:
+        if lot is not Lot.FINE:
             yield cgroup, lot, max(lost_ns, cgroup.throttled_ns)
 
 
-def _sufferer(
-    cgroup: CgroupWindow,
-    lot: Lot,
-    whole: SchedWindow,
-    busy: dict[int, float],
-    *,
-    named: Callable[[str], str],
-    placed: Callable[[str, str | None], Placement],
-) -> Sufferer:
-    first = longest(cgroup, named)
-    parts = parts_of(cgroup, named)
+def _sufferer(cgroup: CgroupWindow, lot: Lot, seen: Watched) -> Sufferer:
+    whole, named = seen.whole, seen.named
+    first, parts = longest(cgroup, named), parts_of(cgroup, named)
     parts = parts if first in parts or first is None else (first, *parts)
+    parts = tuple(with_tasks(part, seen.tasks, whole.cgroups) for part in parts)
     aggressor = next((part for part in parts if part.charge in OTHERS), None)
-    place = placed(cgroup.path, aggressor.cgroup if aggressor else None)
-    idle = _idle_elsewhere(place, busy)
+    by = aggressor.cgroup if aggressor else None
+    place = seen.settings.of(cgroup.path, by)
+    share = share_of(place, cgroup.path, by, whole.cgroups)
+    idle = idle_elsewhere(place, seen.busy)
     kept = parts[:MOST_BEHIND]
     found = Sufferer(
         cgroup=cgroup.path,
@@ -118,7 +158,7 @@ def _sufferer(
         lost_cpus=lost_to_others_ns(cgroup, whole.cgroups) / whole.duration_ns,
         wait_p99_ns=histogram.percentile_ns(cgroup.histogram, 99),
         behind=kept if aggressor is None or aggressor in kept else (*kept[:-1], aggressor),
-        reason=_reason(lot, aggressor, idle, busy),
+        reason=_reason(lot, aggressor, idle, seen.busy),
         advice=(),
         allowed_cpus=None if place.allowed is None else tuple(sorted(place.allowed)),
         idle_cpus=idle,
@@ -126,21 +166,14 @@ def _sufferer(
         quota_cpus=place.quota[1] if place.quota else None,
         weight=place.weights[0] if place.weights else None,
         others_weight=place.weights[1] if place.weights else None,
+        had_pct=None if share is None else 100 * share.had,
+        promised_pct=None if share is None else 100 * share.promised,
+        is_below_promise=None if share is None else share.is_below,
     )
-    return structs.replace(found, advice=tuple(_advice(found)))
+    return structs.replace(found, advice=tuple(_advice(found, place, seen)))
 
 
-def _idle_elsewhere(place: Placement, busy: dict[int, float]) -> tuple[int, ...]:
-    """CPUs with room that its tasks may not run on, where those that they may run on are busy."""
-    allowed = [busy[cpu] for cpu in place.allowed or () if cpu in busy]
-    if not allowed or sum(allowed) < BUSY * len(allowed):
-        return ()
-    return tuple(
-        cpu for cpu, running in busy.items() if cpu not in (place.allowed or ()) and running < HAS_ROOM
-    )
-
-
-def _reason(lot: Lot, aggressor: WaitPart | None, idle: tuple[int, ...], busy: dict[int, float]) -> Reason:
+def _reason(lot: Lot, aggressor: WaitPart | None, idle: tuple[int, ...], busy: Mapping[int, float]) -> Reason:
     if lot is Lot.QUOTA:
         return Reason.QUOTA
     if lot is Lot.CROWDED:
@@ -152,30 +185,22 @@ def _reason(lot: Lot, aggressor: WaitPart | None, idle: tuple[int, ...], busy: d
     return Reason.FULL if sum(busy.values()) >= BUSY * len(busy) else Reason.MOMENTS
 
 
-def _advice(found: Sufferer) -> Iterator[str]:
-    aggressor = found.aggressor
-    # The root cgroup has neither a weight nor a quota.
-    is_limitable = aggressor is not None and aggressor.charge is Charge.CGROUP and aggressor.cgroup != "/"
-    behind = aggressor.name if aggressor is not None and is_limitable else None
+def _advice(found: Sufferer, place: Placement, seen: Watched) -> Iterator[str]:
     match found.reason:
         case Reason.PINNED:
             idle, own = (_listed(cpus) for cpus in (found.idle_cpus, found.allowed_cpus or ()))
             yield f"let {found.name} run on CPU {idle} too (cpuset.cpus, AllowedCPUs=, taskset), which has room"
-            if behind:
-                yield f"or keep {behind} off CPU {own}"
+            if found.aggressor is not None and _is_limitable(found.aggressor):
+                yield f"or keep {found.aggressor.name} off CPU {own}"
         case Reason.QUOTA:
-            yield (
-                f"raise the quota of {found.quota_cgroup} (cpu.max, in Kubernetes the CPU limit), "
-                f"which is {found.quota_cpus:.2f} CPUs"
-                if found.quota_cpus is not None
-                else Advice.RAISE_OWN_QUOTA
-            )
+            yield from _for_quota(found, place, seen)
         case Reason.THREADS:
-            yield Advice.FEWER_THREADS
+            yield f"run fewer threads in {found.name}, or give it more CPUs: it waits for itself"
         case Reason.STEAL:
-            yield Advice.DEDICATED_HOST
+            yield "ask for dedicated CPUs, or another host: the hypervisor gave these to other guests"
         case Reason.FULL | Reason.MOMENTS:
-            yield from _against(found, behind)
+            yield from _against(found)
+    aggressor = found.aggressor
     if aggressor is not None and aggressor.cgroup not in {None, "/"} and found.cgroup != "/":
         victim, neighbour = shlex.quote(found.cgroup), shlex.quote(aggressor.cgroup or "")
         yield (
@@ -184,16 +209,54 @@ def _advice(found: Sufferer) -> Iterator[str]:
         )
 
 
-def _against(found: Sufferer, behind: str | None) -> Iterator[str]:
-    if behind is None:
-        yield Advice.ANOTHER_NODE if found.reason is Reason.FULL else Advice.PIN_APART
+def _is_limitable(aggressor: WaitPart) -> bool:
+    """The root cgroup has neither a weight nor a quota, and kernel threads have none at all."""
+    return aggressor.charge is Charge.CGROUP and aggressor.cgroup != "/"
+
+
+def _for_quota(found: Sufferer, place: Placement, seen: Watched) -> Iterator[str]:
+    if place.quota is None:
+        yield f"look for a larger quota for {found.name}, or for what it lies in: the one that held it is gone"
         return
-    if found.weight is not None:
-        yield (
-            f"give {found.name} more weight than {behind} (now {found.weight} against {found.others_weight}; "
-            "cpu.weight, in Kubernetes the CPU request)"
-        )
-    yield f"give {behind} a quota (cpu.max, in Kubernetes a CPU limit), other CPUs or another host"
+    owner, limit = place.quota
+    yield f"raise the quota of {owner} (cpu.max, in Kubernetes the CPU limit), which is {limit:.2f} CPUs"
+    user = None if owner == found.cgroup else user_of_quota(owner, found.cgroup, seen.whole.cgroups)
+    if user is not None:
+        used = user.run_ns / seen.whole.duration_ns
+        yield f"or limit {seen.named(user.path)}, which lies in it too and used {used:.2f} CPUs of it"
+
+
+def _against(found: Sufferer) -> Iterator[str]:
+    """Sides are taken by what the weights promise: who has less needs no larger promise, but the other a limit."""
+    aggressor = found.aggressor
+    if aggressor is None or not _is_limitable(aggressor):
+        yield _against_no_cgroup(found, aggressor)
+        return
+    limit = f"give {aggressor.name} a quota (cpu.max, in Kubernetes a CPU limit), other CPUs or another host"
+    if found.weight is None:
+        yield limit
+        return
+    weigh = (
+        f"give {found.name} more weight than {aggressor.name} (now {found.weight} against {found.others_weight}; "
+        "cpu.weight, in Kubernetes the CPU request)"
+    )
+    yield from (limit, weigh) if found.is_below_promise else (weigh, limit)
+
+
+def _against_no_cgroup(found: Sufferer, aggressor: WaitPart | None) -> str:
+    busiest = aggressor.within[0] if aggressor is not None and aggressor.within else None
+    who = "the busiest" if busiest is None else f"{busiest.name} (PID {busiest.pid})"
+    match aggressor.charge if aggressor is not None else None:
+        case Charge.CGROUP:  # the root
+            return (
+                f"move {who}, which runs in the root cgroup, into one with a lower weight or a quota "
+                "(systemd-run --scope -p CPUWeight=20 …), or to other CPUs (taskset)"
+            )
+        case Charge.KERNEL:
+            return f"kernel threads have no limit: look at what makes {who} work, and which CPUs it may use"
+    if found.reason is Reason.FULL:
+        return "place some of the tenants on another host: all CPUs are busy, with many a little each"
+    return f"give {found.name} CPUs of its own (cpuset.cpus, in Kubernetes the static CPU manager policy)"
 
 
 def _listed(cpus: Sequence[int]) -> str:

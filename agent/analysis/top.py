@@ -1,13 +1,18 @@
 """What `jostle top` shows: the rows of one window, and the last minute of each cgroup's waiting."""
 
+from array import array
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
+
+from msgspec.structs import replace
 
 from agent.analysis import untracked
-from agent.analysis.blame import parts_of
+from agent.analysis.blame import parts_of, with_tasks
 from agent.documents.blame import Charge, WaitPart
-from agent.documents.top import LiveRow, LiveTable, Lot, Sort, ordered
+from agent.documents.tasks import TasksWithin
+from agent.documents.top import NO_HISTORY, LiveRow, LiveTable, Lot, Sort, Usual, ordered
 from collectors.host.readings import Missing
 from collectors.host.resolver import matches
 from collectors.windows import counters, histogram
@@ -20,6 +25,8 @@ NEVER_WAITED = "a cgroup that never waited"
 LEAST_LOST_CPUS, LEAST_LOST_PART = 0.01, 0.1
 STARVED_PART, CROWDED_PART = 0.9, 0.5
 MINUTE_S = 60.0
+# Fewer windows of a history make no percentile.
+LEAST_WINDOWS = 20
 
 
 def live_table(  # noqa: D417  the first four are what they are called
@@ -30,15 +37,19 @@ def live_table(  # noqa: D417  the first four are what they are called
     ipc: Mapping[str, float] | Missing,
     *,
     patterns: Sequence[str] = (),
+    usual: tuple[Mapping[str, Usual], str] = ({}, NO_HISTORY),
+    tasks: TasksWithin | None = None,
 ) -> LiveTable:
     """A window's table.
 
     Args:
         ipc: Instructions per cycle by cgroup, or why there are none.
         patterns: Only the cgroups that match one of these are rows, as `resolver.matches` has it; without any, all.
+        usual: What each cgroup usually loses, where that is known, and what that is from.
+        tasks: Who ran within the root cgroup and the kernel, where somebody looked.
     """
     rows = [
-        _row(cgroup, window, named, ipc)
+        replace(_row(cgroup, window, named, ipc, tasks or TasksWithin()), usual=usual[0].get(cgroup.path))
         for cgroup in window.cgroups.values()
         if not patterns or matches(cgroup.path, patterns)
     ]
@@ -50,6 +61,7 @@ def live_table(  # noqa: D417  the first four are what they are called
         cgroups=tuple(ordered(rows, sort)),
         warnings=tuple(_warnings(window)),
         unavailable=_reasons(rows, ipc),
+        history=usual[1],
     )
 
 
@@ -70,10 +82,12 @@ def _row(
     window: SchedWindow,
     named: Callable[[str], str],
     ipc: Mapping[str, float] | Missing,
+    tasks: TasksWithin,
 ) -> LiveRow:
     duration_ns = window.duration_ns
     per_s = NS_PER_S / duration_ns
     lost_ns = lost_to_others_ns(cgroup, window.cgroups)
+    first = longest(cgroup, named)
     return LiveRow(
         cgroup=cgroup.path,
         name=named(cgroup.path),
@@ -86,7 +100,7 @@ def _row(
         wait_p50_ns=histogram.percentile_ns(cgroup.histogram, 50),
         wait_p99_ns=histogram.percentile_ns(cgroup.histogram, 99),
         preempted_per_s=cgroup.preempted_foreign * per_s,
-        waited_for=longest(cgroup, named),
+        waited_for=None if first is None else with_tasks(first, tasks, window.cgroups),
         mean_waiting=(cgroup.wait_ns - cgroup.throttled_ns) / duration_ns,
         ipc=None if isinstance(ipc, Missing) else ipc.get(cgroup.path),
         throttled_ns_per_s=cgroup.throttled_ns * per_s,
@@ -119,8 +133,30 @@ def lost_to_others_ns(cgroup: CgroupWindow, among: Mapping[str, CgroupWindow]) -
     )
 
 
+def usual_losses(windows: Iterable[SchedWindow]) -> dict[str, Usual]:
+    """What each cgroup lost in windows of a history, in those that it ran or waited in.
+
+    Of fewer than LEAST_WINDOWS nothing is said; percentiles are the nearest rank.
+    """
+    lost: dict[str, array[float]] = {}
+    for window in windows:
+        for path, cgroup in window.cgroups.items():
+            cpus = lost_to_others_ns(cgroup, window.cgroups) / window.duration_ns
+            lost.setdefault(path, array("d")).append(cpus)
+    ranked = {path: sorted(found) for path, found in lost.items() if len(found) >= LEAST_WINDOWS}
+    return {
+        path: Usual(found[ceil(0.5 * len(found)) - 1], found[ceil(0.95 * len(found)) - 1], len(found))
+        for path, found in ranked.items()
+    }
+
+
 def lot_of(cgroup: CgroupWindow, lost_ns: int, duration_ns: int) -> Lot:
-    """How it fares: what takes most of the CPU time that it would have had, where that is much."""
+    """How it fares: what takes most of the CPU time that it would have had, where that is much.
+
+    Kernel threads, and who had no name of its own, are nobody that suffers.
+    """
+    if not cgroup.path.startswith("/"):
+        return Lot.FINE
     least_ns = max(LEAST_LOST_CPUS * duration_ns, 1)
     taken_ns = max(lost_ns, cgroup.throttled_ns)
     part = taken_ns / max(1, taken_ns + got_ns(cgroup))

@@ -4,14 +4,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from agent.analysis.blame import blame, path_name
+from agent.analysis.now import advice_for, watched
+from agent.analysis.placement import settings_now
 from agent.cli import completion, output
 from agent.cli import history as from_history
 from agent.cli.help import CGROUP_HELP, duration_option
 from agent.cli.history import HistoryFile
 from agent.documents.blame import BlameSummary
-from agent.documents.tasks import tasks_within
+from agent.documents.tasks import TasksWithin, tasks_within
 from agent.recording import recorder
 from agent.recording.budget import DEFAULT_BUDGET_PCT, Governor
 from agent.recording.host import describe_host
@@ -107,7 +110,15 @@ def _recorded(run: Run, cgroup: str) -> BlameSummary:
     def named(path: str) -> str:
         return among.workloads[path].name if path in among.workloads else path_name(path)
 
-    return blame(run, resolve(cgroup, among), named)
+    path = resolve(cgroup, among)
+    tasks = run.record("tasks", TasksWithin) if "tasks" in run.meta else None
+    # What the host's settings were then nobody knows; lower tiers do not tell who was in the way.
+    advice = advice_for(path, watched(run.windows, named, tasks=tasks)) if _tells(run) else ()
+    return replace(blame(run, path, named), advice=advice)
+
+
+def _tells(run: Run) -> bool:
+    return bool(run.windows) and run.meta.get("tier", "ebpf") == "ebpf"
 
 
 def _watched(cgroup: str, duration_s: float, interrupts: Interrupts) -> BlameSummary:
@@ -130,7 +141,12 @@ def _watched(cgroup: str, duration_s: float, interrupts: Interrupts) -> BlameSum
     tasks = tasks_within(before, read_tasks(layout))
     meta = {"host": pack(describe_host(layout)), "tier": "ebpf", "tasks": pack(tasks)}
     run = Run(meta=meta, windows=windows, partial=interrupts.requested)
-    return blame(run, path, lambda name: name_workload(name).name)
+
+    def named(name: str) -> str:
+        return name_workload(name).name
+
+    advice = advice_for(path, watched(windows, named, settings_now(layout), tasks))
+    return replace(blame(run, path, named), advice=advice)
 
 
 def _show(found: BlameSummary, *, json_output: bool, verbose: bool) -> None:

@@ -1,15 +1,28 @@
 """What report, blame and compare have in common when they ask the agent's history: its options and its periods."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from agent.analysis.top import usual_losses
+from agent.documents.top import NO_HISTORY, Usual
+from agent.store.opening import open_to_read
+from agent.store.packing import DAMAGE
 from agent.store.query import DEFAULT_HISTORY, Period, load_past, moment_ns
 from agent.store.run_file import Run
+from agent.store.windows import count_windows, windows
 from probes.errors import UsageError
+
+# A window of 300 cgroups takes some 4 ms to read.
+_MOST_READ, _DAY_NS = 100, 86_400 * 10**9
+
+Usuals = tuple[Mapping[str, Usual], str]
+"""What each cgroup usually loses, where that is known, and what that is from."""
 
 HistoryFlag = Annotated[
     bool, typer.Option("--history", help=f"Ask the agent's history, {DEFAULT_HISTORY}.", show_default=False)
@@ -55,6 +68,30 @@ def around(moment: str, seconds: float) -> Period:
 def load(history: Path, wanted: Period, globs: Sequence[str] | None = None) -> Run:
     """The period as a recording; see `load_past`."""
     return load_past(history, wanted, globs or ())
+
+
+def usual(file: Path | None) -> Usuals:
+    """What each cgroup lost in the last day of a history (None: this host's), and a sentence on what that is from.
+
+    Raises:
+        UsageError: A file was given, and cannot be read.
+    """
+    if file is None and not DEFAULT_HISTORY.is_file():
+        return {}, NO_HISTORY
+    until_ns = time.time_ns()
+    day = (until_ns - _DAY_NS, until_ns)
+    try:
+        with closing(open_to_read(file or DEFAULT_HISTORY)) as db:
+            count = count_windows(db, day)
+            every = -(-count // _MOST_READ) or 1
+            found = usual_losses(window for _, window in windows(db, day, every=every))
+    except (OSError, UsageError, *DAMAGE) as error:
+        if file is not None:
+            raise UsageError(
+                f"cannot read the history {file}: {error}", "give the agent's history.path"
+            ) from error
+        return {}, f"the history of this host cannot be read: {error}"
+    return found, f"the last day of this host's history ({-(-count // every)} of its {count} windows)"
 
 
 def _now() -> datetime:

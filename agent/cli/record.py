@@ -9,6 +9,7 @@ import typer
 from agent.cli import completion
 from agent.cli.exit_codes import become
 from agent.cli.help import FILTER_HELP, Note, Title, duration_option
+from agent.cli.output import Verbose
 from agent.documents.times import stamp
 from agent.recording.budget import DEFAULT_BUDGET_PCT
 from collectors.sources.tiers import Tier
@@ -46,7 +47,7 @@ def record(
     ] = None,
     tier: Annotated[
         Tier,
-        typer.Option(help="schedstat: without BPF, sums alone; psi: PSI alone."),
+        typer.Option(help="schedstat, psi: no BPF, sums."),
     ] = "ebpf",
     max_overhead: Annotated[
         float,
@@ -60,6 +61,7 @@ def record(
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON document.")
     ] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Record all cgroups, or some, for a time or a command."""
     options = {
@@ -73,6 +75,7 @@ def record(
         "title": title,
         "note": note,
         "json_output": json_output,
+        "verbose": verbose,
     }
     debug = ["--debug"] if context.find_root().params["debug"] else []
     # The command's words as they are: each fitted into an argument already.

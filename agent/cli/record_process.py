@@ -16,8 +16,9 @@ from pathlib import Path
 import msgspec
 
 from agent.cli.exit_codes import end_with
-from agent.cli.output import colour, prepare_streams, say, show, width
-from agent.documents.tasks import tasks_within
+from agent.cli.output import prepare_streams, say, show, show_report
+from agent.documents.summary import RunSummary
+from agent.documents.tasks import TasksWithin, tasks_within
 from agent.documents.times import moment
 from agent.experiment.plan import require_runnable
 from agent.recording import recorder
@@ -28,7 +29,7 @@ from agent.sandbox.commands import Command, Output, start, wait_for_first
 from agent.sandbox.interrupts import SIGNALS, Interrupted, Interrupts, raise_on_signals
 from agent.sandbox.janitor import Janitor
 from agent.store.files import raise_file_limit
-from agent.store.run_file import Notes, RunWriter, pack
+from agent.store.run_file import Notes, Run, RunWriter, pack
 from collectors.host.hierarchy import CgroupLayout, detect_layout
 from collectors.host.resolver import Cgroups, matches, require_matched, unmatched
 from collectors.sources.cgroup_files import CgroupReader
@@ -61,6 +62,7 @@ class Options:
     json_output: bool
     title: str | None = None
     note: str | None = None
+    verbose: bool = False
 
     @classmethod
     def from_json(cls, text: str, command: Sequence[str]) -> "Options":
@@ -100,24 +102,43 @@ def main() -> None:
 def _run(options: Options) -> int:
     with Interrupts() as interrupts:
         code = _record(options, interrupts)
-    _print_summary(options.output, json_output=options.json_output)
+    _print_summary(options)
     if not options.open_ended:
         interrupts.check()
     return code
 
 
-def _print_summary(path: Path, *, json_output: bool) -> None:
+def _print_summary(options: Options) -> None:
     from agent.analysis.summarise import summarise
     from agent.store.run_file import read_run
-    from reports import json_document, text
+    from reports import json_document
     from reports.sections import run as run_sections
 
-    summary = summarise(read_run(path))
-    if json_output:
+    run = read_run(options.output)
+    summary = summarise(run)
+    if options.json_output:
         show(json_document.render_run(summary))
-    else:
-        show(text.render(run_sections.run_report(summary), width=width(), colour=colour()))
-        say(f"Recorded to {path}.")
+        return
+    report = run_sections.run_report(summary)
+    show_report(replace(report, answer=(*_answer(run, summary),)), verbose=options.verbose)
+    say(f"Recorded to {options.output}; jostle report {shlex.quote(str(options.output))} tells all of it.")
+
+
+def _answer(run: Run, summary: RunSummary) -> Sequence[str]:
+    """Who suffered, behind whom, what to do; of a command that was recorded whether it did."""
+    from agent.analysis.now import host_now, watched
+    from agent.analysis.placement import settings_now
+    from reports.sections import now as now_sections
+
+    if run.meta["tier"] != "ebpf" or not run.windows:
+        return ()
+    names = {each.path: each.name for each in summary.cgroups}
+    tasks = run.record("tasks", TasksWithin) if "tasks" in run.meta else None
+    own = run.meta.get("command_cgroup")
+    seen = watched(run.windows, lambda path: names.get(path, path), settings_now(detect_layout()), tasks)
+    return now_sections.answer(
+        host_now(summary.host.hostname, seen, patterns=(own,) if own else (), partial=run.partial)
+    )
 
 
 def _record(options: Options, interrupts: Interrupts) -> int:

@@ -7,20 +7,27 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
+from agent.analysis.now import host_now, watched
+from agent.analysis.placement import settings_now
 from agent.analysis.top import LastMinute, ipc_of, live_table
 from agent.cli import completion, output
+from agent.cli import history as from_history
 from agent.cli.help import FILTER_HELP, duration_option
+from agent.cli.history import HistoryFile, Usuals
+from agent.documents.tasks import TasksWithin, tasks_within
 from agent.documents.top import LiveTable, Sort
 from agent.recording import recorder
 from agent.recording.budget import DEFAULT_BUDGET_PCT, Governor
 from agent.recording.host import describe_host
 from agent.sandbox.commands import wait_for_first
 from agent.sandbox.interrupts import Interrupts
-from collectors.host.hierarchy import detect_layout
+from collectors.host.hierarchy import CgroupLayout, detect_layout
 from collectors.host.names import name_workload
 from collectors.host.readings import Missing
 from collectors.host.resolver import filters
+from collectors.sources.tasks import read_tasks
 from collectors.sources.tiers import open_source
 from collectors.windows import counters
 from collectors.windows.sched import SchedWindow
@@ -47,6 +54,7 @@ def top(
         typer.Option("--cgroup", metavar="CGROUP", autocompletion=completion.cgroups, help=FILTER_HELP),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Print the table of one window and end.")] = False,
+    history_file: HistoryFile = None,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print it as one JSON document (includes --once).")
     ] = False,
@@ -59,14 +67,14 @@ def top(
     layout = detect_layout()
     globs = filters(cgroup, live(layout)) if cgroup else ()
     require_privilege()
-    tables = _Tables(globs, describe_host(layout).hostname)
+    tables = _Tables(globs, describe_host(layout).hostname, from_history.usual(history_file))
     on_screen = not once and not json_output and is_interactive()
     with Interrupts() as interrupts, open_source(layout, "ebpf", counters.WANTED) as source:
         governor = Governor(source, DEFAULT_BUDGET_PCT)
         if on_screen:
             _live(governor, interval, tables, View(sort=sort), interrupts)
             return
-        table = _first(governor, interval, tables, sort, interrupts)
+        table = _first(governor, interval, tables, sort, interrupts, layout)
     _show(table, json_output=json_output)
 
 
@@ -76,6 +84,7 @@ class _Tables:
 
     globs: tuple[str, ...]
     hostname: str
+    usual: Usuals
     ipc: Mapping[str, float] | Missing = counters.NOT_ASKED_FOR
 
     def count(self, window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
@@ -83,8 +92,10 @@ class _Tables:
         self.ipc = ipc_of(before, after)
         return window
 
-    def of(self, window: SchedWindow, sort: Sort) -> LiveTable:
-        return live_table(self.hostname, window, sort, _name, self.ipc, patterns=self.globs)
+    def of(self, window: SchedWindow, sort: Sort, tasks: TasksWithin | None = None) -> LiveTable:
+        return live_table(
+            self.hostname, window, sort, _name, self.ipc, patterns=self.globs, usual=self.usual, tasks=tasks
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -94,15 +105,26 @@ def _name(path: str) -> str:
 
 
 def _first(
-    governor: Governor, interval_s: float, tables: _Tables, sort: Sort, interrupts: Interrupts
+    governor: Governor,
+    interval_s: float,
+    tables: _Tables,
+    sort: Sort,
+    interrupts: Interrupts,
+    layout: CgroupLayout,
 ) -> LiveTable:
-    """The table of one window. Interrupted while it lasts, there is nothing to show."""
+    """The table of one window, with advice. Interrupted while it lasts, there is nothing to show."""
 
     def ended(seconds: float) -> bool:
         return wait_for_first([], seconds, interrupts) is not None
 
-    windows = recorder.windows(governor, interval_s, interval_s, ended, complete=tables.count)
-    return tables.of(next(windows), sort)
+    before = read_tasks(layout)
+    window = next(recorder.windows(governor, interval_s, interval_s, ended, complete=tables.count))
+    tasks = tasks_within(before, read_tasks(layout))
+    now = host_now(
+        tables.hostname, watched([window], _name, settings_now(layout), tasks), patterns=tables.globs
+    )
+    advice = now.sufferers[0].advice if now.sufferers else ()
+    return replace(tables.of(window, sort, tasks), advice=advice)
 
 
 def _show(table: LiveTable, *, json_output: bool) -> None:

@@ -55,4 +55,5 @@ class BlameSummary(Document, frozen=True):
     parts: tuple[WaitPart, ...]
     partial: bool
     warnings: tuple[str, ...]
+    advice: tuple[str, ...] = ()  # empty: it lacks nothing, or the tier does not tell
     sampled_pct: float | None = None  # of the wait, shared out by sample; left out: it never waited

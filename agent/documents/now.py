@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from agent.documents.blame import Charge, WaitPart
 from agent.documents.codec import Document, Record
-from agent.documents.top import Lot
+from agent.documents.top import NO_HISTORY, Lot, Usual
 
 OTHERS = frozenset({Charge.CGROUP, Charge.KERNEL, Charge.OTHER, Charge.REST, Charge.STOLEN})
 """What somebody else is that a cgroup waits for."""
@@ -40,6 +40,10 @@ class Sufferer(Record, frozen=True):
     quota_cpus: float | None = None
     weight: int | None = None  # its share of the CPUs against that of whom it waits for most
     others_weight: int | None = None
+    had_pct: float | None = None  # of the CPU time that the two had who compete by these weights
+    promised_pct: float | None = None  # of the same, by the weights
+    is_below_promise: bool | None = None  # it wanted more than it had, and had clearly less than promised
+    usual: Usual | None = None  # what it usually loses; left out: the history does not tell
 
     @property
     def aggressor(self) -> WaitPart | None:
@@ -64,3 +68,4 @@ class HostNow(Document, frozen=True):
     untold: tuple[str, ...]
     partial: bool
     warnings: tuple[str, ...]
+    history: str = NO_HISTORY  # what `usual` is from

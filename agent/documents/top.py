@@ -32,6 +32,17 @@ class Lot(StrEnum):
     CROWDED = "crowded"  # it waits for its own threads
 
 
+NO_HISTORY = "there is no history of this host to compare with (jostle agent keeps one)"
+
+
+class Usual(Record, frozen=True):
+    """The CPUs that a cgroup lost to others in the windows of the history that it ran or waited in."""
+
+    median_cpus: float
+    p95_cpus: float
+    windows: int
+
+
 class LiveRow(Record, frozen=True):
     """One cgroup in one window. Times are summed over its tasks; rates are per second of the window.
 
@@ -56,6 +67,7 @@ class LiveRow(Record, frozen=True):
     ipc: float | None
     throttled_ns_per_s: float
     sampled_ns: int  # of wait_ns, shared out by sample
+    usual: Usual | None = None  # what it usually loses; left out: the history does not tell
 
 
 class LiveTable(Document, frozen=True):
@@ -73,6 +85,8 @@ class LiveTable(Document, frozen=True):
     cgroups: tuple[LiveRow, ...]
     warnings: tuple[str, ...]
     unavailable: Mapping[str, str] = msgspec.field(default_factory=dict)
+    advice: tuple[str, ...] = ()  # for the first that suffers, as `jostle now` has it
+    history: str = NO_HISTORY  # what `usual` is from
 
     def __post_init__(self) -> None:
         nulls = {name for row in self.cgroups for name in null_keys(row)}

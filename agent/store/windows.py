@@ -151,17 +151,20 @@ def windows(
     db: sqlite3.Connection,
     between_ns: tuple[int, int] = EVER,
     wanted: Callable[[str], bool] | None = None,
+    *,
+    every: int = 1,
 ) -> Iterator[tuple[int, SchedWindow]]:
     """(recording, window) of every window that has a part between two points of time, in the order they were written.
 
-    It holds the cgroups whose path is wanted (None: all). Its `end_ns` is CLOCK_REALTIME here, ns since the epoch.
+    It holds the cgroups whose path is wanted (None: all). Its `end_ns` is CLOCK_REALTIME here, ns since the epoch. Of
+    `every` so many windows only the first is read.
 
     Raises:
         One of `packing.DAMAGE`: The file holds what was never written.
     """
     rows = db.execute(f"SELECT id, recording, end_utc_ns {_BETWEEN} ORDER BY id", between_ns).fetchall()
     left = Allowance(_size_bytes(db))
-    for number, recording, end_ns in rows:
+    for number, recording, end_ns in rows[::every]:
         packed = db.execute("SELECT packed FROM windows WHERE id = ?", (number,)).fetchone()[0]
         window = replace(unpack_window(packed, left), end_ns=_count(end_ns))
         yield _count(recording), window if wanted is None else _only(window, wanted)

@@ -36,14 +36,18 @@ def weights(layout: CgroupLayout, path: str, other: str) -> tuple[int, int] | No
 
     None where one is within the other, or either has none.
     """
-    mount = layout.cpu_mount
-    pairs = zip(lineage(path)[::-1], lineage(other)[::-1], strict=False)
-    siblings = next(((ours, theirs) for ours, theirs in pairs if ours != theirs), None)
-    if mount is None or siblings is None:
+    mount, pair = layout.cpu_mount, siblings(path, other)
+    if mount is None or pair is None:
         return None
     file = "cpu.shares" if layout.cpu_on == "v1" else "cpu.weight"
-    first, second = (read_count(mount / place[1:] / file) for place in siblings)
+    first, second = (read_count(mount / place[1:] / file) for place in pair)
     return None if isinstance(first, Missing) or isinstance(second, Missing) else (first, second)
+
+
+def siblings(path: str, other: str) -> tuple[str, str] | None:
+    """Two cgroups, or those of their ancestors that lie side by side; None where one is within the other."""
+    pairs = zip(lineage(path)[::-1], lineage(other)[::-1], strict=False)
+    return next(((ours, theirs) for ours, theirs in pairs if ours != theirs), None)
 
 
 def _threads_below(directory: Path) -> Iterator[int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from agent.documents.blame import BlameSummary, Charge
+from agent.documents.blame import BlameSummary
 from agent.documents.metric import told
 from agent.documents.verdict import CauseKind, Compared, Conclusion, Effect, Verdict
 from reports.figures import UNAVAILABLE, percent, quantity, seconds, time_ns
@@ -89,14 +89,5 @@ def blame_answer(blame: BlameSummary, named: Sequence[str]) -> tuple[str, ...]:
     return (
         f"{blame.name} waited {quantity(blame.wait_ms, 'ms')} for a CPU {time}{longest}; {ran}",
         "for " + ", ".join(f"{name} {percent(part.share_pct)}" for name, part in parts),
-        *(f"try: {sentence}" for sentence in TO_TRY.get(blame.parts[0].charge, ())),
+        *(f"try: {sentence}" for sentence in blame.advice[:1]),
     )
-
-
-TO_TRY: dict[Charge, tuple[str, ...]] = {
-    Charge.CGROUP: (
-        "a lower cpu.weight or a CPU quota for the first of them, or other CPUs for one of the two",
-    ),
-    Charge.SELF: ("fewer threads, or more CPUs: it waits for itself",),
-    Charge.THROTTLED: ("a larger CPU quota for it, or for what it lies in",),
-}

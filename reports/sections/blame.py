@@ -46,7 +46,7 @@ def blame_report(blame: BlameSummary) -> Report:
     """Who it waited for, the longest first."""
     blame = as_shown(blame)
     headline = "Blame (partial)" if blame.partial else "Blame"
-    named = [f"{_row_name(part)}{'' if place else _mostly(part)}" for place, part in enumerate(blame.parts)]
+    named = [f"{_row_name(part)}{'' if place else mostly(part)}" for place, part in enumerate(blame.parts)]
     answer = blame_answer(blame, named)
     return Report(headline, _sentence(blame), tuple(_sections(blame)), answer)
 
@@ -69,11 +69,12 @@ def _sentence(blame: BlameSummary) -> str:
     first = blame.parts[0]
     return (
         f"{blame.name} waited {quantity(blame.wait_ms, 'ms')} for a CPU {time}, {percent(first.share_pct)} of it "
-        f"for {_row_name(first)}{_mostly(first)}."
+        f"for {_row_name(first)}{mostly(first)}."
     )
 
 
-def _mostly(part: WaitPart) -> str:
+def mostly(part: WaitPart) -> str:
+    """The two busiest within the kernel or the root cgroup, in brackets, where somebody looked."""
     return f" (by CPU time mostly {_busiest(part.within[:2])})" if part.within else ""
 
 
@@ -161,8 +162,15 @@ def _task_table(within: tuple[tuple[WaitPart, TaskShare], ...]) -> Table:
 
 
 def waited_for(part: WaitPart | None) -> str:
-    """Who a cgroup waited for longest, in a word or by name; nothing where it never waited."""
-    return "" if part is None else part.name if part.charge is Charge.CGROUP else SHORT[part.charge]
+    """Who a cgroup waited for longest, in a word or by name; nothing where it never waited.
+
+    Of the root cgroup and the kernel the busiest within, where somebody looked: `/: python`.
+    """
+    if part is None:
+        return ""
+    name = part.name if part.charge is Charge.CGROUP else SHORT[part.charge]
+    within = f": {part.within[0].name}" if part.within else ""
+    return f"{'kernel' if within and part.charge is Charge.KERNEL else name}{within}"
 
 
 def _row_name(part: WaitPart) -> str:

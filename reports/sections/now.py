@@ -6,7 +6,7 @@ from agent.documents.blame import Charge, WaitPart
 from agent.documents.now import HostNow, Reason, Sufferer
 from agent.documents.top import Lot
 from reports.figures import counted, seconds, time_ns
-from reports.sections.blame import waited_for
+from reports.sections.blame import mostly, waited_for
 from reports.sections.model import (
     NAME,
     Kind,
@@ -17,7 +17,7 @@ from reports.sections.model import (
     TableColumn,
     figure_columns,
 )
-from reports.sections.top import cpus
+from reports.sections.top import about_usual, behind, cpus, usually
 
 _WORDS = {
     Lot.SUFFERS: "suffers",
@@ -38,7 +38,12 @@ def answer(now: HostNow) -> tuple[str, str, str]:
     others = (
         f" ({counted(by_others - 1, 'other')} too)" if by_others > 1 and first.lot in _OTHERS_LOTS else ""
     )
-    lost = f", lost {cpus(first.lost_cpus)} to others" if first.lot in _OTHERS_LOTS else ""
+    usual = (
+        f" (usually {cpus(first.usual.median_cpus)}, 95 % of the time below {cpus(first.usual.p95_cpus)})"
+        if first.usual is not None and first.lot in _OTHERS_LOTS
+        else ""
+    )
+    lost = f", lost {cpus(first.lost_cpus)} to others{usual}" if first.lot in _OTHERS_LOTS else ""
     had = f"wanted {cpus(first.wanted_cpus)} CPUs, got {cpus(first.got_cpus)}{lost} in {seconds(now.duration_s)}"
     return (
         f"{first.name} {_WORDS[first.lot]}{others}: {had}.",
@@ -71,34 +76,35 @@ def now_report(now: HostNow) -> Report:
         f"{cpus(now.busy_cpus)} of {now.cpus} CPUs were busy, "
         f"{counted(len(now.sufferers), 'cgroup')} did not fare well."
     )
-    return Report(headline, sentence, tuple(_sections(now)))
+    return Report(headline, sentence, tuple(_sections(now)), answer(now))
 
 
 def _sections(now: HostNow) -> Iterator[ReportSection]:
     if now.sufferers:
+        known = any(each.usual for each in now.sufferers)
         yield Table(
             "Who does not fare well",
             (
                 NAME,
                 TableColumn("Lot"),
-                *figure_columns("Want", "Got", "Lost"),
+                *figure_columns("Want", "Got", "Lost", *(["Usual"] if known else [])),
                 TableColumn("Behind", Kind.NAME),
-                *figure_columns("Share", "p99"),
-                TableColumn("Why"),
+                *figure_columns("p99"),
             ),
-            tuple(_row(each) for each in now.sufferers),
-            note="In CPUs: Want, tasks that ran or waited; Got; Lost, what others had of it. Share is of its wait. "
-            "What is normal for this host is in its history (jostle report --history).",
+            tuple(_row(each, known=known) for each in now.sufferers),
+            note="In CPUs: Want, tasks that ran or waited; Got; Lost, what others had of it. Behind has the share "
+            f"of its wait. {about_usual(now.history, known=known)}",
         )
-        for each in now.sufferers:
-            yield Listing(
-                f"What to do for {each.name}" if len(now.sufferers) > 1 else "What to do", each.advice
-            )
+        yield Listing("Why, and what to do", tuple(_to_do(each, now) for each in now.sufferers))
     if now.warnings:
         yield Listing("Warnings", now.warnings)
 
 
-def _row(each: Sufferer) -> tuple[str, ...]:
+def _to_do(each: Sufferer, now: HostNow) -> str:
+    return f"{each.name}: {_why(each, now)}; to do: {'; '.join(each.advice)}"
+
+
+def _row(each: Sufferer, *, known: bool) -> tuple[str, ...]:
     part = _told(each)
     return (
         each.name,
@@ -106,10 +112,9 @@ def _row(each: Sufferer) -> tuple[str, ...]:
         cpus(each.wanted_cpus),
         cpus(each.got_cpus),
         cpus(each.lost_cpus),
-        waited_for(part),
-        "" if part is None else _share(part),
+        *([usually(each.usual)] if known else []),
+        behind(part),
         time_ns(each.wait_p99_ns),
-        _settings(each),
     )
 
 
@@ -127,16 +132,13 @@ def _why(each: Sufferer, now: HostNow) -> str:
     part = _told(each)
     if part is None:
         return _settings(each)
+    wait = f"{_share(part)} of its wait is for {part.name if part.within else waited_for(part)}"
+    if part.charge in {Charge.SELF, Charge.THROTTLED}:
+        return f"{wait}; {_settings(each)}"
     own = each.behind[0]
-    also = (
-        f"; {_share(own)} is for {waited_for(own)}" if own.charge is Charge.SELF and own is not part else ""
-    )
-    return (
-        f"{_share(part)} of its wait is for {waited_for(part)} (seen: it ran there meanwhile){also}; "
-        f"{_settings(each)}; {cpus(now.busy_cpus)} of {now.cpus} CPUs were busy"
-        if part.charge is not Charge.SELF and part.charge is not Charge.THROTTLED
-        else f"{_share(part)} of its wait is for {waited_for(part)}; {_settings(each)}"
-    )
+    also = f"; {_share(own)} is for {waited_for(own)}" if own.charge is Charge.SELF else ""
+    seen = mostly(part) or " (seen: it ran there meanwhile)"
+    return f"{wait}{seen}{also}; {_settings(each)}; {cpus(now.busy_cpus)} of {now.cpus} CPUs were busy"
 
 
 def _settings(each: Sufferer) -> str:  # noqa: PLR0911  one for each reason
@@ -163,7 +165,16 @@ def _settings(each: Sufferer) -> str:  # noqa: PLR0911  one for each reason
 
 
 def _weights(each: Sufferer) -> str:
-    return "" if each.weight is None else f", and the weights are {each.weight} to {each.others_weight}"
+    """Its weight, and whether it has what that promises: the one who is too heavy is found by it."""
+    if each.weight is None:
+        return ""
+    if each.had_pct is None or each.promised_pct is None:
+        return f"; the weights are {each.weight} to {each.others_weight}"
+    side = "below" if each.is_below_promise else "not below"
+    return (
+        f"; it has {each.had_pct:.0f} % of what the two have, {side} the {each.promised_pct:.0f} % "
+        f"that its weight promises ({each.weight} to {each.others_weight})"
+    )
 
 
 def _listed(numbers: tuple[int, ...]) -> str:

@@ -1,8 +1,9 @@
 """One window of the live table as sections: the answer of `jostle top --once`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from agent.documents.top import LiveRow, LiveTable, Lot
+from agent.documents.blame import WaitPart
+from agent.documents.top import LiveRow, LiveTable, Lot, Usual
 from reports.figures import counted, quantity, seconds, time_ns
 from reports.sections.blame import waited_for
 from reports.sections.model import (
@@ -27,7 +28,8 @@ WORDS = {
 
 def top_report(table: LiveTable) -> Report:
     """Every cgroup of the window, in its order."""
-    return Report("Top", _sentence(table), tuple(_sections(table)))
+    sentence = _sentence(table)
+    return Report("Top", sentence, tuple(_sections(table)), (sentence, *to_try(table.advice)))
 
 
 def _sentence(table: LiveTable) -> str:
@@ -42,6 +44,27 @@ def _sentence(table: LiveTable) -> str:
     )
 
 
+def behind(part: WaitPart | None) -> str:
+    """Who was waited for longest, and the share of the wait."""
+    return "" if part is None else f"{waited_for(part)} {part.share_pct:.0f} %"
+
+
+def to_try(advice: Sequence[str]) -> tuple[str, ...]:
+    """The first piece of advice as the last line of an answer; none where there is nothing to do."""
+    return tuple(f"try: {each}" for each in advice[:1])
+
+
+def usually(usual: Usual | None) -> str:
+    """What a cgroup loses no more than in 95 % of the windows; nothing where that is not known."""
+    return "" if usual is None else cpus(usual.p95_cpus)
+
+
+def about_usual(history: str, *, known: bool) -> str:
+    """What the column of it is, or why there is none."""
+    known_from = f"Usual is what Lost was below for 95 % of {history}."
+    return known_from if known else f"{history[0].upper()}{history[1:]}."
+
+
 def cpus(number: float) -> str:
     """A mean number of CPUs."""
     return f"{number:.2f}"
@@ -50,21 +73,20 @@ def cpus(number: float) -> str:
 def _sections(table: LiveTable) -> Iterator[ReportSection]:
     counted = any(row.ipc is not None for row in table.cgroups)
     throttled = any(row.throttled_ns_per_s for row in table.cgroups)
+    known = any(row.usual for row in table.cgroups)
     yield Table(
         f"By {table.sort}",
         (
             NAME,
             TableColumn("Lot"),
-            *figure_columns("Want", "Got", "Lost"),
+            *figure_columns("Want", "Got", "Lost", *(["Usual"] if known else [])),
             TableColumn("Behind", Kind.NAME),
-            *figure_columns(
-                "Share", "p99", "Pre/s", *(["IPC"] if counted else []), *(["Thr/s"] if throttled else [])
-            ),
+            *figure_columns("p99", "Pre/s", *(["IPC"] if counted else []), *(["Thr/s"] if throttled else [])),
         ),
-        tuple(_cells(row, counted=counted, throttled=throttled) for row in table.cgroups),
+        tuple(_cells(row, counted=counted, throttled=throttled, known=known) for row in table.cgroups),
         note="In CPUs: Want, tasks that ran or waited; Got; Lost, what others had of it. Behind is who was waited for "
-        "longest, Share its part of the wait. Pre/s is how often others preempted it, Thr/s how long a quota stopped "
-        "it, per second. What is normal for this host is in its history (jostle report --history).",
+        "longest, with its part of the wait. Pre/s is how often others preempted it, Thr/s how long a quota stopped "
+        f"it, per second. {about_usual(table.history, known=known)}",
     )
     if table.warnings:
         yield Listing("Warnings", table.warnings)
@@ -72,15 +94,15 @@ def _sections(table: LiveTable) -> Iterator[ReportSection]:
         yield unavailable_listing(table.unavailable, WORDS)
 
 
-def _cells(row: LiveRow, *, counted: bool, throttled: bool) -> tuple[str, ...]:
+def _cells(row: LiveRow, *, counted: bool, throttled: bool, known: bool) -> tuple[str, ...]:
     return (
         row.name,
         "" if row.lot is Lot.FINE else row.lot,
         cpus(row.wanted_cpus),
         cpus(row.got_cpus),
         cpus(row.lost_cpus),
-        waited_for(row.waited_for),
-        "" if row.waited_for is None else f"{row.waited_for.share_pct:.0f} %",
+        *([usually(row.usual)] if known else []),
+        behind(row.waited_for),
         time_ns(row.wait_p99_ns),
         quantity(round(row.preempted_per_s, 1)),
         *([quantity(row.ipc)] if counted else []),

@@ -6,8 +6,10 @@ from agent.analysis.advice import Advice
 from agent.analysis.top import DID_NOT_WAIT, NEVER_WAITED
 from agent.documents.blame import BlameSummary, Charge, WaitPart
 from agent.documents.capabilities import Capability, Counting
+from agent.documents.now import HostNow, Reason, Sufferer
 from agent.documents.summary import CorunWith, RunMatrix, WaitBy, Waiting, Waits, WorkloadSummary
-from agent.documents.top import LiveRow, LiveTable, Lot, Sort
+from agent.documents.tasks import TaskShare
+from agent.documents.top import NO_HISTORY, LiveRow, LiveTable, Lot, Sort, Usual
 from agent.documents.verdict import (
     Aggressor,
     Cause,
@@ -313,6 +315,7 @@ RUNS = {
     "run-no-events": replace(SUMMARY, events=()),
 }
 
+LIMIT_BATCH = "give batch.service a quota (cpu.max, in Kubernetes a CPU limit), other CPUs or another host"
 BLAME = BlameSummary(
     cgroup="/kubepods.slice/api",
     name="prod/api-7f/app",
@@ -336,10 +339,11 @@ BLAME = BlameSummary(
     partial=False,
     warnings=("3 cgroups found no slot and are counted together as 'other'",),
     sampled_pct=12.3456,
+    advice=(LIMIT_BATCH,),
 )
 BLAMES = {
     "blame": BLAME,
-    "blame-never-waited": replace(BLAME, wait_ms=0.0, wait_p99_ns=None, parts=(), warnings=()),
+    "blame-never-waited": replace(BLAME, wait_ms=0.0, wait_p99_ns=None, parts=(), warnings=(), advice=()),
     "blame-hostile": replace(
         BLAME,
         cgroup=f"/{EVIL}",
@@ -383,8 +387,21 @@ TOP = LiveTable(
         "ipc": "no hardware PMU",
     },
 )  # fmt: skip
+USUAL = Usual(0.0204, 0.1012, 97)
+WITHIN = (TaskShare("kswapd0", 71, 1, 212.0, 61.2), TaskShare("kworker events", 12, 3, 90.0, 26.0))
+OF_HISTORY = "the last day of this host's history (96 of its 8640 windows)"
 TOPS = {
     "top": TOP,
+    "top-usual": replace(
+        TOP,
+        cgroups=(
+            replace(TOP.cgroups[0], usual=USUAL),
+            replace(TOP.cgroups[1], waited_for=WaitPart(Charge.CGROUP, "/", 182.0, 72.5, 70, "/", WITHIN)),
+            replace(TOP.cgroups[2], waited_for=WaitPart(Charge.KERNEL, "kernel", 0.4, 80.0, 3, None, WITHIN)),
+        ),
+        advice=(LIMIT_BATCH,),
+        history=OF_HISTORY,
+    ),
     "top-idle": replace(TOP, cgroups=(), warnings=(), unavailable={}),
     "top-hostile": replace(
         TOP,
@@ -398,6 +415,61 @@ TOPS = {
     ),
 }
 
+NOW = HostNow(
+    hostname="node-7",
+    cpus=2,
+    duration_s=10.0012,
+    busy_cpus=1.9923,
+    cgroups=42,
+    sufferers=(
+        Sufferer(
+            API, "prod/api-7f/app", Lot.SUFFERS, 1.9, 0.3, 1.5, 7_900_000.0,
+            (
+                WaitPart(Charge.SELF, "self", 9000.0, 60.0, 10),
+                WaitPart(Charge.CGROUP, "batch.service", 6000.0, 40.0, 300, BATCH),
+            ),
+            Reason.FULL, (LIMIT_BATCH, "to be sure first: jostle experiment"), (0, 1), weight=39,
+            others_weight=100, had_pct=16.7, promised_pct=28.1, is_below_promise=True, usual=USUAL,
+        ),
+        Sufferer(
+            "/starved", "/starved", Lot.STARVED, 1.0, 0.0, 1.0, None,
+            (WaitPart(Charge.CGROUP, "/", 10000.0, 100.0, 0, "/", WITHIN),), Reason.PINNED,
+            ("let /starved run on CPU 0 too",), (1,), (0,),
+        ),
+        Sufferer(
+            BATCH, "batch.service", Lot.QUOTA, 2.0, 0.5, 0.0, 90_000_000.0,
+            (WaitPart(Charge.THROTTLED, "throttled", 15000.0, 100.0, 9),), Reason.QUOTA,
+            ("raise the quota of /system.slice",), quota_cgroup="/system.slice", quota_cpus=0.5,
+        ),
+    ),
+    untold=(),
+    partial=False,
+    warnings=("3 cgroups found no slot and are counted together as 'other'",),
+    history=OF_HISTORY,
+)  # fmt: skip
+NOWS = {
+    "now": NOW,
+    "now-idle": replace(NOW, sufferers=(), warnings=(), history=NO_HISTORY),
+    "now-untold": replace(NOW, sufferers=(), untold=(EVIL,), partial=True),
+    "now-hostile": replace(
+        NOW,
+        hostname=EVIL,
+        sufferers=(
+            replace(
+                NOW.sufferers[0],
+                cgroup=EVIL,
+                name=EVIL,
+                behind=(
+                    WaitPart(Charge.CGROUP, EVIL, 1.0, 9.0, 1, EVIL, (TaskShare(EVIL, 1, 2, 3.0, 4.0),)),
+                ),
+                advice=(EVIL,),
+            ),
+            replace(NOW.sufferers[2], quota_cgroup=EVIL),
+        ),
+        warnings=(EVIL,),
+        history=EVIL,
+    ),
+}
 
 DOCTORS = {
     "doctor": (

@@ -13,10 +13,11 @@ from reports import json_document, markdown, text
 from reports.sections.blame import blame_report
 from reports.sections.capabilities import doctor_report
 from reports.sections.model import Report
+from reports.sections.now import now_report
 from reports.sections.run import full_run_report, run_report
 from reports.sections.top import top_report
 from reports.sections.verdict import capacity_report, full_report, verdict_report
-from tests.reports.samples import BLAMES, DOCTORS, RUNS, TOPS, VERDICTS
+from tests.reports.samples import BLAMES, DOCTORS, NOWS, RUNS, TOPS, VERDICTS
 
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE = os.environ.get("JOSTLE_UPDATE_GOLDEN") == "1"
@@ -46,6 +47,9 @@ def outputs() -> Iterator[tuple[str, str]]:
     for name, table in TOPS.items():
         listed = top_report(table)
         yield from laid_out(name, listed, listed, json_document.render_top(table))
+    for name, now in NOWS.items():
+        suffering = now_report(now)
+        yield from laid_out(name, suffering, suffering, json_document.render_now(now))
     for name, verdict in VERDICTS.items():
         yield f"{name}-short.txt", text.render(verdict_report(verdict), short=True)
     for name, blame in BLAMES.items():

@@ -92,15 +92,15 @@ def test_it_fits_every_terminal(width: int, height: int, name: str, mode: ViewMo
     assert all(unicodedata.category(character)[0] != "C" for line in lines for character in line)
 
 
-@given(st.integers(1, 300), st.booleans())
-def test_columns_and_name_fill_no_more_than_the_width(width: int, ipc: bool) -> None:  # noqa: FBT001
-    columns, name, minute = fitting(width, ipc=ipc)
+@given(st.integers(1, 300), st.sets(st.sampled_from([live.IPC, live.USUAL])))
+def test_columns_and_name_fill_no_more_than_the_width(width: int, without: set[live._Column]) -> None:
+    columns, name, minute = fitting(width, without=without)
     assert (
         name + sum(live.GAP + column.width for column in columns) + (live.GAP + minute if minute else 0)
         <= width
     )
     assert name >= min(width, live.LEAST_NAME)
-    wider, _, wider_minute = fitting(width + 1, ipc=ipc)
+    wider, _, wider_minute = fitting(width + 1, without=without)
     assert set(columns) <= set(wider)
     assert bool(minute) <= bool(wider_minute)
 

@@ -14,10 +14,11 @@ from agent.recording.counting_cost import uncounted
 from reports import json_document, markdown, text
 from reports.sections.blame import blame_report
 from reports.sections.capabilities import CLAUSES, doctor_report
+from reports.sections.now import now_report
 from reports.sections.run import run_report
 from reports.sections.top import top_report
 from reports.sections.verdict import full_report, verdict_report
-from tests.reports.samples import BLAMES, DOCTORS, EVIL, HOSTILE, RUNS, TOPS, VERDICTS
+from tests.reports.samples import BLAMES, DOCTORS, EVIL, HOSTILE, NOWS, RUNS, TOPS, VERDICTS
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -79,6 +80,9 @@ def test_hostile_names_are_plain_text_everywhere() -> None:
         text.render(top_report(TOPS["top-hostile"])),
         markdown.render(top_report(TOPS["top-hostile"])),
         json_document.render_top(TOPS["top-hostile"]),
+        text.render(now_report(NOWS["now-hostile"])),
+        markdown.render(now_report(NOWS["now-hostile"])),
+        json_document.render_now(NOWS["now-hostile"]),
     ]
     assert all(is_plain(report) for report in reports)
     assert all(report.encode() for report in reports)

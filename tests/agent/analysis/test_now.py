@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.analysis.now import Placement, host_now
+from agent.analysis.now import host_now, watched
+from agent.analysis.placement import Placement, Settings
 from agent.documents.blame import Charge
 from agent.documents.now import HostNow, Reason
 from agent.documents.top import Lot
@@ -25,7 +26,8 @@ def host(
 ) -> HostNow:
     cpus = tuple(CpuWindow(running, 0.0, 10) for running in busy)
     seen = [replace(window(*cgroups), cpus=cpus, shed=shed)] * 2
-    return host_now("host", seen, [0, 1], str, lambda path, _: placed.get(path, Placement()))
+    settings = Settings(ALL, lambda path, _: placed.get(path, Placement()))
+    return host_now("host", watched(seen, str, settings))
 
 
 def test_who_loses_most_is_first_and_those_who_do_well_are_not_told() -> None:
