@@ -49,7 +49,7 @@ def plain(situation: Situation) -> Group:
 def recording(evil: Group, plain: Group, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recording") / "a.run"
     pattern = evil.path.replace("[", "[[]")
-    ended = run("record", "-d", "1", "-o", str(path), "--cgroup", pattern, "--cgroup", plain.path)
+    ended = run("record", "-v", "-d", "1", "-o", str(path), "--cgroup", pattern, "--cgroup", plain.path)
     assert_harmless(ended, SHOWN)
     return path
 
@@ -69,6 +69,13 @@ def assert_harmless(ended: Ended, shown: str) -> None:
 def test_top(evil: Group, words: tuple[str, ...], shown: str) -> None:
     assert evil
     assert_harmless(run("top", "--once", *words), shown)
+
+
+@pytest.mark.parametrize(("words", "shown"), [((), SHOWN), (("--json",), IN_JSON)])
+def test_jostle_alone(evil: Group, plain: Group, words: tuple[str, ...], shown: str) -> None:
+    """They share a CPU, so each suffers from the other: one is the answer, the other in the table."""
+    assert evil.path != plain.path
+    assert_harmless(run("now", "-d", "1", *words), shown)
 
 
 def test_live_top(evil: Group, tmp_path: Path) -> None:
