@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from agent.detection.quota import binding_quota
 from collectors.host.hierarchy import CgroupLayout, is_within
 from collectors.host.placement import allowed_cpus, siblings, weights
 from collectors.host.readings import Missing
 from collectors.host.topology import read_topology
+from collectors.sources.throttling import binding_quota
 from collectors.windows.sched import CgroupWindow, subtree
 
 # A CPU that ran something for so much of the time is busy; one below the other share has room.

@@ -27,7 +27,6 @@ from agent.daemon.service import Service
 from agent.daemon.signals import Signals
 from agent.daemon.sinks import Sink
 from agent.daemon.workers import Workers
-from agent.detection.quota import binding_quota
 from agent.documents.times import moment
 from agent.recording.budget import Governor
 from agent.recording.host import describe_host
@@ -39,6 +38,7 @@ from collectors.sources.cgroup_files import CgroupReader
 from collectors.sources.gatherer import SignalGatherer
 from collectors.sources.signal_reader import SignalReader
 from collectors.sources.tasks import read_tasks
+from collectors.sources.throttling import binding_quota
 from collectors.sources.tiers import open_source
 from collectors.windows.counters import WANTED
 from probes.loader import require_privilege

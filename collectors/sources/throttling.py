@@ -11,6 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
+from collectors.host.hierarchy import CgroupLayout, lineage
 from collectors.host.readings import Missing, excerpt, parse_count
 from collectors.sources.cgroup_formats import FileFormat, kernel_files
 from collectors.sources.kernel_files import (
@@ -215,3 +216,20 @@ def tightest(limits: Sequence[Figure]) -> Figure:
     """The limit that binds, of a cgroup's own and its ancestors'. One that cannot be read might be the tightest."""
     unknown = next((limit for limit in limits if isinstance(limit, Missing)), None)
     return unknown or min((limit for limit in limits if not isinstance(limit, Missing)), default=inf)
+
+
+def binding_quota(layout: CgroupLayout, path: str) -> tuple[str, float] | None:
+    """The cgroup, itself or an ancestor, with the tightest quota, and that in CPUs; the nearest of several.
+
+    None where there is none any more, or it cannot be read.
+    """
+    mount = layout.cpu_mount
+    if mount is None:
+        return None
+    limits = [
+        (place, ControlFiles(f"{mount}{place.rstrip('/')}", v1=layout.cpu_on == "v1").read().limit_cpus)
+        for place in lineage(path)
+    ]
+    known = [(place, float(limit)) for place, limit in limits if not isinstance(limit, Missing)]
+    owner, limit = min(known, key=lambda pair: pair[1], default=(path, inf))
+    return None if limit == inf else (owner, limit)

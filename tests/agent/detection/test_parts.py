@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from agent.detection.indicators import INDICATORS, IndicatorSample, value_of
-from agent.detection.quota import binding_quota
 from agent.detection.rules import METHODS, Comparison, Rule, exceeds
 from agent.detection.running_baseline import MEMORY_WINDOWS, RunningBaseline
 from agent.detection.stored_baseline import learn, read_baseline
@@ -19,6 +18,7 @@ from agent.detection.suspects import MOST_SUSPECTS, BaselineWaits, blamed, suspe
 from agent.documents.event import Event, GateFinding, Suspect
 from agent.store.run_file import RunWriter
 from collectors.host.hierarchy import CgroupLayout
+from collectors.sources.throttling import binding_quota
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import REST
 from probes.errors import UsageError
