@@ -1,6 +1,6 @@
 # jostle: `make demo` shows the main job, `make test` runs every test this machine can run.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-runtime demo test lint bench install test-systemd test-kernels test-arm64 lock sbom clean
+.PHONY: help setup setup-runtime demo test lint bench install test-systemd test-kernels test-arm64 fuzz lock sbom clean
 
 PYTHON := .venv/bin/python
 
@@ -46,6 +46,9 @@ test-kernels: setup  ## known answers on other kernels, emulated: all of tests/v
 test-arm64: setup  ## the counters on an emulated arm64 that counts instructions exactly (3 minutes)
 	@packaging/setup.sh vm
 	@$(PYTHON) -m tests.vm.run_arm64
+
+fuzz: setup  ## mutate every file that strangers may give, for SECONDS=60; findings go to build/fuzz
+	@nice $(PYTHON) -m tests.attack.fuzz $(or $(SECONDS),60) $(SEED)
 
 lock: .cache/supply  ## lock the versions and hashes of all that pip installs (UPGRADE=1: the newest that are allowed)
 	@packaging/lock.sh
