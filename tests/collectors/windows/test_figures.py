@@ -4,6 +4,7 @@ A figure that is added to the registry is followed as well; nothing here names o
 """
 
 import json
+import re
 from collections import defaultdict
 from dataclasses import replace
 from html import unescape
@@ -47,13 +48,13 @@ def number(spec: FigureSpec) -> int:
     return 1_000_000 * (CGROUP_FIGURES.index(spec) + 11)
 
 
-def shown(spec: FigureSpec) -> str:
-    """As a report has it."""
+def shown(spec: FigureSpec) -> tuple[str, str]:
+    """As a report has it: what follows the heading of its column, and what stands in it."""
     return {
-        Unit.NS: f"{number(spec) / 1e6:g} ms",
-        Unit.BYTES: f"{number(spec) / 2**20:.3g} MiB",
-        Unit.COUNT: f"{number(spec):,}",
-        Unit.CPUS: f"{number(spec):,} CPUs",
+        Unit.NS: (" (ms)", f"{number(spec) / 1e6:g}"),
+        Unit.BYTES: (" (MiB)", f"{number(spec) / 2**20:.3g}"),
+        Unit.COUNT: ("", f"{number(spec):,}"),
+        Unit.CPUS: ("", f"{number(spec):,} CPUs"),
     }[spec.unit]
 
 
@@ -115,14 +116,15 @@ def test_what_is_recorded_is_in_the_summary_and_its_json_form(tmp_path: Path) ->
 def test_each_column_is_in_every_form_of_the_report(tmp_path: Path) -> None:
     summary = recorded(tmp_path)
     for rendered in (
-        text.render(run_report(summary), width=100),
+        text.render(run_report(summary), width=200),
         markdown.render(full_run_report(summary)),
         html.render_run(summary),
     ):
         for spec in SHOWN:
             assert spec.column is not None
-            assert spec.column.heading in unescape(rendered)
-            assert shown(spec) in rendered
+            unit, figure = shown(spec)
+            assert f"{spec.column.heading}{unit}" in unescape(rendered)
+            assert re.search(rf"(?<![\d.,]){re.escape(figure)}(?![\d.,])", rendered)
 
 
 def test_each_figure_is_in_the_metrics() -> None:
