@@ -210,6 +210,7 @@ def _run_out_of_memory(stage: Stage) -> None:
 
 def _hang_up(stage: Stage) -> None:
     os.close(stage.terminal)
+    stage.terminal = -1  # by the end another stage's file may have its number
 
 
 def _hang(stage: Stage) -> None:
