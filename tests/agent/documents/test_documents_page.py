@@ -468,7 +468,11 @@ def all_records() -> set[type[Any]]:
 
 
 def test_every_document_of_the_code_is_on_the_page() -> None:
-    assert {kind.SCHEMA for kind in Document.__subclasses__()} <= WRITTEN_BY.keys()
+    ours = [
+        kind for kind in Document.__subclasses__() if kind.__module__.startswith("agent.")
+    ]  # tests make some too
+    assert ours
+    assert {kind.SCHEMA for kind in ours} <= WRITTEN_BY.keys()
 
 
 def test_every_key_has_a_meaning() -> None:
