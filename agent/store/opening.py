@@ -139,5 +139,5 @@ def _require_sound(db: sqlite3.Connection, path: Path) -> None:
     if path.stat().st_size <= _LARGEST_CHECKED_BYTES:
         (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
-            raise ValueError(str(found).partition("\n")[0])
+            raise ValueError(str(found).splitlines()[-1])
     require_checksums(db)

@@ -201,6 +201,7 @@ def _child(read: Callable[[Path], None], path: Path, out: int, err: int) -> None
     try:
         os.dup2(out, 1)
         os.dup2(err, 2)
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # pytest's own lead elsewhere
         resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S + 1))
         read(path)
         code = 0
