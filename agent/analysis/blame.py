@@ -24,8 +24,7 @@ def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> Blame
     every = totals(run.windows)
     whole = subtree(every, path)
     parts = parts_of(whole, named)
-    if "tasks" in run.meta:
-        tasks = run.record("tasks", TasksWithin)
+    if (tasks := tasks_of(run)) is not None:
         parts = tuple(with_tasks(part, tasks, every) for part in parts)
     return BlameSummary(
         cgroup=path,
@@ -41,6 +40,11 @@ def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> Blame
         warnings=tuple(_doubts(run, path)),
         sampled_pct=sampled_pct(whole.wait_ns, whole.sampled_ns),
     )
+
+
+def tasks_of(run: Run) -> TasksWithin | None:
+    """Who ran within the kernel and the root cgroup; None where the recorder did not look."""
+    return run.record("tasks", TasksWithin) if "tasks" in run.meta else None
 
 
 def parts_of(whole: CgroupWindow, named: Callable[[str], str] = path_name) -> tuple[WaitPart, ...]:

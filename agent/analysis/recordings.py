@@ -8,6 +8,7 @@ second that it ran, 1 when it never waits. And nothing was randomised, so the ve
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agent.analysis.blame import tasks_of
 from agent.analysis.observation import VictimObservation, is_idle
 from agent.analysis.verdict import Claim, Findings, Origin, VerdictBasis, find, reason_of, verdict_of
 from agent.documents.metric import STRETCH
@@ -96,7 +97,7 @@ def comparison_verdict(found: RecordingComparison) -> Verdict:
     """The verdict on a comparison."""
     effect = found.effect
     judged = judge(effect.ci95_pct, effect.noise_floor_pct, effect.threshold_pct)
-    findings = find([found.pair], judged, effect, found.neighbours)
+    findings = find([found.pair], judged, effect, found.neighbours, tasks_of(found.run))
     clauses = (measured(effect, found.when, found.unit), follows(judged, effect, found.unit))
     claim = Claim(effect, STRETCH, found.compared, f"a single {found.unit} shows no spread")
     warnings = (*found.caveats, *found.warnings)

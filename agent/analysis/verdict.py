@@ -6,6 +6,8 @@ The one way for experiments and for comparisons of recordings: what an effect, a
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from msgspec.structs import replace
+
 from agent.analysis import blocked as asleep
 from agent.analysis import untracked
 from agent.analysis.advice import advise
@@ -14,6 +16,7 @@ from agent.analysis.causes import decompose
 from agent.analysis.observation import Pairs
 from agent.analysis.untracked import sampled_pct
 from agent.documents.metric import Metric
+from agent.documents.tasks import TasksWithin
 from agent.documents.verdict import (
     Aggressor,
     Cause,
@@ -56,8 +59,22 @@ class Findings:
     blocked: tuple[Blocked, ...] = ()
 
 
-def find(pairs: Pairs, judged: Judgement, effect: EffectEstimate, neighbours: Mapping[str, str]) -> Findings:
-    """Findings of at least one pair; `neighbours` has the display name of each one's cgroup."""
+def find(
+    pairs: Pairs,
+    judged: Judgement,
+    effect: EffectEstimate,
+    neighbours: Mapping[str, str],
+    tasks: TasksWithin | None = None,
+) -> Findings:
+    """Findings of at least one pair.
+
+    Args:
+        pairs: What was compared.
+        judged: The statistics' verdict.
+        effect: How large the effect is.
+        neighbours: The display name of each one's cgroup.
+        tasks: Who ran within the root cgroup and the kernel, which then are named by them; by CPU time.
+    """
     if not has_effect(judged, effect):
         return Findings(Conclusion(judged))
     found = decompose(pairs)
@@ -65,7 +82,10 @@ def find(pairs: Pairs, judged: Judgement, effect: EffectEstimate, neighbours: Ma
     return Findings(
         conclusion=attribute(judged, found.causes, throttled_own_ratio(pairs)),
         causes=found.causes,
-        aggressors=aggressors(pairs, by_cause, neighbours),
+        aggressors=tuple(
+            replace(each, name=(tasks or TasksWithin()).told(each.cgroup) or each.name)
+            for each in aggressors(pairs, by_cause, neighbours)
+        ),
         bent_pct=found.bent_pct,
         blocked=asleep.blocked(pairs, neighbours),
     )

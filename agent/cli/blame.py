@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from agent.analysis.blame import blame, path_name
+from agent.analysis.blame import blame, path_name, tasks_of
 from agent.analysis.now import advice_for, watched
 from agent.analysis.placement import settings_now
 from agent.cli import completion, output
@@ -14,7 +14,7 @@ from agent.cli import history as from_history
 from agent.cli.help import CGROUP_HELP, duration_option
 from agent.cli.history import HistoryFile
 from agent.documents.blame import BlameSummary
-from agent.documents.tasks import TasksWithin, tasks_within
+from agent.documents.tasks import tasks_within
 from agent.recording import recorder
 from agent.recording.budget import DEFAULT_BUDGET_PCT, Governor
 from agent.recording.host import describe_host
@@ -111,9 +111,8 @@ def _recorded(run: Run, cgroup: str) -> BlameSummary:
         return among.workloads[path].name if path in among.workloads else path_name(path)
 
     path = resolve(cgroup, among)
-    tasks = run.record("tasks", TasksWithin) if "tasks" in run.meta else None
     # What the host's settings were then nobody knows; lower tiers do not tell who was in the way.
-    advice = advice_for(path, watched(run.windows, named, tasks=tasks)) if _tells(run) else ()
+    advice = advice_for(path, watched(run.windows, named, tasks=tasks_of(run))) if _tells(run) else ()
     return replace(blame(run, path, named), advice=advice)
 
 

@@ -18,7 +18,7 @@ import msgspec
 from agent.cli.exit_codes import end_with
 from agent.cli.output import prepare_streams, say, show, show_report
 from agent.documents.summary import RunSummary
-from agent.documents.tasks import TasksWithin, tasks_within
+from agent.documents.tasks import tasks_within
 from agent.documents.times import moment
 from agent.experiment.plan import require_runnable
 from agent.recording import recorder
@@ -126,6 +126,7 @@ def _print_summary(options: Options) -> None:
 
 def _answer(run: Run, summary: RunSummary) -> Sequence[str]:
     """Who suffered, behind whom, what to do; of a command that was recorded whether it did."""
+    from agent.analysis.blame import tasks_of
     from agent.analysis.now import host_now, watched
     from agent.analysis.placement import settings_now
     from reports.sections import now as now_sections
@@ -133,9 +134,10 @@ def _answer(run: Run, summary: RunSummary) -> Sequence[str]:
     if run.meta["tier"] != "ebpf" or not run.windows:
         return ()
     names = {each.path: each.name for each in summary.cgroups}
-    tasks = run.record("tasks", TasksWithin) if "tasks" in run.meta else None
     own = run.meta.get("command_cgroup")
-    seen = watched(run.windows, lambda path: names.get(path, path), settings_now(detect_layout()), tasks)
+    seen = watched(
+        run.windows, lambda path: names.get(path, path), settings_now(detect_layout()), tasks_of(run)
+    )
     return now_sections.answer(
         host_now(summary.host.hostname, seen, patterns=(own,) if own else (), partial=run.partial)
     )

@@ -7,7 +7,7 @@ from collectors.sources.tasks import ROOT_CGROUP, BusyTask, TaskReadings, busies
 from collectors.windows.sched import KERNEL, NS_PER_MS
 
 MOST_TASKS = 5
-_LEAST_SHARE_PCT = 1.0
+_LEAST_SHARE_PCT, _WORTH_NAMING_PCT = 1.0, 10.0
 
 
 class TaskTime(Record, frozen=True):
@@ -36,6 +36,14 @@ class TasksWithin(Record, frozen=True):
     kernel_run_ms: float = 0.0
     root: tuple[TaskTime, ...] = ()
     root_run_ms: float = 0.0
+
+    def told(self, name: str) -> str | None:
+        """The kernel or the root cgroup with its busiest one or two: `/: python, mypy`; None for any other cgroup.
+
+        None as well where nobody looked.
+        """
+        busiest = [share.name for share in self.shares(name, 0) if share.share_pct >= _WORTH_NAMING_PCT][:2]
+        return f"{name}: {', '.join(busiest)}" if busiest else None
 
     def shares(self, name: str, run_ns: int) -> tuple[TaskShare, ...]:
         """Those within `name`, the kernel or the root cgroup, with their shares of the `run_ns` it ran; else none.

@@ -43,7 +43,7 @@ def conclude(
     """The whole document. The session must hold at least one complete block."""
     blocks = valid_blocks(session.outcome.trials)
     pairs = pairs_of(blocks)
-    findings = find(pairs, decision.verdict, decision.effect, session.neighbours)
+    findings = find(pairs, decision.verdict, decision.effect, session.neighbours, session.tasks)
     tier = session.plan.tier
     common = verdict_of(
         findings,

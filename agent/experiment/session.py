@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.analysis.observation import TrialResult
+from agent.documents.tasks import TasksWithin, tasks_within
 from agent.documents.times import moment
 from agent.documents.verdict import SelfCost
 from agent.documents.verdict_parts import Confirmation, Host
@@ -30,6 +31,7 @@ from agent.store.files import own_directory
 from agent.store.run_file import RunWriter, pack
 from collectors.host.hierarchy import detect_layout
 from collectors.sources.signal_reader import SignalReader
+from collectors.sources.tasks import read_tasks
 from collectors.sources.tiers import Source, open_source
 from collectors.windows.counters import WANTED
 from collectors.windows.sched import NS_PER_S
@@ -54,6 +56,7 @@ class Session:
         further: The rounds that were run after the verdict: of the confirmation, of the sweep.
         confirmed: Each suspect's own effect; None where none was stopped alone.
         sweep: What the levels cost; None where there was no sweep, or not two rounds of it.
+        tasks: Who ran within the root cgroup and the kernel from the first trial to the verdict.
     """
 
     plan: Plan
@@ -67,6 +70,7 @@ class Session:
     further: tuple[Rounds, ...] = ()
     confirmed: tuple[Confirmation, ...] | None = None
     sweep: DoseResponse | None = None
+    tasks: TasksWithin | None = None
 
 
 def run_session(
@@ -112,7 +116,9 @@ def run_session(
         measured = _MeasuredTrials(
             trials.run, source, raw, {"host": pack(host), "tier": plan.tier}, interrupts
         )
+        before = read_tasks(layout)
         outcome = run_experiment(plan, measured.run, observer)
+        tasks = tasks_within(before, read_tasks(layout))
         further = FollowUps(plan, measured.run, measured.last_index + 1, observer, neighbours)
         if plan.confirm:
             further.confirm(outcome, watched, layout)
@@ -130,6 +136,7 @@ def run_session(
         further=tuple(further.rounds),
         confirmed=further.confirmed,
         sweep=further.swept,
+        tasks=tasks,
     )
 
 

@@ -2,10 +2,13 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
+from agent.documents.blame import Charge
 from agent.documents.now import HostNow, Reason
+from agent.documents.top import Lot
 from tests.cli.running import Ended, run
 from tests.kernel.situations import Situation, a_cpu, fifo_spin, spin
 
@@ -52,9 +55,33 @@ def test_a_cgroup_that_its_quota_holds_back_is_not_blamed_on_anybody() -> None:
         ended = run("--json", "-d", "2")
         assert limited.throttled_ns > before_ns
     sufferer = next(each for each in told(ended).sufferers if each.cgroup == limited.path)
-    assert sufferer.reason is Reason.QUOTA
+    # Beside a crowd of others, they may have more of it than the quota has.
+    assert (sufferer.reason is Reason.QUOTA) == (sufferer.lot is Lot.QUOTA)
+    assert sufferer.lot is Lot.QUOTA or sufferer.behind[0].charge is not Charge.THROTTLED
     assert (sufferer.quota_cgroup, sufferer.quota_cpus) == (limited.path, 0.1)
-    assert "raise the quota" in sufferer.advice[0]
+    assert ("raise the quota" in sufferer.advice[0]) == (sufferer.reason is Reason.QUOTA)
+
+
+def test_what_a_cgroup_usually_loses_stands_beside_what_it_loses_now(tmp_path: Path) -> None:
+    history = str(tmp_path / "history.run")
+    with Situation() as situation:
+        victims, others = situation.group("victim"), situation.group("other")
+        for group in (victims, others):
+            situation.process(spin, group, {a_cpu()}).go()
+        assert run("record", "-d", "2.5", "-i", "0.1", "-o", history).code == 0
+        now = told(run("--json", "-d", "1", "--history-file", history))
+        table = run("top", "--once", "--history-file", history)
+    usual = next(each.usual for each in now.sufferers if each.cgroup == victims.path)
+    assert usual is not None
+    assert 20 <= usual.windows <= 26
+    assert 0 < usual.median_cpus <= usual.p95_cpus <= 1.1  # it is one task
+    assert "of this host's history" in now.history
+    assert "Usual" in table.out
+    assert "try: " in table.out
+    broken = tmp_path / "broken.db"
+    broken.write_text("no history")
+    refused = run("-d", "1", "--history-file", str(broken))
+    assert (refused.code, refused.out) == (2, "")
 
 
 def test_on_a_terminal_three_lines_come_first() -> None:

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from agent.analysis.now import host_now, watched
+from agent.analysis.now import advice_for, host_now, watched
 from agent.analysis.placement import Placement, Settings
 from agent.documents.blame import Charge
 from agent.documents.now import HostNow, Reason
+from agent.documents.tasks import TasksWithin, TaskTime
 from agent.documents.top import Lot
 from collectors.windows.sched import KERNEL, CgroupWindow, CpuWindow
 from tests.agent.analysis.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, window
@@ -23,11 +24,12 @@ def host(
     busy: tuple[float, float] = (1.0, 1.0),
     placed: Mapping[str, Placement] = NOWHERE,
     shed: tuple[str, ...] = (),
+    tasks: TasksWithin | None = None,
 ) -> HostNow:
     cpus = tuple(CpuWindow(running, 0.0, 10) for running in busy)
     seen = [replace(window(*cgroups), cpus=cpus, shed=shed)] * 2
     settings = Settings(ALL, lambda path, _: placed.get(path, Placement()))
-    return host_now("host", watched(seen, str, settings))
+    return host_now("host", watched(seen, str, settings, tasks))
 
 
 def test_who_loses_most_is_first_and_those_who_do_well_are_not_told() -> None:
@@ -88,6 +90,54 @@ def test_settings_are_the_reason_where_they_are(
     (found,) = host(victim, busy=busy, placed={VICTIM: place}).sufferers
     assert found.reason is reason
     assert advice in " ".join(found.advice)
+
+
+@pytest.mark.parametrize(
+    ("weights", "below", "first"),
+    [((100, 100), True, "a quota"), ((100, 300), False, "more weight"), ((10, 1000), False, "more weight")],
+)
+def test_who_has_less_than_its_weight_promises_needs_no_larger_one(
+    weights: tuple[int, int],
+    below: bool,
+    first: str,  # noqa: FBT001  a parametrised fact
+) -> None:
+    """A victim that has a quarter of what the two have: promised the half, or the quarter, or next to nothing."""
+    both = cgroup(0.5, {OTHER: 0.5}), cgroup(1.5, path=OTHER)
+    (found,) = host(*both, placed={VICTIM: Placement(ALL, weights=weights)}).sufferers
+    assert found.had_pct == pytest.approx(25)
+    assert found.promised_pct == pytest.approx(100 * weights[0] / sum(weights))
+    assert found.is_below_promise is below
+    assert first in found.advice[0]
+    assert {"a quota", "more weight"} == {
+        each for each in ("a quota", "more weight") if each in str(found.advice)
+    }
+
+
+def test_who_uses_up_a_shared_quota_is_named() -> None:
+    held = cgroup(0.2, throttled_s=0.6), cgroup(0.7, path=NEIGHBOUR), cgroup(0.9, path=OTHER)
+    (found,) = host(*held, placed={VICTIM: Placement(ALL, quota=("/jostle-1", 1.0))}).sufferers
+    assert f"limit {NEIGHBOUR}, which lies in it too and used 0.70 CPUs" in found.advice[1]
+    (own,) = host(*held, placed={VICTIM: Placement(ALL, quota=(VICTIM, 0.2))}).sufferers
+    assert NEIGHBOUR not in str(own.advice)
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [("/", "move backup (PID 42), which runs in the root cgroup"), (KERNEL, "what makes kswapd0 (PID 7)")],
+)
+def test_what_has_no_cgroup_of_its_own_is_named_by_process(by: str, said: str) -> None:
+    tasks = TasksWithin(
+        (TaskTime("kswapd0", 7, 1, 900.0),), 900.0, (TaskTime("backup", 42, 1, 900.0),), 900.0
+    )
+    (found,) = host(cgroup(0.5, {by: 0.5}), cgroup(0.9, path=KERNEL), tasks=tasks).sufferers
+    assert said in found.advice[0]
+
+
+def test_one_cgroup_with_all_below_it_gets_the_same_advice() -> None:
+    inner = cgroup(0.5, {OTHER: 0.5}, path=f"{VICTIM}/inner")
+    seen = watched([window(inner, cgroup(1.0, path=OTHER))], str)
+    assert "give /system.slice/cron.service a quota" in advice_for(VICTIM, seen)[0]
+    assert advice_for(OTHER, seen) == ()
 
 
 def test_among_own_threads_the_neighbour_is_still_named() -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from agent.analysis.top import LastMinute, ipc_of, live_table
+from agent.analysis.top import LEAST_WINDOWS, LastMinute, ipc_of, live_table, usual_losses
 from agent.documents.blame import Charge
-from agent.documents.top import LiveTable, Lot, Sort
+from agent.documents.top import LiveTable, Lot, Sort, Usual
 from collectors.host.readings import Missing
 from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import KERNEL, CgroupWindow, WaitFor
@@ -83,6 +83,21 @@ def test_a_word_says_how_it_fares(victim: CgroupWindow, lot: Lot, charge: Charge
     assert row.lot is lot
     assert row.waited_for is not None
     assert row.waited_for.charge is charge
+
+
+def test_kernel_threads_are_nobody_that_suffers() -> None:
+    (row,) = table(cgroup(0.1, {OTHER: 0.9}, path=KERNEL)).cgroups
+    assert row.lot is Lot.FINE
+
+
+def test_what_is_usual_are_percentiles_of_the_windows_a_cgroup_was_in() -> None:
+    losses = [each / 100 for each in range(1, 101)]
+    seen = [window(cgroup(0.1, {"/unseen": lost}), duration_s=1.0) for lost in losses]
+    seen += [window(cgroup(0.1, path=OTHER))] * (LEAST_WINDOWS - 1)
+    found = usual_losses(iter(seen))
+    assert found == {VICTIM: Usual(0.5, 0.95, 100)}
+    (row,) = live_table("host", seen[0], Sort.LOST, str, NO_PMU, usual=(found, "a day")).cgroups
+    assert row.usual == found[VICTIM]
 
 
 def test_a_filter_leaves_out_rows_and_not_whom_they_waited_for() -> None:

@@ -2,12 +2,14 @@
 
 import pytest
 
-from agent.analysis.verdict import VerdictBasis, attribute, find, has_effect, quality_of
+from agent.analysis.verdict import VerdictBasis, attribute, find, has_effect, quality_of, reason_of
+from agent.documents.tasks import TasksWithin, TaskTime
 from agent.documents.verdict import Cause, CauseKind, Conclusion
 from agent.documents.verdict_parts import Arm
 from agent.statistics.decision import Judgement
 from agent.statistics.effect import EffectEstimate
 from collectors.host.hierarchy import leaf
+from collectors.windows.sched import KERNEL
 from tests.agent.analysis.trials import NEIGHBOUR, cgroup, pair, trial
 
 
@@ -64,6 +66,20 @@ def test_an_effect_is_an_interval_above_0(
     found = find(pairs, judged, estimate, {NEIGHBOUR: "n"})
     assert bool(found.causes) is slowed
     assert bool(found.aggressors) is slowed
+
+
+def test_the_root_cgroup_and_the_kernel_are_named_by_who_was_busiest_within() -> None:
+    tasks = TasksWithin(
+        (TaskTime("kswapd0", 7, 1, 90.0), TaskTime("rcu", 8, 1, 5.0)),
+        95.0,
+        (TaskTime("a", 1, 1, 6.0), TaskTime("b", 2, 1, 4.0)),
+        10.0,
+    )
+    pairs = pair(trial(), trial(Arm.WITH, 2.0, victim=cgroup(1.0, {KERNEL: 0.5, "/": 0.3, NEIGHBOUR: 0.2})))
+    slowed = EffectEstimate(1.0, 2.0, 100.0, (90.0, 110.0), 0.1, 1.0, 5.0, 4)
+    found = find(pairs, "interference", slowed, {NEIGHBOUR: "n"}, tasks)
+    assert [each.name for each in found.aggressors] == ["kernel: kswapd0", "/: a, b", "n"]
+    assert "falls on kernel: kswapd0" in reason_of([], found)
 
 
 def test_causes_that_add_up_only_when_bent_are_a_warning() -> None:
