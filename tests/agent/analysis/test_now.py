@@ -98,8 +98,8 @@ def test_settings_are_the_reason_where_they_are(
 )
 def test_who_has_less_than_its_weight_promises_needs_no_larger_one(
     weights: tuple[int, int],
-    below: bool,
-    first: str,  # noqa: FBT001  a parametrised fact
+    below: bool,  # noqa: FBT001  a parametrised fact
+    first: str,
 ) -> None:
     """A victim that has a quarter of what the two have: promised the half, or the quarter, or next to nothing."""
     both = cgroup(0.5, {OTHER: 0.5}), cgroup(1.5, path=OTHER)
@@ -123,7 +123,7 @@ def test_who_uses_up_a_shared_quota_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("by", "said"),
-    [("/", "move backup (PID 42), which runs in the root cgroup"), (KERNEL, "what makes kswapd0 (PID 7)")],
+    [("/", "move backup (PID 42), which runs in the root"), (KERNEL, "what makes kswapd0 (PID 7)")],
 )
 def test_what_has_no_cgroup_of_its_own_is_named_by_process(by: str, said: str) -> None:
     tasks = TasksWithin(

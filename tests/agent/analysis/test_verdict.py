@@ -69,12 +69,8 @@ def test_an_effect_is_an_interval_above_0(
 
 
 def test_the_root_cgroup_and_the_kernel_are_named_by_who_was_busiest_within() -> None:
-    tasks = TasksWithin(
-        (TaskTime("kswapd0", 7, 1, 90.0), TaskTime("rcu", 8, 1, 5.0)),
-        95.0,
-        (TaskTime("a", 1, 1, 6.0), TaskTime("b", 2, 1, 4.0)),
-        10.0,
-    )
+    kernel = TaskTime("kswapd0", 7, 1, 90.0), TaskTime("rcu", 8, 1, 5.0)
+    tasks = TasksWithin(kernel, 95.0, (TaskTime("a", 1, 1, 6.0), TaskTime("b", 2, 1, 4.0)), 10.0)
     pairs = pair(trial(), trial(Arm.WITH, 2.0, victim=cgroup(1.0, {KERNEL: 0.5, "/": 0.3, NEIGHBOUR: 0.2})))
     slowed = EffectEstimate(1.0, 2.0, 100.0, (90.0, 110.0), 0.1, 1.0, 5.0, 4)
     found = find(pairs, "interference", slowed, {NEIGHBOUR: "n"}, tasks)
