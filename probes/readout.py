@@ -19,6 +19,7 @@ _RUN, _WAIT, _THROTTLED = (layout.FIELDS.index(name) for name in ("run_ns", "wai
 _FIRST_COUNT = layout.FIELDS.index(layout.COUNT_FIELDS[0])
 _COUNTS = slice(_FIRST_COUNT, _FIRST_COUNT + len(layout.COUNT_FIELDS))
 _NO_HISTOGRAM = (0,) * layout.NR_BUCKETS
+_TOPS = int.from_bytes(layout.HISTOGRAM.pack(*(1 << 31,) * layout.NR_BUCKETS), "little")
 _NOTHING = SchedFigures._make((*(0,) * len(layout.FIELDS), _NO_HISTOGRAM))
 _EMPTY_CELL = bytes(layout.SIZE_SLOT_STATS)
 _SLOT = 0xFFFF
@@ -73,6 +74,7 @@ class SlotReader:
         self._cells: dict[tuple[int, int], bytes] = {}
         self._totals: dict[int, list[int]] = {}
         self._histograms: dict[int, tuple[int, ...]] = {}
+        self._counted: dict[int, int] = {}  # what the histogram of a slot has grown by since the last figures
         self._figures: dict[int, SchedFigures] = {}
         self._changed: set[int] = set()
         self.cpu_run_ns = [0] * self._rows
@@ -95,6 +97,11 @@ class SlotReader:
 
     def figures(self, slots: Iterable[int]) -> dict[int, SchedFigures]:
         """The totals of these slots; what did not change is the same object as before."""
+        for slot, counted in self._counted.items():
+            known = self._histograms.get(slot, _NO_HISTOGRAM)
+            grown = layout.HISTOGRAM.unpack(counted.to_bytes(layout.HISTOGRAM.size, "little"))
+            self._histograms[slot] = tuple(map(operator.add, known, grown))
+        self._counted.clear()
         for slot in self._changed:
             self._figures[slot] = SchedFigures._make(
                 (*self._totals[slot], self._histograms.get(slot, _NO_HISTOGRAM))
@@ -115,6 +122,7 @@ class SlotReader:
             self._changed.discard(slot)
             self._totals.pop(slot, None)
             self._histograms.pop(slot, None)
+            self._counted.pop(slot, None)
             self._figures.pop(slot, None)
 
     def _add(self, row: int, slot: int, before: bytes, after: bytes) -> None:
@@ -122,17 +130,22 @@ class SlotReader:
         growth = list(map(operator.sub, new, old))
         self.cpu_run_ns[row] += growth[_RUN]
         self.cpu_wait_ns[row] += growth[_WAIT] - growth[_THROTTLED]
-        growth[_COUNTS] = [count & _U32 for count in growth[_COUNTS]]
+        if min(growth[_COUNTS]) < 0:
+            growth[_COUNTS] = [count & _U32 for count in growth[_COUNTS]]
         totals = self._totals.get(slot)
         self._totals[slot] = growth if totals is None else list(map(operator.add, totals, growth))
-        if before[layout.STATS.size :] != after[layout.STATS.size :]:
-            known = self._histograms.get(slot, _NO_HISTOGRAM)
-            buckets = zip(known, _histogram(before), _histogram(after), strict=True)
-            self._histograms[slot] = tuple(total + (b - a & _U32) for total, a, b in buckets)
+        self._counted[slot] = self._counted.get(slot, 0) + _counted(before, after)
 
 
-def _histogram(cell: bytes) -> tuple[int, ...]:
-    return layout.HISTOGRAM.unpack_from(cell, layout.STATS.size)
+def _counted(before: bytes, after: bytes) -> int:
+    """What each bucket of a cell's histogram grew by, modulo 2^32, as lanes of one long number.
+
+    All are subtracted at once: 0.7 µs where one by one takes 7, of 300 cgroups on each CPU. The highest bit of each
+    lane is set meanwhile, so that none borrows from the next, and put right afterwards.
+    """
+    old = int.from_bytes(before[layout.STATS.size :], "little")
+    new = int.from_bytes(after[layout.STATS.size :], "little")
+    return ((new | _TOPS) - (old & ~_TOPS)) ^ (~(new ^ old) & _TOPS)
 
 
 class PairReader:
@@ -176,7 +189,15 @@ class PairReader:
         found = self._early
         for pair, count, ns in layout.PAIR.iter_unpack(records):
             victim, aggressor = pair >> 16, pair & _SLOT
-            _add_wait(found.setdefault(victim, {}), aggressor, ns, count, keys.get(aggressor, KEY_OTHER))
+            waits = found.get(victim)
+            if waits is None:
+                waits = found[victim] = {}
+            known = waits.get(aggressor)
+            waits[aggressor] = (
+                (ns, count, keys.get(aggressor, KEY_OTHER))
+                if known is None
+                else (known[0] + ns, known[1] + count, known[2])
+            )
         self._early = {slot: waits for slot, waits in found.items() if slot in keys and slot not in victims}
         told = {}
         for slot, waits in found.items():
@@ -214,11 +235,6 @@ def in_pairs(figures: SchedFigures) -> tuple[int, int]:
         figures.self_ns + figures.wakeup_ns + figures.throttled_ns + figures.unattributed_ns + figures.rest_ns
     )
     return figures.wait_ns - others_ns, figures.preempted_foreign
-
-
-def _add_wait(waits: dict[int, Wait], aggressor: int, ns: int, count: int, key: int) -> None:
-    old_ns, old_count, key = waits.get(aggressor, (0, 0, key))
-    waits[aggressor] = old_ns + ns, old_count + count, key
 
 
 class TaskReader:

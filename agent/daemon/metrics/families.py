@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
 from math import inf
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -52,7 +51,7 @@ def _cgroups(cgroups: Sequence[tuple[LabelValues, CgroupTotals]]) -> Iterator[Me
     )
     sums = [(labels, total.figures()) for labels, total in cgroups]
     for (labels, total), (_, figures) in zip(cgroups, sums, strict=True):
-        buckets = list(zip(_LE, map(float, accumulate(total.waits)), strict=True))
+        buckets = list(zip(_LE, map(float, total.waits), strict=True))
         waits.add_metric(labels, buckets, (figures["wait_ns"] or 0) / NS_PER_S)
     yield waits
     yield from figure_families(_SCHED, sums)
