@@ -158,11 +158,14 @@ class _Place(NamedTuple):
 
     def readers(self, path: str, keep_below: int) -> Iterator[FileReader | AbsentFile]:
         """Of a cgroup's files."""
+        first = None
         for spec in self.files:
             if self.mount is None:
                 yield AbsentFile(spec, self.absent)
             else:
-                yield FileReader(spec, f"{self.mount}{path.rstrip('/')}", NO_CGROUP, keep_below)
+                file = FileReader(spec, f"{self.mount}{path.rstrip('/')}", NO_CGROUP, keep_below, first)
+                first = first or file
+                yield file
 
 
 def _places(layout: CgroupLayout) -> Iterator[_Place]:

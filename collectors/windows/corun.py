@@ -52,7 +52,10 @@ def _of_groups(rings: Sequence[Ring], groups: CpuGroups, duration_ns: int) -> Ov
         scale = duration_ns / min(stretch_ns, duration_ns)
         since_ns = max(begin_ns, begin_ns + stretch_ns - duration_ns)
         for one, other in combinations(members, 2):
+            together: dict[tuple[int, int], int] = {}
             for a, b, ns in overlaps(one, other, since_ns):
+                together[a, b] = together.get((a, b), 0) + ns
+            for (a, b), ns in together.items():
                 for pair in ((a, b), (b, a)):
                     total[pair] = total.get(pair, 0.0) + ns * scale
     return total
@@ -60,18 +63,24 @@ def _of_groups(rings: Sequence[Ring], groups: CpuGroups, duration_ns: int) -> Ov
 
 def overlaps(one: Ring, other: Ring, since_ns: int) -> Iterator[tuple[int, int, int]]:
     """(key on one, key on the other, ns) wherever two different cgroups ran at once, from `since_ns` on."""
-    ends = [[*(start for start, _ in ring.slices[1:]), ring.until_ns] for ring in (one, other)]
-    i = j = 0
-    while i < len(one.slices) and j < len(other.slices):
-        (start, a), (start_other, b) = one.slices[i], other.slices[j]
-        end = min(ends[0][i], ends[1][j])
-        ns = end - max(start, start_other, since_ns)
-        if ns > 0 and a != b and KEY_IDLE not in (a, b):
-            yield a, b, ns
-        if ends[0][i] <= ends[1][j]:
-            i += 1
+    slices, others = _spans(one), _spans(other)
+    mine, theirs = next(slices, None), next(others, None)
+    while mine and theirs:
+        (start, end, a), (start_other, end_other, b) = mine, theirs
+        if a != b and KEY_IDLE not in (a, b):
+            ns = min(end, end_other) - max(start, start_other, since_ns)
+            if ns > 0:
+                yield a, b, ns
+        if end <= end_other:
+            mine = next(slices, None)
         else:
-            j += 1
+            theirs = next(others, None)
+
+
+def _spans(ring: Ring) -> Iterator[tuple[int, int, int]]:
+    """Start, end and key of each slice of a ring."""
+    ends = [*(start for start, _ in ring.slices[1:]), ring.until_ns]
+    return ((start, end, key) for (start, key), end in zip(ring.slices, ends, strict=False))
 
 
 def _longest(partners: dict[int, Corun]) -> dict[int, Corun]:

@@ -1,6 +1,7 @@
 """Files that are read again and again: changing, vanishing, coming back."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,35 @@ def test_one_reason_stands_for_a_file_whose_directory_is_not_there(tmp_path: Pat
     assert (there.nowhere, nowhere.nowhere) == (False, True)
     (tmp_path / "gone").write_text("no directory")
     assert FileReader(SPEC, str(tmp_path / "gone"), gone).read() == (gone,)
+
+
+def test_of_the_files_of_no_directory_one_looks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    open_file = os.open
+
+    def counted(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        opened.append(path)
+        return open_file(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", counted)
+    first = FileReader(SPEC, str(tmp_path / "pod"), Missing("gone"))
+    other = FileReader(KernelFile(("other",), ("other",), single), str(tmp_path / "pod"), beside=first)
+
+    def reading() -> list[object]:
+        return [*first.read("token"), *other.read("token")]
+
+    assert reading() == [Missing("gone"), Missing(f"{tmp_path}/pod/other does not exist")]
+    assert opened == [f"{tmp_path}/pod/count"]
+    for number in (1, 2):  # what was made again under the same token is another
+        (tmp_path / "pod").mkdir()
+        (tmp_path / "pod/count").write_text(f"{number}\n")
+        (tmp_path / "pod/other").write_text(f"{number}\n")
+        assert next(found for _ in range(9) if isinstance((found := reading())[0], int)) == [number, number]
+        shutil.rmtree(tmp_path / "pod")
+        first.read()
+        other.read()
 
 
 def test_a_file_that_the_host_cannot_have_says_why() -> None:
