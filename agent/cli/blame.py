@@ -11,7 +11,7 @@ from agent.analysis.now import advice_for, watched
 from agent.analysis.placement import settings_now
 from agent.cli import completion, output
 from agent.cli import history as from_history
-from agent.cli.help import CGROUP_HELP, duration_option
+from agent.cli.help import CGROUP_HELP, Verbose, duration_option
 from agent.cli.history import HistoryFile
 from agent.documents.blame import BlameSummary
 from agent.documents.tasks import tasks_within
@@ -77,7 +77,7 @@ def blame_cgroup(
     ] = None,
     history_file: HistoryFile = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    verbose: output.Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Who this cgroup waited for, in milliseconds and in shares. They add up to its whole wait.
 

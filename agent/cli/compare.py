@@ -7,6 +7,7 @@ import typer
 
 from agent.cli import completion, output
 from agent.cli import history as from_history
+from agent.cli.help import Verbose
 from agent.cli.history import HistoryFile, HistoryFlag
 from agent.store.files import write_whole
 from agent.store.run_file import Run, read_run
@@ -65,7 +66,7 @@ def compare_runs(
         Path | None, typer.Option("-o", metavar="FILE", help="Also write the verdict document.")
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the verdict document alone.")] = False,
-    verbose: output.Verbose = False,
+    verbose: Verbose = False,
     history: HistoryFlag = False,
     history_file: HistoryFile = None,
 ) -> None:

@@ -21,6 +21,8 @@ HelpAll = Annotated[
     typer.Option("--help-all", callback=_help_all, is_eager=True, help="Show further options, and exit."),
 ]
 
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print all, not the answer alone.")]
+
 CGROUP_HELP = "A path, unit, container, NAMESPACE/POD[/CONTAINER], PID or process name"
 """What `collectors.host.resolver` understands."""
 Title = Annotated[

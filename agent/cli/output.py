@@ -7,15 +7,13 @@ import locale
 import os
 import shutil
 import sys
-from typing import Annotated, TextIO
-
-import typer
+from typing import TYPE_CHECKING, TextIO
 
 from probes.errors import JostleError
 from reports.escape import for_terminal
-from reports.sections.model import Report
 
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print all, not the answer alone.")]
+if TYPE_CHECKING:
+    from reports.sections.model import Report
 
 _ASCII = str.maketrans(
     {
@@ -114,7 +112,7 @@ def colour() -> bool:
     return _on_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def show_report(report: Report, *, verbose: bool) -> None:
+def show_report(report: "Report", *, verbose: bool) -> None:
     """A report: its answer alone unless all is wanted; on a terminal the answer then ends what was printed."""
     from reports import text
 

@@ -8,8 +8,7 @@ import typer
 
 from agent.cli import completion
 from agent.cli.exit_codes import become
-from agent.cli.help import FILTER_HELP, Note, Title, duration_option
-from agent.cli.output import Verbose
+from agent.cli.help import FILTER_HELP, Note, Title, Verbose, duration_option
 from agent.documents.times import stamp
 from agent.recording.budget import DEFAULT_BUDGET_PCT
 from collectors.sources.tiers import Tier
