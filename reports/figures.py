@@ -5,7 +5,6 @@ unavailable and reads `n/a`, never 0.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -183,22 +182,6 @@ def in_unit(value: float | None, scale: float) -> str:
 def seconds(duration_s: float | None) -> str:
     """A time given in seconds, in the unit that suits it."""
     return time_ns(None if duration_s is None else duration_s * 1e9)
-
-
-def period(since: str, until: str) -> str:
-    """Two moments of `agent.documents.times`, without what both have: `2026-03-01 03:12:07 to 03:20:00 +01:00`."""
-    begin, end = datetime.fromisoformat(since), datetime.fromisoformat(until)
-    zones = begin.isoformat()[-6:], end.isoformat()[-6:]
-    same_zone = zones[0] == zones[1]
-    first = f"{begin:%Y-%m-%d %H:%M:%S}{'' if same_zone else f' {zones[0]}'}"
-    day = "" if same_zone and begin.date() == end.date() else f"{end:%Y-%m-%d} "
-    return f"{first} to {day}{end:%H:%M:%S} {zones[1]}"
-
-
-def clock(since: str, after_s: float) -> str:
-    """The time of day so many seconds after a moment: `03:12:07`, with tenths where they are meant."""
-    at = datetime.fromisoformat(since) + timedelta(seconds=round(after_s, 1))
-    return f"{at:%H:%M:%S}" + (f".{at.microsecond // 100_000}" if at.microsecond else "")
 
 
 def bytes_of(size: float | None) -> str:

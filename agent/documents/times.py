@@ -1,7 +1,7 @@
 """Durations as people write them, wherever one is given, and moments as jostle writes them, wherever it does."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 DURATION_FORMS = "10, 10s, 10m or 2h"
 """What to give, for help texts and messages."""
@@ -15,6 +15,28 @@ def moment(utc_s: float) -> str:
     ISO 8601 in the host's time zone. Without a space it is one word to the shell, and `--at` takes it again.
     """
     return datetime.fromtimestamp(utc_s).astimezone().isoformat(timespec="seconds")
+
+
+def clock(since: str, after_s: float) -> str:
+    """The time of day so many seconds after a moment, for an axis: `03:12:07`, with tenths where they are meant."""
+    at = datetime.fromisoformat(since) + timedelta(seconds=round(after_s, 1))
+    return f"{at:%H:%M:%S}" + (f".{at.microsecond // 100_000}" if at.microsecond else "")
+
+
+def zone(since: str) -> str:
+    """The offset of a moment, which an axis by `clock` is in: `+01:00`."""
+    return since[-6:]
+
+
+def second_of_day(since: str) -> float:
+    """Seconds from the midnight before a moment, in its own zone."""
+    at = datetime.fromisoformat(since)
+    return (at - at.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+
+
+def utc_s(since: str) -> float:
+    """Seconds since the epoch of a moment."""
+    return datetime.fromisoformat(since).timestamp()
 
 
 def stamp() -> str:

@@ -1,16 +1,15 @@
 """The charts of a recording."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from math import ceil, nan
 
 from matplotlib.axes import Axes
 
 from agent.documents.summary import Moment, RunDetails, RunMatrix, RunSummary
+from agent.documents.times import clock, second_of_day, utc_s, zone
 from collectors.windows.sched import NS_PER_S
 from reports.charts.canvas import INK, WITH, panels
 from reports.charts.waits import cgroups_chart, matrix_chart
-from reports.figures import clock
 from reports.sections.events import MOST_EVENTS
 from reports.sections.run import BY_LENGTH, MATRIX, OVER_TIME, matrix_figures
 
@@ -42,7 +41,7 @@ def marks(summary: RunSummary) -> tuple[tuple[float, float], ...]:
     """When each of the events that are listed began and ended, in seconds from the recording's beginning."""
     if summary.since is None:
         return ()
-    begin_s = datetime.fromisoformat(summary.since).timestamp()
+    begin_s = utc_s(summary.since)
     listed = (summary.events or ())[:MOST_EVENTS]
     return tuple(
         (each.event.since_utc_ns / NS_PER_S - begin_s, each.until_utc_ns / NS_PER_S - begin_s)
@@ -78,16 +77,16 @@ def timeline_chart(details: RunDetails, since: str | None, events: Sequence[tupl
         if since is not None:
             _by_clock(axes, since, last_s)
 
-    zone = "" if since is None else datetime.fromisoformat(since).isoformat()[-6:]
-    label = LABELS[0] if since is None else f"time of day ({zone}){', events shaded' if events else ''}"
+    label = (
+        LABELS[0] if since is None else f"time of day ({zone(since)}){', events shaded' if events else ''}"
+    )
     names = [cgroup.name for cgroup in cgroups]
     return panels(draw, names, (label, LABELS[1]), "timeline", TITLE, one_scale=False)
 
 
 def _by_clock(axes: Axes, since: str, last_s: float) -> None:
     """Ticks at round times of day."""
-    begin = datetime.fromisoformat(since)
-    of_day_s = (begin - begin.replace(hour=0, minute=0, second=0)).total_seconds()
+    of_day_s = second_of_day(since)
     step_s = next((step for step in STEPS_S if last_s / step <= MOST_TICKS), STEPS_S[-1])
     first = ceil(of_day_s / step_s)
     places = [number * step_s - of_day_s for number in range(first, first + MOST_TICKS + 1)]

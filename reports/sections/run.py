@@ -14,16 +14,15 @@ from agent.documents.summary import (
     RunMatrix,
     RunSummary,
 )
+from agent.documents.times import clock, zone
 from collectors.windows.figures import SCHED_FIGURES
 from reports.figures import (
     TIME_UNITS,
-    clock,
     count,
     counted,
     in_unit,
     mean_number,
     percent,
-    period,
     quantity,
     seconds,
     shared_unit,
@@ -105,11 +104,11 @@ def _headline(summary: RunSummary) -> str:
     if summary.events is None or summary.since is None or summary.until is None:
         return "Recording (partial)" if summary.partial else "Recording"
     events = counted(len(summary.events), "event") if summary.events else "No event"
-    return f"{events}, {period(summary.since, summary.until)}"
+    return f"{events}, {summary.since} to {summary.until}"
 
 
 def _context(summary: RunSummary) -> str:
-    when = [period(summary.since, summary.until)] if summary.since and summary.until else []
+    when = [f"{summary.since} to {summary.until}"] if summary.since and summary.until else []
     return ", ".join((*when, f"on {host_line(summary.host)}"))
 
 
@@ -243,7 +242,7 @@ def _time_table(details: RunDetails, since: str | None) -> Table:
     return Table(
         OVER_TIME,
         figure_columns(
-            *(("From (s)", "To (s)") if since is None else ("From", "To")),
+            *(("From (s)", "To (s)") if since is None else (f"From ({zone(since)})", "To")),
             *(cgroup.name for cgroup in details.over_time),
         ),
         tuple(

@@ -99,34 +99,6 @@ def test_a_verdict_as_shown_is_settled(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "said"),
-    [
-        ("2026-03-01T03:12:07+01:00", "2026-03-01T03:20:00+01:00", "2026-03-01 03:12:07 to 03:20:00 +01:00"),
-        (
-            "2026-03-01T23:59:59+00:00",
-            "2026-03-02T00:00:01+00:00",
-            "2026-03-01 23:59:59 to 2026-03-02 00:00:01 +00:00",
-        ),
-        # the night in which the clocks go forward
-        (
-            "2026-03-29T01:59:00+01:00",
-            "2026-03-29T03:01:00+02:00",
-            "2026-03-29 01:59:00 +01:00 to 2026-03-29 03:01:00 +02:00",
-        ),
-    ],
-)
-def test_how_a_period_reads(since: str, until: str, said: str) -> None:
-    assert figures.period(since, until) == said
-
-
-@pytest.mark.parametrize(
-    ("after_s", "said"), [(0, "23:59:58"), (2, "00:00:00"), (0.5, "23:59:58.5"), (1.96, "00:00:00")]
-)
-def test_the_time_of_day(after_s: float, said: str) -> None:
-    assert figures.clock("2026-03-01T23:59:58+01:00", after_s) == said
-
-
-@pytest.mark.parametrize(
     ("values_ns", "unit", "cells"),
     [
         ((2_100_000_000, 640_000_000), "s", ["2.1", "0.64"]),

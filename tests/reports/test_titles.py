@@ -56,7 +56,7 @@ def test_a_recording_says_when_and_where_it_was_made() -> None:
         markdown.render(full_run_report(RUNS["run"])),
     ):
         head = made.partition("Waiting for a CPU")[0]
-        assert "2026-05-28 20:26:15 to 20:26:25 +00:00, on node-7 (6.1.0-28-cloud-amd64)" in head.replace(
+        assert "2026-05-28T20:26:15+00:00 to 2026-05-28T20:26:25+00:00, on node-7 (6.1.0-28-cloud-amd64)" in head.replace(
             "\\", ""
         )
 
@@ -64,4 +64,4 @@ def test_a_recording_says_when_and_where_it_was_made() -> None:
 @pytest.mark.parametrize(("name", "said"), [("run-events", "3 events"), ("run-no-events", "No event")])
 def test_a_history_is_headed_by_its_period_and_what_happened(name: str, said: str) -> None:
     heading = markdown.render(full_run_report(RUNS[name])).splitlines()[0]
-    assert heading == f"# {said}, 2026-05-28 20:26:15 to 20:26:25 +00:00"
+    assert heading == f"# {said}, 2026-05-28T20:26:15+00:00 to 2026-05-28T20:26:25+00:00"
