@@ -56,9 +56,8 @@ def test_a_recording_says_when_and_where_it_was_made() -> None:
         markdown.render(full_run_report(RUNS["run"])),
     ):
         head = made.partition("Waiting for a CPU")[0]
-        assert "2026-05-28T20:26:15+00:00 to 2026-05-28T20:26:25+00:00, on node-7 (6.1.0-28-cloud-amd64)" in head.replace(
-            "\\", ""
-        )
+        place = "2026-05-28T20:26:15+00:00 to 2026-05-28T20:26:25+00:00, on node-7 (6.1.0-28-cloud-amd64)"
+        assert place in head.replace("\\", "")
 
 
 @pytest.mark.parametrize(("name", "said"), [("run-events", "3 events"), ("run-no-events", "No event")])
