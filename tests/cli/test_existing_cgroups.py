@@ -85,8 +85,8 @@ def test_all_of_a_neighbour_is_blamed_together_and_by_its_own_name(tmp_path: Pat
         os.sched_setaffinity(pid, {int(cpu)})
     busy = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
     words = ["--victim", busy, "--neighbour-cgroup", neighbour.path, "--allow-freeze", "--cpus", cpu]
-    words += ["--pairs", "3", "--max-pairs", "3", "--json"]
-    ended = run("experiment", *words, "-o", str(tmp_path / "out"))
+    # As many pairs as it takes to see an effect: three tell nothing where the host's speed swings.
+    ended = run("experiment", *words, "--json", "-o", str(tmp_path / "out"))
     assert ended.code == 0
     first = json.loads(ended.out)["aggressors"][0]
     assert (first["cgroup"], first["name"]) == (neighbour.path, neighbour.path[1:])
