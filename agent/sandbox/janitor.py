@@ -36,9 +36,9 @@ from agent.sandbox.leases import (
     heal,
     heal_one,
     open_lease,
+    parse_lease,
     restore,
     started,
-    told_by,
     wake,
     write,
 )
@@ -103,7 +103,7 @@ class Janitor:
         self._process.kill()
         self._process.wait()
         # It was killed before its time: what could not be put back stays on disk, for whoever comes next.
-        if not self._lease.told().changes:
+        if not self._lease.read().changes:
             self._lease.give_up()
         os.close(self._lease.descriptor)
 
@@ -255,9 +255,9 @@ def _keep_apart() -> None:
 
 def _start_spare(lease: Lease) -> int:
     """A copy of this process that waits; returns its id."""
-    told, own = lease.told(), os.pidfd_open(os.getpid())
+    record, own = lease.read(), os.pidfd_open(os.getpid())
     with contextlib.suppress(ProcessLookupError):
-        watched = [own, os.pidfd_open(told.jostle[0])]
+        watched = [own, os.pidfd_open(record.jostle[0])]
         if pid := os.fork():
             return pid
         # It holds neither the line, whose end jostle is to see, nor the lock.
@@ -276,10 +276,10 @@ def _stand_in(path: Path) -> None:
     while path.exists() and time.monotonic() < deadline_s:
         with contextlib.suppress(JostleError, OSError):
             if not heal_one(path):
-                told = told_by(path.read_text().splitlines(keepends=True))
-                wake(told)
-                if started(told.janitor[0]) != told.janitor[1]:
-                    for change in reversed(told.changes.values()):
+                record = parse_lease(path.read_text().splitlines(keepends=True))
+                wake(record)
+                if started(record.janitor[0]) != record.janitor[1]:
+                    for change in reversed(record.changes.values()):
                         restore(change, if_unchanged=True)
         time.sleep(_ENFORCE_S)
 

@@ -96,7 +96,7 @@ class Change:
 
 
 @dataclass(slots=True)
-class Told:
+class LeaseRecord:
     """What a lease's file says: who made it, its own cgroups, and the changes in force, in their order."""
 
     jostle: tuple[int, str] = (0, "")
@@ -105,21 +105,21 @@ class Told:
     changes: dict[tuple[str, int], Change] = field(default_factory=dict)
 
 
-def told_by(lines: Iterable[str]) -> Told:
+def parse_lease(lines: Iterable[str]) -> LeaseRecord:
     """The lines of a file; one that was cut off, or is none of ours, tells nothing."""
-    told = Told()
+    record = LeaseRecord()
     for line in lines:
         with contextlib.suppress(ValueError, TypeError):
             match json.loads(line) if line.endswith("\n") else None:
                 case ["jostle", int(pid), str(started), list(directories)]:
-                    told.jostle, told.directories = (pid, started), tuple(map(Path, directories))
+                    record.jostle, record.directories = (pid, started), tuple(map(Path, directories))
                 case ["janitor", int(pid), str(started)]:
-                    told.janitor = pid, started
+                    record.janitor = pid, started
                 case ["change", str(file), int(inode), str(during), str(after)]:
-                    told.changes[file, inode] = Change(file, inode, during, after)
+                    record.changes[file, inode] = Change(file, inode, during, after)
                 case ["undone", str(file), int(inode)]:
-                    told.changes.pop((file, inode), None)
-    return told
+                    record.changes.pop((file, inode), None)
+    return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +133,10 @@ class Lease:
         """A line; one write(2), so that whoever is killed leaves a whole one or none."""
         os.write(self.descriptor, json.dumps(words).encode() + b"\n")
 
-    def told(self) -> Told:
+    def read(self) -> LeaseRecord:
         """What it says."""
         content = os.pread(self.descriptor, os.fstat(self.descriptor).st_size, 0)
-        return told_by(content.decode(errors="replace").splitlines(keepends=True))
+        return parse_lease(content.decode(errors="replace").splitlines(keepends=True))
 
     def give_up(self) -> None:
         """Nothing is left to put back."""
@@ -211,9 +211,9 @@ def heal() -> Healed:
                         put_back += recover(lease)
                     except JostleError as error:
                         failed.append(str(error))
-                elif lease and (told := lease.told()).changes:
-                    wake(told)
-                    living.append((told.jostle[0], tuple(each.file for each in told.changes.values())))
+                elif lease and (record := lease.read()).changes:
+                    wake(record)
+                    living.append((record.jostle[0], tuple(each.file for each in record.changes.values())))
     finally:
         os.close(place)
     return Healed(tuple(put_back), tuple(failed), tuple(living))
@@ -236,9 +236,9 @@ def recover(lease: Lease) -> list[str]:
     """Put back all that a locked lease tells, the last change first, end what it left, and give it up."""
     if not os.fstat(lease.descriptor).st_nlink:
         return []
-    told = lease.told()
-    found = [change.file for change in reversed(told.changes.values()) if restore(change)]
-    clear(told.directories)
+    record = lease.read()
+    found = [change.file for change in reversed(record.changes.values()) if restore(change)]
+    clear(record.directories)
     lease.give_up()
     return found
 
@@ -276,9 +276,9 @@ def clear(directories: Iterable[Path]) -> None:
     left.remove()
 
 
-def wake(told: Told) -> None:
+def wake(record: LeaseRecord) -> None:
     """Let a janitor go on that somebody has stopped."""
-    pid, since = told.janitor
+    pid, since = record.janitor
     fields = stat_fields(pid)
     if fields and fields[0] == _STOPPED and fields[_STARTED] == since:
         with contextlib.suppress(ProcessLookupError):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.sandbox.janitor import Janitor, _line
-from agent.sandbox.leases import Change, told_by
+from agent.sandbox.leases import Change, parse_lease
 from probes.errors import JostleError
 
 
@@ -63,6 +63,6 @@ def test_the_last_word_on_each_file_counts(words: list[tuple[str, str | None]], 
     ]
     torn = _line("change", "/a", 7, "1", "torn").decode()[:cut]  # of whoever was killed
     last = dict(words)
-    assert told_by([*lines, torn]).changes == {
+    assert parse_lease([*lines, torn]).changes == {
         (file, 7): Change(file, 7, "1", after) for file, after in last.items() if after is not None
     }
