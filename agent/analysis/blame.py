@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from agent.analysis import untracked
 from agent.analysis.untracked import sampled_pct
 from agent.documents.blame import BlameSummary, Charge, WaitPart
-from agent.documents.tasks import TasksWithin
+from agent.documents.tasks import NOBODY_KNOWN, TasksWithin
 from agent.store.run_file import Run
 from collectors.host.workloads import identify
 from collectors.windows import histogram
@@ -24,8 +24,8 @@ def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> Blame
     every = totals(run.windows)
     whole = subtree(every, path)
     parts = parts_of(whole, named)
-    if (tasks := tasks_of(run)) is not None:
-        parts = tuple(with_tasks(part, tasks, every) for part in parts)
+    tasks = tasks_of(run)
+    parts = tuple(with_tasks(part, tasks, every) for part in parts)
     return BlameSummary(
         cgroup=path,
         name=named(path),
@@ -42,9 +42,9 @@ def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> Blame
     )
 
 
-def tasks_of(run: Run) -> TasksWithin | None:
-    """Who ran within the kernel and the root cgroup; None where the recorder did not look."""
-    return run.record("tasks", TasksWithin) if "tasks" in run.meta else None
+def tasks_of(run: Run) -> TasksWithin:
+    """Who ran within the kernel and the root cgroup; nobody known where the recorder did not look."""
+    return run.record("tasks", TasksWithin) if "tasks" in run.meta else NOBODY_KNOWN
 
 
 def parts_of(whole: CgroupWindow, named: Callable[[str], str] = path_name) -> tuple[WaitPart, ...]:

@@ -20,7 +20,7 @@ from agent.analysis.placement import (
 from agent.analysis.top import CROWDED_PART, LEAST_LOST_CPUS, got_ns, longest, lost_to_others_ns, lot_of
 from agent.documents.blame import Charge, WaitPart
 from agent.documents.now import OTHERS, HostNow, Reason, Sufferer
-from agent.documents.tasks import TasksWithin
+from agent.documents.tasks import NOBODY_KNOWN, TasksWithin
 from agent.documents.top import NO_HISTORY, Lot, Usual
 from collectors.host.resolver import matches
 from collectors.windows import histogram
@@ -55,7 +55,7 @@ def watched(
     windows: Sequence[SchedWindow],
     named: Callable[[str], str],
     settings: Settings = UNKNOWN,
-    tasks: TasksWithin | None = None,
+    tasks: TasksWithin = NOBODY_KNOWN,
 ) -> Watched:
     """What was watched in windows that follow one another; at least one."""
     whole = _as_one(windows)
@@ -64,7 +64,7 @@ def watched(
         for cpu, each in enumerate(whole.cpus)
         if settings.online is None or cpu in settings.online
     }
-    return Watched(whole, busy, named, settings, tasks or TasksWithin(), tuple(_warnings(windows)))
+    return Watched(whole, busy, named, settings, tasks, tuple(_warnings(windows)))
 
 
 def host_now(

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from agent.analysis import untracked
 from agent.analysis.blame import parts_of, with_tasks
 from agent.documents.blame import Charge, WaitPart
-from agent.documents.tasks import TasksWithin
+from agent.documents.tasks import NOBODY_KNOWN, TasksWithin
 from agent.documents.top import NO_HISTORY, LiveRow, LiveTable, Lot, Sort, Usual, ordered
 from collectors.host.readings import Missing
 from collectors.host.resolver import matches
@@ -38,7 +38,7 @@ def live_table(  # noqa: D417  the first four are what they are called
     *,
     patterns: Sequence[str] = (),
     usual: tuple[Mapping[str, Usual], str] = ({}, NO_HISTORY),
-    tasks: TasksWithin | None = None,
+    tasks: TasksWithin = NOBODY_KNOWN,
 ) -> LiveTable:
     """A window's table.
 
@@ -49,7 +49,7 @@ def live_table(  # noqa: D417  the first four are what they are called
         tasks: Who ran within the root cgroup and the kernel, where somebody looked.
     """
     rows = [
-        replace(_row(cgroup, window, named, ipc, tasks or TasksWithin()), usual=usual[0].get(cgroup.path))
+        replace(_row(cgroup, window, named, ipc, tasks), usual=usual[0].get(cgroup.path))
         for cgroup in window.cgroups.values()
         if not patterns or matches(cgroup.path, patterns)
     ]

@@ -16,7 +16,7 @@ from agent.analysis.causes import decompose
 from agent.analysis.observation import Pairs
 from agent.analysis.untracked import sampled_pct
 from agent.documents.metric import Metric
-from agent.documents.tasks import TasksWithin
+from agent.documents.tasks import NOBODY_KNOWN, TasksWithin
 from agent.documents.verdict import (
     Aggressor,
     Cause,
@@ -64,7 +64,7 @@ def find(
     judged: Judgement,
     effect: EffectEstimate,
     neighbours: Mapping[str, str],
-    tasks: TasksWithin | None = None,
+    tasks: TasksWithin = NOBODY_KNOWN,
 ) -> Findings:
     """Findings of at least one pair.
 
@@ -83,7 +83,7 @@ def find(
         conclusion=attribute(judged, found.causes, throttled_own_ratio(pairs)),
         causes=found.causes,
         aggressors=tuple(
-            replace(each, name=(tasks or TasksWithin()).told(each.cgroup) or each.name)
+            replace(each, name=tasks.describe(each.cgroup) or each.name)
             for each in aggressors(pairs, by_cause, neighbours)
         ),
         bent_pct=found.bent_pct,

@@ -16,7 +16,7 @@ from agent.cli import completion, output
 from agent.cli import history as from_history
 from agent.cli.help import FILTER_HELP, duration_option
 from agent.cli.history import HistoryFile, Usuals
-from agent.documents.tasks import TasksWithin, tasks_within
+from agent.documents.tasks import NOBODY_KNOWN, TasksWithin, tasks_within
 from agent.documents.top import LiveTable, Sort
 from agent.recording import recorder
 from agent.recording.budget import DEFAULT_BUDGET_PCT, Governor
@@ -92,7 +92,7 @@ class _Tables:
         self.ipc = ipc_of(before, after)
         return window
 
-    def of(self, window: SchedWindow, sort: Sort, tasks: TasksWithin | None = None) -> LiveTable:
+    def of(self, window: SchedWindow, sort: Sort, tasks: TasksWithin = NOBODY_KNOWN) -> LiveTable:
         return live_table(
             self.hostname, window, sort, _name, self.ipc, patterns=self.globs, usual=self.usual, tasks=tasks
         )

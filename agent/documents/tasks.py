@@ -37,7 +37,7 @@ class TasksWithin(Record, frozen=True):
     root: tuple[TaskTime, ...] = ()
     root_run_ms: float = 0.0
 
-    def told(self, name: str) -> str | None:
+    def describe(self, name: str) -> str | None:
         """The kernel or the root cgroup with its busiest one or two: `/: python, mypy`; None for any other cgroup.
 
         None as well where nobody looked.
@@ -59,6 +59,10 @@ class TasksWithin(Record, frozen=True):
             for task in tasks
         )
         return tuple(share for share in shares if share.share_pct >= _LEAST_SHARE_PCT)
+
+
+NOBODY_KNOWN = TasksWithin()
+"""Where nobody looked who ran within."""
 
 
 def tasks_within(before: TaskReadings, after: TaskReadings) -> TasksWithin:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.analysis.observation import TrialResult
-from agent.documents.tasks import TasksWithin, tasks_within
+from agent.documents.tasks import NOBODY_KNOWN, TasksWithin, tasks_within
 from agent.documents.times import moment
 from agent.documents.verdict import SelfCost
 from agent.documents.verdict_parts import Confirmation, Host
@@ -70,7 +70,7 @@ class Session:
     further: tuple[Rounds, ...] = ()
     confirmed: tuple[Confirmation, ...] | None = None
     sweep: DoseResponse | None = None
-    tasks: TasksWithin | None = None
+    tasks: TasksWithin = NOBODY_KNOWN
 
 
 def run_session(

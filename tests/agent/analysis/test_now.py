@@ -10,7 +10,7 @@ from agent.analysis.now import advice_for, host_now, watched
 from agent.analysis.placement import Placement, Settings
 from agent.documents.blame import Charge
 from agent.documents.now import HostNow, Reason
-from agent.documents.tasks import TasksWithin, TaskTime
+from agent.documents.tasks import NOBODY_KNOWN, TasksWithin, TaskTime
 from agent.documents.top import Lot
 from collectors.windows.sched import KERNEL, CgroupWindow, CpuWindow
 from tests.agent.analysis.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, window
@@ -24,7 +24,7 @@ def host(
     busy: tuple[float, float] = (1.0, 1.0),
     placed: Mapping[str, Placement] = NOWHERE,
     shed: tuple[str, ...] = (),
-    tasks: TasksWithin | None = None,
+    tasks: TasksWithin = NOBODY_KNOWN,
 ) -> HostNow:
     cpus = tuple(CpuWindow(running, 0.0, 10) for running in busy)
     seen = [replace(window(*cgroups), cpus=cpus, shed=shed)] * 2
