@@ -18,7 +18,6 @@ from markupsafe import Markup
 from agent.documents.strict_json import strict_json
 from agent.documents.summary import MOST_CGROUPS, RunSummary
 from agent.documents.verdict import Verdict
-from collectors.windows.sched import NS_PER_S
 from reports.charts import run as run_charts
 from reports.charts import verdict as verdict_charts
 from reports.escape import for_html, for_terminal
@@ -99,13 +98,10 @@ def waits_by_moment(summary: RunSummary) -> str | None:
             }
             for cgroup in by_moment.cgroups
         ],
+        "steps_s": run_charts.STEPS_S,
         "events": [
-            {
-                "begin_s": each.event.since_utc_ns / NS_PER_S,
-                "end_s": each.until_utc_ns / NS_PER_S,
-                "text": for_terminal(text),
-            }
-            for each, text in zip(summary.events or (), listed, strict=False)
+            {"begin_s": begin_s, "end_s": end_s, "text": for_terminal(text)}
+            for (begin_s, end_s), text in zip(run_charts.marks(summary), listed, strict=False)
         ],
     }
     text = strict_json(document)

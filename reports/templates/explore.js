@@ -2,14 +2,13 @@
 // script the page has the same chart, whole, and every table. All text goes in as text: names are chosen by tenants.
 "use strict";
 (() => {
-  const { since, moments, cgroups, events, unit } = JSON.parse(document.getElementById("by-moment").textContent);
+  const { since, moments, cgroups, events, unit, steps_s: STEPS } = JSON.parse(document.getElementById("by-moment").textContent);
   const figure = document.getElementById("over-time");
-  const PANELS = 6, LEFT = 44, RIGHT = 12, TOP = 20, AXIS = 42, STEPS =
-    [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
+  const PANELS = 6, LEFT = 44, RIGHT = 12, TOP = 20, AXIS = 42;
   const WHOLE = [0, moments[moments.length - 1][1]];
   // The clock of the host that was recorded, not of the reader.
-  const zone = since.slice(19), at0 = Date.parse(`${since.slice(0, 19)}Z`) / 1000, utc0 = Date.parse(since) / 1000;
-  const marks = events.map((event) => [event.begin_s - utc0, event.end_s - utc0]);
+  const zone = since.slice(19), at0 = Date.parse(`${since.slice(0, 19)}Z`) / 1000;
+  const marks = events.map((event) => [event.begin_s, event.end_s]);
   let period = WHOLE, chosen = null, drag = null;
 
   const element = (name, attributes = {}, text = "") => {
