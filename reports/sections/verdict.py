@@ -1,6 +1,7 @@
 """A verdict as sections: what it concludes, and which sections a reader gets, in which order."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from agent.documents.metric import changed, changed_between
 from agent.documents.verdict import Compared, Conclusion, Effect, Verdict
@@ -93,9 +94,7 @@ def verdict_report(verdict: Verdict) -> Report:
     """The sections of a summary, for a terminal."""
     shown = as_shown(verdict)
     sections = (*conclusions(shown), *quality(shown), *advice(shown), *origin(shown))
-    return _titled(
-        Report(headline(shown), shown.reason, sections, verdict_answer(shown), context(shown)), shown
-    )
+    return _report(shown, sections)
 
 
 def full_report(verdict: Verdict) -> Report:
@@ -109,9 +108,7 @@ def full_report(verdict: Verdict) -> Report:
         *advice(shown),
         *origin(shown),
     )
-    return _titled(
-        Report(headline(shown), shown.reason, sections, verdict_answer(shown), context(shown)), shown
-    )
+    return _report(shown, sections)
 
 
 def capacity_report(verdict: Verdict) -> Report:
@@ -119,20 +116,16 @@ def capacity_report(verdict: Verdict) -> Report:
     shown = as_shown(verdict)
     deciding = (*conclusions(shown), *advice(shown), *quality(shown))
     further = (*evidence(shown), *method(shown), *origin(shown), *appendix(shown))
-    report = Report(
-        headline(shown),
-        shown.reason,
-        (*deciding, *further),
-        verdict_answer(shown),
-        context(shown),
+    return replace(
+        _report(shown, (*deciding, *further)),
         deciding=len(deciding),
         folded="What bears it out: evidence, method, host, files, every trial",
     )
-    return _titled(report, shown)
 
 
-def _titled(report: Report, verdict: Verdict) -> Report:
-    return titled(report, verdict.title, verdict.note)
+def _report(shown: Verdict, sections: tuple[ReportSection, ...]) -> Report:
+    report = Report(headline(shown), shown.reason, sections, verdict_answer(shown), context(shown))
+    return titled(report, shown.title, shown.note)
 
 
 def context(verdict: Verdict) -> str:
