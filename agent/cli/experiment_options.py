@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from agent.cli import completion
-from agent.cli.help import duration_option
+from agent.cli.help import NOTE_HELP, TITLE_HELP, duration_option
 from collectors.sources.tiers import Tier
 
 PAIRS, DEFAULT_MAX_PAIRS = 4, 24
@@ -83,9 +83,5 @@ Gate = Annotated[bool, typer.Option("--gate", help="Exit with 10: interference, 
 Demo = Annotated[
     bool, typer.Option("--demo", help="Use the built-in victim and neighbour, on one CPU.", hidden=True)
 ]
-Title = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="Stands above all in the report.", hidden=True)
-]
-Note = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="A remark, below its first lines.", hidden=True)
-]
+Title = Annotated[str | None, typer.Option(metavar="TEXT", help=TITLE_HELP, hidden=True)]
+Note = Annotated[str | None, typer.Option(metavar="TEXT", help=NOTE_HELP, hidden=True)]

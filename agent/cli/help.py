@@ -25,12 +25,9 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print all, not t
 
 CGROUP_HELP = "A path, unit, container, NAMESPACE/POD[/CONTAINER], PID or process name"
 """What `collectors.host.resolver` understands."""
-Title = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="Stands above all in the report.", show_default=False)
-]
-Note = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="A remark, below its first lines.", show_default=False)
-]
+TITLE_HELP, NOTE_HELP = "Stands above all in the report.", "A remark, below its first lines."
+Title = Annotated[str | None, typer.Option(metavar="TEXT", help=TITLE_HELP, show_default=False)]
+Note = Annotated[str | None, typer.Option(metavar="TEXT", help=NOTE_HELP, show_default=False)]
 FILTER_HELP = "Only these: names or patterns (repeatable)."
 
 

@@ -120,7 +120,7 @@ def _print_summary(options: Options) -> None:
         show(json_document.render_run(summary))
         return
     report = run_sections.run_report(summary)
-    show_report(replace(report, answer=(*_answer(run, summary),)), verbose=options.verbose)
+    show_report(replace(report, answer=tuple(_answer(run, summary))), verbose=options.verbose)
     say(f"Recorded to {options.output}; jostle report {shlex.quote(str(options.output))} tells all of it.")
 
 
