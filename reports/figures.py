@@ -184,13 +184,5 @@ def seconds(duration_s: float | None) -> str:
     return time_ns(None if duration_s is None else duration_s * 1e9)
 
 
-def bytes_of(size: float | None) -> str:
-    """An amount of memory or of data, three significant digits: `1.24 MiB`."""
-    if size is None:
-        return UNAVAILABLE
-    scale, unit = next((entry for entry in BYTE_UNITS if abs(size) >= entry[0]), BYTE_UNITS[-1])
-    return f"{size / scale:.3g} {unit}" if size < 1000 * scale else f"{size / scale:,.0f} {unit}"
-
-
 def _plain(number: float) -> float:
     return number + 0.0  # so that what rounds to nothing is 0 and not -0

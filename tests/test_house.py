@@ -5,6 +5,7 @@ import importlib
 
 from agent.cli.app import COMMANDS
 from agent.experiment.victim_metrics.readers import READERS
+from benchmarks.house import called_by_tests_only
 from tests.test_layers import PACKAGES, ROOT, dotted, imported, modules
 
 TESTS = ROOT / "tests"
@@ -62,6 +63,10 @@ def test_tests_lie_where_what_they_test_lies() -> None:
             ):
                 wrong.append(str(relative))
     assert wrong == []
+
+
+def test_nothing_is_called_by_tests_only() -> None:
+    assert list(called_by_tests_only(ROOT)) == []
 
 
 def test_what_is_named_is_told_from_what_is_not() -> None:
