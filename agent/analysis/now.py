@@ -11,8 +11,8 @@ from agent.analysis.blame import parts_of, with_tasks
 from agent.analysis.placement import (
     BUSY,
     UNKNOWN,
+    HostSettings,
     Placement,
-    Settings,
     idle_elsewhere,
     share_of,
     user_of_quota,
@@ -46,7 +46,7 @@ class Watched:
     whole: SchedWindow
     busy: Mapping[int, float]
     named: Callable[[str], str]
-    settings: Settings
+    settings: HostSettings
     tasks: TasksWithin
     warnings: tuple[str, ...]
 
@@ -54,7 +54,7 @@ class Watched:
 def watched(
     windows: Sequence[SchedWindow],
     named: Callable[[str], str],
-    settings: Settings = UNKNOWN,
+    settings: HostSettings = UNKNOWN,
     tasks: TasksWithin = NOBODY_KNOWN,
 ) -> Watched:
     """What was watched in windows that follow one another; at least one."""

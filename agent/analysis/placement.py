@@ -24,18 +24,18 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class HostSettings:
     """Those of a host: which of its CPUs are online (None: all), and `of` a cgroup and whom it waits for most."""
 
     online: frozenset[int] | None
     of: Callable[[str, str | None], Placement]
 
 
-UNKNOWN = Settings(None, lambda _path, _aggressor: Placement())
+UNKNOWN = HostSettings(None, lambda _path, _aggressor: Placement())
 """Those of a host at another time: a recording does not hold them."""
 
 
-def settings_now(layout: CgroupLayout) -> Settings:
+def settings_now(layout: CgroupLayout) -> HostSettings:
     """Those of this host as they are when they are asked for."""
     online = read_topology().online
 
@@ -43,7 +43,7 @@ def settings_now(layout: CgroupLayout) -> Settings:
         against = None if aggressor is None else weights(layout, path, aggressor)
         return Placement(allowed_cpus(layout, path), binding_quota(layout, path), against)
 
-    return Settings(None if isinstance(online, Missing) else frozenset(online), of)
+    return HostSettings(None if isinstance(online, Missing) else frozenset(online), of)
 
 
 def idle_elsewhere(place: Placement, busy: Mapping[int, float]) -> tuple[int, ...]:

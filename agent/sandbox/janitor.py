@@ -193,7 +193,7 @@ def _line(*words: object) -> bytes:
 
 
 @dataclass(slots=True)
-class _Held:
+class _HeldChange:
     """A change in force; `expired`: put back since its lease was over, though jostle has not said that it is undone."""
 
     change: Change
@@ -206,9 +206,9 @@ class _Held:
             self.change.put_back(self.directory, if_unchanged=self.expired)
 
 
-def serve(line: socket.socket, lease: Lease) -> list[_Held]:
+def serve(line: socket.socket, lease: Lease) -> list[_HeldChange]:
     """Hear what jostle changes until it is gone; returns what is in force then. Without a word from it, put back."""
-    held: dict[tuple[str, int], _Held] = {}
+    held: dict[tuple[str, int], _HeldChange] = {}
     last_s = time.monotonic()
     while True:
         expired = any(each.expired for each in held.values())
@@ -230,10 +230,10 @@ def serve(line: socket.socket, lease: Lease) -> list[_Held]:
                 each.expired = True
 
 
-def _take(held: dict[tuple[str, int], _Held], message: bytes, descriptors: Sequence[int]) -> None:
+def _take(held: dict[tuple[str, int], _HeldChange], message: bytes, descriptors: Sequence[int]) -> None:
     match json.loads(message):
         case ["change", str(file), int(inode), str(during), str(after)]:
-            held[file, inode] = _Held(Change(file, inode, during, after), descriptors[0])
+            held[file, inode] = _HeldChange(Change(file, inode, during, after), descriptors[0])
         case ["undone", str(file), int(inode)]:
             os.close(held.pop((file, inode)).directory)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from agent.analysis.now import advice_for, host_now, watched
-from agent.analysis.placement import Placement, Settings
+from agent.analysis.placement import HostSettings, Placement
 from agent.documents.blame import Charge
 from agent.documents.now import HostNow, Reason
 from agent.documents.tasks import NOBODY_KNOWN, TasksWithin, TaskTime
@@ -28,7 +28,7 @@ def host(
 ) -> HostNow:
     cpus = tuple(CpuWindow(running, 0.0, 10) for running in busy)
     seen = [replace(window(*cgroups), cpus=cpus, shed=shed)] * 2
-    settings = Settings(ALL, lambda path, _: placed.get(path, Placement()))
+    settings = HostSettings(ALL, lambda path, _: placed.get(path, Placement()))
     return host_now("host", watched(seen, str, settings, tasks))
 
 
