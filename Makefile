@@ -1,6 +1,6 @@
 # jostle: `make demo` shows the main job, `make test` runs every test this machine can run.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-runtime demo test lint bench install test-systemd test-kernels test-arm64 fuzz lock sbom clean
+.PHONY: help setup setup-runtime demo test lint bench load install test-systemd test-blame test-kernels test-attack test-fleet fuzz deb images test-packages test-runtimes test-containers lock sbom test-first-hour test-running clean
 
 PYTHON := .venv/bin/python
 
@@ -25,9 +25,13 @@ lint: setup  ## ruff and mypy --strict
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
-bench:  ## what watching costs, beside runqlat, bpftrace and perf sched (10 minutes, best on a quiet machine)
+bench:  ## what watching costs, beside runqlat, bpftrace and perf sched (4 minutes, best on a quiet machine)
 	@packaging/setup.sh bench
 	@$(PYTHON) -m benchmarks.overhead $(BENCH)
+	@$(PYTHON) -m benchmarks.device_cost
+
+load: setup  ## the agent beside 6,000 cgroups, 20,000 tasks, a fork storm, 200 slow scrapers (5 minutes, all CPUs busy)
+	@$(PYTHON) -m benchmarks.load
 
 install: setup-runtime  ## install for the whole machine, or below DESTDIR (packaging/install.sh says where)
 	@DESTDIR='$(DESTDIR)' packaging/install.sh
@@ -36,6 +40,9 @@ test-systemd: setup  ## the unit under a real systemd, in a container (2 minutes
 	@packaging/setup.sh vm
 	@timeout --kill-after=10 900 $(PYTHON) -m pytest -q -m systemd tests/vm || \
 		{ echo "test-systemd: failed; logs: $(CURDIR)/.cache/vm/runs/systemd" >&2; exit 1; }
+
+test-blame: setup  ## who waited behind whom, against the scheduler's own events, on four mixes (1 minute, best on a quiet machine)
+	@$(PYTHON) -m pytest -q -m slow tests/kernel/test_blame_oracle.py
 
 test-kernels: setup  ## known answers on other kernels, emulated: all of tests/vm/kernels.py, or KERNELS="6.1 7.3" (5 minutes each)
 	@packaging/setup.sh vm
@@ -47,8 +54,36 @@ test-arm64: setup  ## the counters on an emulated arm64 that counts instructions
 	@packaging/setup.sh vm
 	@$(PYTHON) -m tests.vm.run_arm64
 
-fuzz: setup  ## mutate every file that strangers may give, for SECONDS=60; findings go to build/fuzz
-	@nice $(PYTHON) -m tests.attack.fuzz $(or $(SECONDS),60) $(SEED)
+test-attack: setup  ## dying and hanging at 20 moments each, 200 kills, evasions 20 times each, every hang (90 minutes)
+	@$(PYTHON) -m pytest -q -m slow tests/attack
+	@$(PYTHON) -m tests.attack.deaths --moments 20 --kills 200
+	@$(PYTHON) -m tests.attack.evasions
+
+test-fleet: setup .cache/fleet  ## the fleet: three agents, S3 (moto), a Spark cluster, ClickHouse, 40 kills (7 minutes)
+	@packaging/setup.sh fleet
+	@timeout --kill-after=10 900 $(PYTHON) -m pytest -q -m slow tests/agent/fleet
+
+fuzz: setup  ## mutate every file that strangers may give, 2,000 times or for SECONDS=3600; findings go to build/fuzz
+	@nice $(PYTHON) -m tests.attack.fuzz $(or $(SECONDS),0) $(SEED)
+
+deb: setup-runtime  ## a Debian package in build/deb, for this host's release or DIST=bookworm, trixie, noble
+	@DIST='$(DIST)' packaging/deb.sh
+
+images: ## jostle:VERSION, of nodes, and jostle:VERSION-full, by buildah; BASE=an image of Debian 12
+	@$(MAKE) -s deb DIST=bookworm
+	@for target in node full; do buildah build -q --layers $(BUILDAH) $(if $(BASE),--build-arg BASE=$(BASE)) --target $$target \
+		-t jostle:$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)$$([ $$target = node ] || echo -full) -f packaging/Containerfile .; done
+
+test-packages: setup  ## the Debian packages in clean roots of Debian 12 and 13: installed, upgraded, purged (10 minutes)
+	@packaging/setup.sh packages
+	@$(PYTHON) -m pytest -q -m slow tests/packaging
+
+test-runtimes: setup  ## names with a real Docker and Podman (2 minutes)
+	@packaging/setup.sh containers
+	@$(PYTHON) -m pytest -q -m slow tests/containers/test_docker.py tests/containers/test_podman.py
+
+test-containers: test-runtimes  ## the same, every command's words about containers, and the images built (10 minutes)
+	@$(PYTHON) -m pytest -q -m slow tests/cli/test_names_everywhere.py tests/containers/test_images.py
 
 lock: .cache/supply  ## lock the versions and hashes of all that pip installs (UPGRADE=1: the newest that are allowed)
 	@packaging/lock.sh
@@ -63,6 +98,21 @@ sbom: .cache/supply  ## what an installed jostle is made of, as CycloneDX: build
 	@/usr/bin/python3 -m venv $@
 	@$@/bin/pip install -q --disable-pip-version-check --require-hashes --only-binary :all: \
 		-r packaging/requirements-runtime.txt -r $<
+
+test-first-hour: setup  ## the five questions of docs/first-hour.md, asked and answered again (2 minutes)
+	@$(PYTHON) -m pytest -q -m slow tests/cli/test_first_hour.py tests/cli/test_running.py
+
+# Spark comes as source alone: it is built of files that are locked, by tools that are.
+.cache/fleet: packaging/requirements-fleet-test.txt
+	@rm -rf $@
+	@/usr/bin/python3 -m venv $@
+	@sed '/^pyspark==/,+1d' $< >$@/binary.txt
+	@$@/bin/pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r $@/binary.txt
+	@$@/bin/pip install -q --disable-pip-version-check --require-hashes --only-binary :all: --no-binary pyspark \
+		--no-build-isolation -r $<
+
+test-running: setup  ## experiments on what runs already: remedies, idle neighbours, deaths in the middle (4 minutes)
+	@$(PYTHON) -m pytest -q -m slow tests/cli/test_running.py
 
 clean:  ## remove what was built and installed in this checkout
 	rm -rf .venv build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

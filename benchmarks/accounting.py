@@ -6,12 +6,21 @@ Sources: bpf_prog_show_fdinfo() in kernel/bpf/syscall.c for programs, proc_stat(
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from probes.bpf_syscall import RunStats, enable_stats
+from probes.bpf_syscall import enable_stats
 
 # Of the kinds that can hook the scheduler: tracepoint, raw_tracepoint and tracing (enum bpf_prog_type).
 TRACING_TYPES = frozenset({5, 17, 26})
+
+
+@dataclass(frozen=True, slots=True)
+class RunStats:
+    """How long a program ran and how often, while accounting was on."""
+
+    run_time_ns: int
+    run_count: int
 
 
 def parse_fdinfo(text: str) -> tuple[int, int, RunStats] | None:

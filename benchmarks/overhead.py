@@ -30,7 +30,7 @@ from benchmarks.storm_rounds import Rounds, first_sample_s
 from benchmarks.storms import make_pairs, require_storms, storms
 from collectors.host.hierarchy import detect_layout
 from probes.errors import JostleError
-from probes.loader import require_privilege
+from probes.privilege import require_privilege
 
 OUTPUT = Path("build/bench/overhead.json")
 STORMS = ("pipe", "messaging", "cgroups")
@@ -70,7 +70,9 @@ def measure(options: argparse.Namespace, progress: Console) -> dict[str, Any]:
         remove_leftovers(_SHM)
         prefix = f"{_PREFIX}{os.getpid()}-"
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix, dir=_SHM)))
-        samples = [first_sample_s(workspace, scratch) for _ in range(options.rounds)]
+        caches = [scratch / f"cache-{number}" for number in range(options.rounds)]
+        compiled = [first_sample_s(workspace, scratch, cache) for cache in caches]
+        kept = [first_sample_s(workspace, scratch, cache) for cache in caches]
         rounds = Rounds(workspace, scratch, options.cpu, options.seconds, random.Random(options.seed))  # noqa: S311  an order, no secret
         names = [tool.name for tool in tools if tool.installed] + [EMPTY]
         visits = {}
@@ -87,7 +89,7 @@ def measure(options: argparse.Namespace, progress: Console) -> dict[str, Any]:
             "foreign_programs": rounds.foreign_programs,
             "repeated_passes": rounds.repeated,
         }
-    return document(visits, samples, missing, context)
+    return document(visits, (compiled, kept), missing, context)
 
 
 def remove_leftovers(shm: Path) -> None:

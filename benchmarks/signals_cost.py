@@ -24,7 +24,7 @@ from agent.sandbox.cgroups import Group, Workspace
 from agent.sandbox.janitor import Janitor
 from agent.store.run_file import read_run
 from collectors.host.hierarchy import detect_layout
-from probes.loader import require_privilege
+from probes.privilege import require_privilege
 
 OUTPUT = Path("build/bench/signals-cost.json")
 SCHEMA = "jostle.bench-signals/1"

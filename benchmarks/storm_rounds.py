@@ -15,10 +15,10 @@ from rich.console import Console
 from agent.sandbox.cgroups import Workspace
 from agent.sandbox.commands import start, wait_for_first
 from benchmarks import accounting, peers
+from benchmarks.accounting import RunStats
 from benchmarks.overhead_figures import EMPTY, Visit, with_slowdown
 from benchmarks.peers import Loaded
 from benchmarks.storms import Pass, Storm, run_pass
-from probes.bpf_syscall import RunStats
 from probes.errors import JostleError
 
 _TRIES = 3
@@ -143,8 +143,10 @@ class _Reading:
         )
 
 
-def first_sample_s(workspace: Workspace, scratch: Path) -> float:
+def first_sample_s(workspace: Workspace, scratch: Path, cache: Path) -> float:
     """From the start of `jostle record` to its first committed window, without that window's own length.
+
+    What it compiles, it keeps in this directory, or finds there.
 
     Raises:
         JostleError: It ended without one.
@@ -153,7 +155,13 @@ def first_sample_s(workspace: Workspace, scratch: Path) -> float:
     directory.mkdir()
     group = workspace.make("first")
     argv = peers.record(str(Path(sys.executable).parent / "jostle"), directory, "60", f"{_FIRST_WINDOW_S}")
-    command = start(f"exec {shlex.join(argv)}", group, None, directory / "out", directory / "err")
+    command = start(
+        shlex.join(["exec", "env", f"JOSTLE_CACHE_DIRECTORY={cache}", *argv]),
+        group,
+        None,
+        directory / "out",
+        directory / "err",
+    )
     try:
         start_s = command.release()
         while not peers.has_window(directory):

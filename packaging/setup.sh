@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian 12 machine lacks: the Debian packages listed beside this file, and a virtual
-# environment in .venv. Idempotent; does nothing, quickly, when nothing is missing. Usage: setup.sh [runtime|test|bench|vm]
+# environment in .venv. Idempotent; does nothing, quickly, when nothing is missing. Usage: setup.sh [runtime|test|bench|vm|packages|containers|fleet]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 level=${1:-test}
@@ -35,7 +35,7 @@ fi
 # One that has the test tools keeps them.
 stamp=.venv/installed
 if [ "$level" = test ] || { [ -f "$stamp" ] && grep -q '^test ' "$stamp"; }; then
-    python_level=test locks=(-r "$here/requirements-runtime.txt" -r "$here/requirements-test.txt")
+    python_level=test locks=(-r "$here/requirements-runtime.txt" -r "$here/requirements-test.txt" -r "$here/requirements-fleet.txt")
 else
     python_level=runtime locks=(-r "$here/requirements-runtime.txt")
 fi

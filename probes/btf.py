@@ -45,6 +45,8 @@ def _libbpf() -> ctypes.CDLL:
             lib = ctypes.CDLL(name, use_errno=True)
         except OSError:
             continue
+        lib.libbpf_set_print.argtypes = [ctypes.c_void_p]
+        lib.libbpf_set_print(None)  # what it cannot read is told by ours alone
         lib.btf__load_vmlinux_btf.restype = ctypes.c_void_p
         lib.btf__parse.restype = ctypes.c_void_p
         lib.btf__parse.argtypes = [ctypes.c_char_p, ctypes.c_void_p]

@@ -10,45 +10,20 @@ never taken back, so each figure only grows.
 import contextlib
 import ctypes
 import mmap
+import operator
 import os
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from probes import bpf_syscall, layout, perf_event
 from probes.bpf_syscall import _bpf
 from probes.layout import Dimensions
 from probes.perf_event import PerfEvent, Reading, Refusal
+from probes.snapshot import CountingCost
 
 _MAP_UPDATE_ELEM = 2
 _FIGURES = 3  # per event: value, enabled_ns, running_ns
-_STATE_HEAD = struct.Struct("<4Q")  # slot, changes, timed, timed_ns
-
-
-@dataclass(frozen=True, slots=True)
-class CountingCost:
-    """What the hook's readings of the events took since it was attached, all CPUs together.
-
-    Attributes:
-        changes: How often it read them: once per switch to another slot.
-        timed: How many of these readings it timed.
-        timed_ns: How long those took, without the clock's own part.
-    """
-
-    changes: int
-    timed: int
-    timed_ns: int
-
-    @property
-    def ns_per_change(self) -> float | None:
-        """What a switch to another slot costs more than one within a slot; None until a reading was timed."""
-        return self.timed_ns / self.timed if self.timed else None
-
-    def ns_per_switch(self, before: "CountingCost", switches: int) -> float | None:
-        """What counting added to each of the `switches` since an earlier moment, those within a slot among them."""
-        if self.ns_per_change is None or not switches:
-            return None
-        return self.ns_per_change * (self.changes - before.changes) / switches
+_STATE_HEAD = struct.Struct("<QQ4xIQ16x")  # slot, changes, timed, timed_ns
 
 
 class OpenEvents:
@@ -77,10 +52,6 @@ class OpenEvents:
             for descriptor in opened.values():
                 self._resources.callback(os.close, descriptor)
 
-    def defines(self) -> dict[str, int]:
-        """What the C side is compiled with."""
-        return {"NR_COUNTERS": len(self.events)}
-
     def read(self, cpu: int) -> list[int]:
         """(value, enabled, running) of each event on a CPU, in one list; zeros where the CPU lacks the event."""
         readings = [
@@ -96,15 +67,27 @@ class OpenEvents:
 class SlotCounters:
     """Totals per slot and event since it was made."""
 
-    def __init__(self, source: OpenEvents, maps: Mapping[str, int], dimensions: Dimensions) -> None:
-        """Hand the events to the hook and start them; `maps` are the descriptors of the probe's maps, by name."""
+    def __init__(
+        self,
+        source: OpenEvents,
+        maps: Mapping[str, int],
+        dimensions: Dimensions,
+        finished: Callable[[int], list[int]],
+    ) -> None:
+        """Hand the events to the hook and start them.
+
+        Args:
+            source: The events.
+            maps: Descriptors of the probe's maps, by name.
+            dimensions: Of these.
+            finished: What was counted of a slot in all its cells until these were last read, before this is.
+        """
         self._source = source
-        self._slots = dimensions.slots
+        self._finished = finished
         self._cpus = dimensions.cpus if source.events else 0  # with no events there are no maps
         self._cell = struct.Struct(f"<{_FIGURES * len(source.events)}Q")
         self._state_bytes = _STATE_HEAD.size + self._cell.size
         self._resources = contextlib.ExitStack()
-        self._sums = self._memory(maps.get("slot_counters"), self._cpus * self._slots, self._cell.size)
         self._states = self._memory(maps.get("cpu_counters"), self._cpus, self._state_bytes)
         self._shown: dict[int, list[int]] = {}
         for number, opened in enumerate(source.descriptors):
@@ -116,7 +99,9 @@ class SlotCounters:
         """Totals now by slot and event name, summed over CPUs; none for the idle task, or when there is no event."""
         if not self._source.events:
             return {}
-        running = [self._running(cpu) for cpu in range(self._cpus)]
+        running: dict[int, list[int]] = {}
+        for slot, grown in filter(None, map(self._running, range(self._cpus))):
+            running[slot] = list(map(operator.add, running[slot], grown)) if slot in running else grown
         busy = (slot for slot in slots if slot != layout.SLOT_IDLE)
         return {slot: self._named(self._total(slot, running)) for slot in busy}
 
@@ -132,10 +117,7 @@ class SlotCounters:
         self._cell.pack_into(self._states, cpu * self._state_bytes + _STATE_HEAD.size, *now)
 
     def clear(self, slot: int) -> None:
-        """Forget a dead cgroup's figures, here and in the kernel's memory."""
-        for cpu in range(self._cpus):
-            start = self._place(cpu, slot)
-            self._sums[start : start + self._cell.size] = bytes(self._cell.size)
+        """Forget a dead cgroup's figures."""
         self._shown.pop(slot, None)
 
     def cost(self) -> CountingCost | None:
@@ -157,38 +139,28 @@ class SlotCounters:
         self._resources.callback(memory.close)
         return memory
 
-    def _total(self, slot: int, running: list[tuple[int, list[int]] | None]) -> list[int]:
-        parts = [
-            now[1] if now and now[0] == slot else self._finished(cpu, slot) for cpu, now in enumerate(running)
-        ]
-        shown = self._shown.get(slot) or [0] * (_FIGURES * len(self._source.events))
-        self._shown[slot] = [max(old, sum(column)) for old, *column in zip(shown, *parts, strict=True)]
+    def _total(self, slot: int, running: Mapping[int, list[int]]) -> list[int]:
+        nothing = [0] * (_FIGURES * len(self._source.events))
+        parts = self._shown.get(slot, nothing), self._finished(slot), running.get(slot, nothing)
+        self._shown[slot] = [max(old, sum(column)) for old, *column in zip(*parts, strict=True)]
         return self._shown[slot]
 
     def _running(self, cpu: int) -> tuple[int, list[int]] | None:
-        """The slot on a CPU and its figures there until now; None: it is idle, or a switch came between."""
+        """The slot on a CPU and what it has counted since the hook's last reading; None: idle, or a switch came."""
         before = self._state(cpu)
         slot, *_ = _STATE_HEAD.unpack_from(before)
         if slot == layout.SLOT_IDLE:
             return None
-        finished = self._finished(cpu, slot)
         try:
             now = self._source.read(cpu)
         except OSError:  # the CPU went offline
             return None
         if self._state(cpu) != before:
             return None
-        seen = self._cell.unpack_from(before, _STATE_HEAD.size)
-        return slot, [a + b for a, b in zip(finished, in_progress(seen, now), strict=True)]
+        return slot, in_progress(self._cell.unpack_from(before, _STATE_HEAD.size), now)
 
     def _state(self, cpu: int) -> bytes:
         return bytes(self._states[cpu * self._state_bytes : (cpu + 1) * self._state_bytes])
-
-    def _finished(self, cpu: int, slot: int) -> Sequence[int]:
-        return self._cell.unpack_from(self._sums, self._place(cpu, slot))
-
-    def _place(self, cpu: int, slot: int) -> int:
-        return (cpu * self._slots + slot) * self._cell.size
 
     def _named(self, figures: list[int]) -> dict[str, Reading]:
         starts = range(0, len(figures), _FIGURES)

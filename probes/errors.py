@@ -2,7 +2,8 @@
 
     JostleError             1   failed: says what, where and what to do
     ├── UsageError          2   bad usage, bad input, a bad config or run file
-    └── HostError           3   this host cannot do it; carries the remedy
+    ├── HostError           3   this host cannot do it; carries the remedy
+    └── HostChangedError    1   this host is no longer the one that was measured
 
 They live in the leftmost package so that every package can raise them; only the command line catches them.
 """
@@ -37,6 +38,10 @@ class HostError(JostleError):
     """The host lacks a privilege or a kernel feature."""
 
     exit_code = 3
+
+
+class HostChangedError(JostleError):
+    """The host is no longer the one that the probes were made for; who starts again measures it."""
 
 
 LOCKDOWN = Path("/sys/kernel/security/lockdown")

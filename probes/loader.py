@@ -1,24 +1,39 @@
-"""Spawns the compiling child, takes over what it loaded, and checks it before anything is attached.
+"""Loads the probes, from a file or from the compiling child, and checks them before anything is attached.
 
-The descriptors that arrive here are all that keeps the programs and maps alive: when this process ends, however
-it ends, the kernel detaches and frees everything.
+Their descriptors are all that keeps the programs and maps alive: when this process ends, however it ends, the kernel
+detaches and frees everything.
 """
 
-import errno
 import json
 import mmap
 import os
-import socket
 import struct
 import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from probes import bpf_syscall, kernel
-from probes.compiler import COUNTER_MAPS, MAPS, PROGRAMS, CompileRequest
+from probes import bpf_syscall, kept
+from probes.bpf_syscall import (
+    ATTACH_TRACE_ITER,
+    ATTACH_TRACE_RAW_TP,
+    PROG_TYPE_RAW_TRACEPOINT,
+    PROG_TYPE_SOCKET_FILTER,
+    PROG_TYPE_TRACING,
+    Program,
+    VerifierError,
+)
+from probes.compiled import CompiledProbes, CompileRequest, DamagedError
+from probes.compiler import programs_of
 from probes.errors import HostError, JostleError, refusal, refusal_in
 from probes.isolated import python
+from probes.privilege import require_privilege
 
+ITERATORS = frozenset({"on_task"})
+WALKS = frozenset({"on_claimed", "on_cell"})
+"""Programs over our own maps alone, which `bpf_syscall.run_over` runs: of the one type that it can run many times."""
 CANARY = struct.Struct("<4Q")
 """struct canary of bpf/canary.c."""
 
@@ -26,87 +41,112 @@ _TIMEOUT_S = 120  # 0.7 s on real hardware; an emulated guest takes 7
 _EXIT_CODE_HOST = HostError.exit_code
 
 
-def require_privilege() -> None:
-    """Refuse early, with the remedy, where BPF cannot work.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Descriptors of maps and programs by name, and where the programs came from.
 
-    Raises:
-        HostError: Without CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN), as root in most containers is; or in a PID
-            namespace of its own.
+    Attributes:
+        origin: In words: the file that they were kept in, or the compiler.
+        not_kept: Why what was compiled could not be kept for the next start.
     """
-    if not _has_capabilities():
-        remedy = "give its container these" if os.geteuid() == 0 else "run it with sudo"
-        raise HostError("attaching probes needs root with CAP_BPF and CAP_PERFMON", remedy)
-    kernel.require_all_tasks()
+
+    descriptors: dict[str, int]
+    origin: str
+    not_kept: str | None = None
 
 
-def _has_capabilities() -> bool:
-    cap_sys_admin, cap_perfmon, cap_bpf = 21, 38, 39  # include/uapi/linux/capability.h
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
-    return bool(effective >> cap_sys_admin & 1 or (effective >> cap_bpf & effective >> cap_perfmon & 1))
+def load(request: CompileRequest) -> Loaded:
+    """Load the probes that are kept for this request, or compile them and keep them.
 
-
-def load(request: CompileRequest) -> dict[str, int]:
-    """Descriptors of maps and programs, by name.
+    What is kept and not taken is said on standard error.
 
     Raises:
         HostError: The kernel refused (the verifier's last lines are in the message), or bcc is missing.
         JostleError: Compiling failed, or the child died.
     """
     require_privilege()
+    programs = [as_loaded(name, request) for name in programs_of(request)]
+    for found in look_up(request):
+        why_not = found.why_not
+        if found.probes is not None:
+            try:
+                return Loaded(found.probes.load(programs), f"kept in {found.path}")
+            except (VerifierError, KeyError) as error:
+                why_not = f"the kernel refused it: {error}"
+        if why_not is not None:
+            print(f"jostle: {found.path} is not taken: {why_not}; the probes are compiled", file=sys.stderr)
     try:
-        return _load(request)
+        compiled = compile_probes(request)
     except OSError as error:
-        raise refusal("starting the process that loads the probes", error) from error
+        raise refusal("starting the process that compiles the probes", error) from error
+    return Loaded(compiled.load(programs), "compiled", kept.keep(compiled, kept.directories()[0]))
 
 
-def _load(request: CompileRequest) -> dict[str, int]:
-    ours, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, childs:
-        child = subprocess.Popen(
-            python("probes.compiler", str(childs.fileno())),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=[childs.fileno()],
-            text=True,
-            errors="replace",
-            cwd="/",
-        )
-        childs.close()
-        try:
-            _, messages = child.communicate(request.to_json(), timeout=_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            raise JostleError(
-                f"compiling the probes took over {_TIMEOUT_S} s", "is the machine overloaded?"
-            ) from None
-        finally:
-            child.kill()
-            child.wait()
-        return _receive(ours, messages)
+def look_up(request: CompileRequest) -> Iterator[kept.Found]:
+    """What is kept for this request, in each place where it may be."""
+    key = request.key()
+    return (kept.find(key, directory) for directory in kept.directories())
 
 
-def _receive(ours: socket.socket, messages: str) -> dict[str, int]:
-    header, descriptors, _, _ = socket.recv_fds(ours, 1 << 16, len(MAPS) + len(COUNTER_MAPS) + len(PROGRAMS))
-    if not header:
-        last = " | ".join(messages.strip().splitlines()[-4:]) or "it said nothing"
+def as_loaded(name: str, request: CompileRequest) -> Program:
+    """How a program is loaded, without its code: typed where the request says so, iterators always."""
+    attach_to = request.attach_ids.get(name, 0)
+    if name in WALKS:
+        return Program(name, b"", PROG_TYPE_SOCKET_FILTER)
+    if name in ITERATORS:
+        return Program(name, b"", PROG_TYPE_TRACING, ATTACH_TRACE_ITER, request.attach_ids[name])
+    if request.typed and attach_to:
+        return Program(name, b"", PROG_TYPE_TRACING, ATTACH_TRACE_RAW_TP, attach_to)
+    return Program(name, b"", PROG_TYPE_RAW_TRACEPOINT)
+
+
+def compile_probes(request: CompileRequest) -> CompiledProbes:
+    """Have a child compile.
+
+    Raises:
+        HostError: bcc is missing, or the kernel refused.
+        JostleError: It did not compile, or the child died.
+    """
+    child = subprocess.Popen(
+        python("probes.compiler"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        cwd="/",
+    )
+    try:
+        answer, messages = child.communicate(request.to_json(), timeout=_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
         raise JostleError(
-            f"the process that loads the probes died: {last}", "is there memory for the compiler?"
+            f"compiling the probes took over {_TIMEOUT_S} s", "is the machine overloaded?"
+        ) from None
+    finally:
+        child.kill()
+        child.wait()
+    try:
+        return CompiledProbes.from_text(answer)
+    except DamagedError:
+        raise _failure(answer, messages) from None
+
+
+def _failure(answer: str, messages: str) -> JostleError:
+    """Why the child compiled nothing, from its answer and the compiler's messages."""
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        last = " | ".join(messages.strip().splitlines()[-4:]) or "it said nothing"
+        return JostleError(
+            f"the process that compiles the probes died: {last}", "is there memory for the compiler?"
         )
-    answer = json.loads(header)
-    if "error" in answer:
-        if refused := refusal_in(
-            "making the maps of the probes", messages
-        ):  # bcc says the number's words there alone
-            raise refused
-        kind = HostError if answer["exit_code"] == _EXIT_CODE_HOST else JostleError
-        detail = "".join(f"\n  {line}" for line in messages.strip().splitlines()[-6:])
-        raise kind(answer["error"] + detail, answer["remedy"])
-    if len(descriptors) < len(answer["names"]):  # the kernel cuts off what does not fit
-        for descriptor in descriptors:
-            os.close(descriptor)
-        raise refusal("taking over the probes", OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
-    return dict(zip(answer["names"], descriptors, strict=True))
+    if refused := refusal_in(
+        "making the maps of the probes", messages
+    ):  # bcc says the number's words there alone
+        return refused
+    kind = HostError if found["exit_code"] == _EXIT_CODE_HOST else JostleError
+    detail = "".join(f"\n  {line}" for line in messages.strip().splitlines()[-6:])
+    return kind(found["error"] + detail, found["remedy"])
 
 
 def check(prog_fd: int, memory: mmap.mmap, identity_is_v2: bool) -> None:  # noqa: FBT001  a fact about the host

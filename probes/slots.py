@@ -42,14 +42,29 @@ class SlotDirectory:
         self._unplaced: set[int] = set()
         self.live: dict[int, tuple[int, str]] = {}
 
-    def assign_existing(self, cgroups: Iterable[tuple[int, str]]) -> None:
-        """Give slots to cgroups that are there already, then leave the rest of the slots to the mkdir hook."""
+    def assign_existing(
+        self,
+        cgroups: Iterable[tuple[int, str]],
+        holds_tasks: Callable[[int, str], bool] = lambda _key, _path: True,
+    ) -> None:
+        """Give slots to cgroups that are there already, then leave the rest of the slots to the mkdir hook.
+
+        Where there are more than slots, those come first that hold tasks, and the others get half of what is left: so
+        whoever makes thousands of empty ones keeps none from those of others, nor from those that are made later.
+        """
+        first, empty = list(cgroups), list[tuple[int, str]]()
+        if len(first) > len(self._unassigned) - _RESERVE:
+            held = [holds_tasks(*each) for each in first]
+            empty = [each for each, holds in zip(first, held, strict=True) if not holds]
+            first = [each for each, holds in zip(first, held, strict=True) if holds]
+        for_empty = max(_RESERVE, (len(self._unassigned) - len(first)) // 2)
         with self._buckets_map.mapped() as buckets:
-            for key, path in cgroups:
-                if len(self._unassigned) > _RESERVE:
-                    self._assign(buckets, key, path)
-                else:
-                    self._unplaced.add(key)
+            for wanted, least in ((first, _RESERVE), (empty, for_empty)):
+                for key, path in wanted:
+                    if len(self._unassigned) > least:
+                        self._assign(buckets, key, path)
+                    else:
+                        self._unplaced.add(key)
         spare, self._unassigned = self._unassigned[_RESERVE:], self._unassigned[:_RESERVE]
         self._offer(reversed(spare))
         self._tell_assigned()
@@ -78,6 +93,13 @@ class SlotDirectory:
     def untracked(self) -> int:
         """Cgroups without a slot: those that never got one here or from the mkdir hook, less the removed ones."""
         return max(0, len(self._unplaced) + self._head()[3])
+
+    @property
+    def unwatched_cpu(self) -> int | None:
+        """A CPU that switched and has no memory; None: there was none."""
+        at = layout.LIFECYCLE_UNWATCHED_OFFSET
+        number = int.from_bytes(self._lifecycle[at : at + _U64], "little")
+        return number - 1 if number else None
 
     @property
     def moves(self) -> int:

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from probes.block_io import Disks
+from probes.network import Queues
 from probes.perf_event import Reading, Refusal
+from probes.reclaim import Reclaims
 
 # Keys that stand for no cgroup; a cgroup's key is its kernfs id, with layout.KEY_V1 added for v1.
 KEY_IDLE, KEY_KERNEL, KEY_OTHER = -3, -1, -2
@@ -72,7 +75,7 @@ class Snapshot:
         waits: By victim key, of those who waited for others since the reading before.
         cpus: By CPU number; a CPU that has not switched yet has zeros.
         paths: Path of each key within its hierarchy.
-        untracked: Cgroups that got no slot, so that their figures are in KEY_OTHER.
+        untracked: Cgroups that got no slot, or lately no cell, so that their figures, or some, are in KEY_OTHER.
         waits_since_ns: The `monotonic_ns` of the reading before.
         shed: What the probe was told to leave out, of `sched_probe.SHEDDING_ORDER`.
         counters: By key and event name, for the events that are counted.
@@ -80,6 +83,9 @@ class Snapshot:
         removed: Keys of those of `cgroups` that had been removed when they were read.
         tasks: By key, at most how many tasks it had since the reading before; none where that is not known.
         reach_ns: How far back the figures of one task may reach, to the reading before; 0: not known.
+        disks: What each cgroup had of each disk; empty where block I/O is not looked at.
+        network: What each cgroup had of each network device's queue; empty where that is not looked at.
+        reclaims: Whose allocations had memory reclaimed, by limit.
         uncounted: Why other events that were asked for are not, by name.
     """
 
@@ -97,3 +103,53 @@ class Snapshot:
     removed: frozenset[int] = frozenset()
     tasks: Mapping[int, int] = field(default_factory=dict)
     reach_ns: int = 0
+    disks: Disks = field(default_factory=dict)
+    network: Queues = field(default_factory=dict)
+    reclaims: Reclaims = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CountingCost:
+    """What the hook's readings of the events took since it was attached, all CPUs together.
+
+    Attributes:
+        changes: How often it read them: once per switch to another slot.
+        timed: How many of these readings it timed.
+        timed_ns: How long those took, without the clock's own part.
+    """
+
+    changes: int
+    timed: int
+    timed_ns: int
+
+    @property
+    def ns_per_change(self) -> float | None:
+        """What a switch to another slot costs more than one within a slot; None until a reading was timed."""
+        return self.timed_ns / self.timed if self.timed else None
+
+    def ns_per_switch(self, before: "CountingCost", switches: int) -> float | None:
+        """What counting added to each of the `switches` since an earlier moment, those within a slot among them."""
+        if self.ns_per_change is None or not switches:
+            return None
+        return self.ns_per_change * (self.changes - before.changes) / switches
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeCost:
+    """What the programs of the probe took since they were attached, all CPUs together.
+
+    Attributes:
+        switches: How often the switch hook ran.
+        timed: How many of these runs it timed; see bpf/timing.h.
+        timed_ns: How long those took, without the clock's own part.
+        other_ns: What hooks on moves and block I/O took, by runs that were timed, and the programs that readings run.
+        counting: The part in which events are read; None where none is counted.
+        memory_bytes: Of the kernel's, that maps and programs hold.
+    """
+
+    switches: int
+    timed: int
+    timed_ns: int
+    other_ns: int
+    counting: CountingCost | None = None
+    memory_bytes: int | None = None

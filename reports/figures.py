@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from agent.documents.codec import Record
-from agent.documents.metric import Better, changed, changed_between
+from agent.documents.metric import NOT_KNOWN, Better, changed, changed_between, tells_nothing
 from agent.documents.verdict import Verdict
 
 UNAVAILABLE = "n/a"
@@ -24,10 +24,10 @@ TIME_UNITS: Units = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1
 MOST_OF_A_UNIT = 100_000
 # The parts of a verdict that conclude something. What was measured (trials, pairs, histograms) stays as it is.
 CONCLUSIONS = (
-    *("effect", "causes", "aggressors", "quality", "self_cost", "efficiency"),
+    *("effect", "causes", "aggressors", "quality", "self_cost", "efficiency", "capacity"),
     *("metrics", "blame", "matrix", "sweep", "confirmed"),
 )
-COARSE = ("p_value", "cpu_pct")
+COARSE = ("p_value", "cpu_pct", "alpha")
 
 
 def rounded(number: float) -> float:
@@ -104,6 +104,11 @@ def percent(pct: float | None) -> str:
     return UNAVAILABLE if pct is None else f"{rounded_pct(pct):,.1f} %"
 
 
+def ratio_pct(ratio: float | None) -> float | None:
+    """A ratio from 0 to 1 in per cent."""
+    return None if ratio is None else 100 * ratio
+
+
 def change(slowdown_pct: float | None, better: Better = "lower") -> str:
     """A slowdown of a time, `57.8 %`; of what is better higher the figure's own change, `−36.6 %`."""
     if slowdown_pct is None or better == "lower":
@@ -112,7 +117,9 @@ def change(slowdown_pct: float | None, better: Better = "lower") -> str:
 
 
 def change_interval(bounds_pct: Sequence[float] | None, better: Better = "lower") -> str:
-    """The interval of a `change`."""
+    """The interval of a `change`; NOT_KNOWN where it tells nothing."""
+    if bounds_pct is not None and tells_nothing(bounds_pct):
+        return NOT_KNOWN
     if bounds_pct is None or better == "lower":
         return interval(bounds_pct)
     return changed_between(bounds_pct, better)

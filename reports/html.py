@@ -15,14 +15,17 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from agent.documents.fleet import FleetAnswers
 from agent.documents.strict_json import strict_json
 from agent.documents.summary import MOST_CGROUPS, RunSummary
 from agent.documents.verdict import Verdict
+from reports.charts import fleet as fleet_charts
 from reports.charts import run as run_charts
 from reports.charts import verdict as verdict_charts
 from reports.escape import for_html, for_terminal
 from reports.figures import as_shown, rounded
-from reports.sections.events import event_listing
+from reports.sections.events import called, event_listing
+from reports.sections.fleet import fleet_report
 from reports.sections.model import Kind, Report
 from reports.sections.run import OVER_TIME, full_run_report, waits_unit
 from reports.sections.verdict import capacity_report
@@ -38,16 +41,24 @@ def render_verdict(verdict: Verdict) -> str:
 
 def render_run(summary: RunSummary) -> str:
     """The report of a recording, with its charts."""
-    return render(full_run_report(summary), run_charts.charts(summary), waits_by_moment(summary))
+    waits = waits_by_moment(summary)
+    script = "" if waits is None else "explore.js"
+    return render(full_run_report(summary), run_charts.charts(summary), script, waits or "")
 
 
-def render(report: Report, drawn: Mapping[str, str] | None = None, waits: str | None = None) -> str:
+def render_fleet(found: FleetAnswers) -> str:
+    """Answers about a fleet, with their charts; a script sorts their tables."""
+    return render(fleet_report(found), fleet_charts.charts(found), "choose.js")
+
+
+def render(report: Report, drawn: Mapping[str, str] | None = None, script: str = "", waits: str = "") -> str:
     """Any report as a page.
 
     Args:
         report: its sections become the page's sections.
         drawn: SVG elements by the title of the section each belongs above.
-        waits: What the script shows, as `waits_by_moment` has it; None: no script.
+        script: The file among the templates that lets a reader look closer; none where it is empty.
+        waits: What that script shows, as `waits_by_moment` has it.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -60,16 +71,16 @@ def render(report: Report, drawn: Mapping[str, str] | None = None, waits: str | 
     figures = {title: Markup(svg) for title, svg in (drawn or {}).items()}  # noqa: S704  from reports.charts.canvas
     style = Markup((TEMPLATES / "report.css").read_text())  # noqa: S704  a file of this package
     template = environment.get_template("report.html")
-    script = "" if waits is None else f"\n{(TEMPLATES / 'explore.js').read_text()}"
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    code = f"\n{(TEMPLATES / script).read_text()}" if script else ""
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     return template.render(
         report=report,
         charts=figures,
         style=style,
         Kind=Kind,
         explored=OVER_TIME,
-        script=Markup(script),  # noqa: S704  a file of this package
-        waits=Markup(waits or ""),  # noqa: S704  escaped by waits_by_moment
+        script=Markup(code),  # noqa: S704  a file of this package
+        waits=Markup(waits),  # noqa: S704  escaped by waits_by_moment
         policy=f"; script-src 'sha256-{digest}'" if script else "",
     )
 
@@ -83,7 +94,7 @@ def waits_by_moment(summary: RunSummary) -> str | None:
     if not by_moment or not by_moment.cgroups or summary.since is None:
         return None
     scale, unit = waits_unit(summary.cgroups[:MOST_CGROUPS])
-    listed = event_listing(summary.events).items if summary.events else ()
+    listed = event_listing(summary.events, called(summary.cgroups)).items if summary.events else ()
     document = {
         "since": summary.since,
         "unit": {"name": unit, "scale": scale},

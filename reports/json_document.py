@@ -6,6 +6,8 @@ from msgspec import to_builtins
 
 from agent.documents.blame import BlameSummary
 from agent.documents.capabilities import Capability, Counting
+from agent.documents.event import Incidents
+from agent.documents.fleet import FleetAnswers
 from agent.documents.now import HostNow
 from agent.documents.selftest import Label, Selftest
 from agent.documents.strict_json import strict_json
@@ -44,6 +46,11 @@ def render_now(now: HostNow) -> str:
     return _dump(now.to_document())
 
 
+def render_incidents(found: Incidents) -> str:
+    """What the agent told, as it told it."""
+    return _dump(found.to_document())
+
+
 def render_capabilities(capabilities: Sequence[Capability], counting: Counting) -> str:
     """What the host can measure: `capabilities`, each `{name, state, reason, remedy}`; what counting events costs."""
     entries = [to_builtins(capability) for capability in capabilities]
@@ -53,6 +60,11 @@ def render_capabilities(capabilities: Sequence[Capability], counting: Counting) 
 def render_selftest(selftest: Selftest) -> str:
     """A self-test, as measured."""
     return _dump(selftest.to_document())
+
+
+def render_fleet(found: FleetAnswers) -> str:
+    """Answers about a fleet, as computed."""
+    return _dump(found.to_document())
 
 
 def render_labels(labels: Sequence[Label]) -> str:

@@ -13,7 +13,7 @@ from reports.escape import for_terminal, shortened
 from reports.figures import UNAVAILABLE, quantity, seconds, time_ns
 from reports.live_view import View, ViewMode
 from reports.sections.blame import waited_for
-from reports.sections.top import usually
+from reports.sections.top import contention, usually
 
 GAP = 1
 LEAST_NAME, LONGEST_NAME, LONGEST_HOSTNAME = 12, 48, 20
@@ -60,6 +60,10 @@ def _compact(ns: float | None) -> str:
     return time_ns(ns).replace(" ", "") if ns is not None else "-"
 
 
+def _behind(ns: float | None) -> str:
+    return _compact(ns) if ns else ""
+
+
 def _rate(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 10 or per_s == 0 else f"{per_s:.1f}"
 
@@ -77,16 +81,53 @@ P99 = _Column("p99", 6, lambda row: _compact(row.wait_p99_ns), sort=Sort.P99)
 PREEMPTED = _Column("PREE/s", 6, lambda row: _rate(row.preempted_per_s), sort=Sort.PREEMPTED)
 BY = _Column("BY", 10, lambda row: waited_for(row.waited_for) or "-", right=False)
 USUAL = _Column("USUAL", 5, lambda row: usually(row.usual))
+RATIO = _Column("RATIO", 5, lambda row: contention(row.contention_ratio).replace(" ", ""))
 SHARE = _Column("OF", 4, _share)
 QUEUE = _Column("QUEUE", 5, lambda row: quantity(round(row.mean_waiting, 2)), sort=Sort.QUEUE)
 IPC = _Column("IPC", 4, lambda row: "" if row.ipc is None else f"{row.ipc:.2f}")
 THROTTLED = _Column(
     "THRO/s", 6, lambda row: _compact(row.throttled_ns_per_s) if row.throttled_ns_per_s else "0"
 )
+DISK = _Column("DISK/s", 6, lambda row: _behind(row.disk_behind_ns_per_s))
+NETWORK = _Column("NET/s", 6, lambda row: _behind(row.network_behind_ns_per_s))
 MINUTE_WIDTH = 8
 # The first to be left out where there is no room comes last.
-BY_WORTH = (LOST, BY, SHARE, USUAL, LOT, WANTED, GOT, P99, THROTTLED, PREEMPTED, IPC, QUEUE, P50)
-IN_ORDER = (LOT, WANTED, GOT, LOST, USUAL, BY, SHARE, P50, P99, PREEMPTED, QUEUE, IPC, THROTTLED)
+BY_WORTH = (
+    LOST,
+    BY,
+    SHARE,
+    USUAL,
+    LOT,
+    WANTED,
+    GOT,
+    P99,
+    THROTTLED,
+    PREEMPTED,
+    DISK,
+    NETWORK,
+    RATIO,
+    IPC,
+    QUEUE,
+    P50,
+)
+IN_ORDER = (
+    LOT,
+    WANTED,
+    GOT,
+    LOST,
+    USUAL,
+    RATIO,
+    BY,
+    SHARE,
+    P50,
+    P99,
+    PREEMPTED,
+    QUEUE,
+    IPC,
+    THROTTLED,
+    DISK,
+    NETWORK,
+)
 
 
 def live_screen(table: LiveTable, minute: LastMinute, view: View, room: Room) -> RenderableType:
@@ -152,7 +193,9 @@ def fitting(width: int, *, without: Collection[_Column]) -> tuple[list[_Column],
 
 
 def _grid(rows: Sequence[LiveRow], table: LiveTable, minute: LastMinute, view: View, room: Room) -> Grid:
-    without = [column for column in (IPC, USUAL) if not any(map(column.cell, table.cgroups))]
+    without = [
+        column for column in (IPC, USUAL, RATIO, DISK, NETWORK) if not any(map(column.cell, table.cgroups))
+    ]
     columns, name_width, minute_width = fitting(room.width, without=without)
     grid = Grid(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="reverse", expand=False)
     grid.add_column("CGROUP", width=name_width, no_wrap=True)

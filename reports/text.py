@@ -1,9 +1,10 @@
 """Reports for a terminal: the answer in the first line, then the sections. No colour unless asked for."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from io import StringIO
-from itertools import zip_longest
+from itertools import product, zip_longest
 
 from rich import box
 from rich.cells import cell_len
@@ -29,8 +30,12 @@ from reports.sections.model import (
 INDENT = (0, 0, 0, 2)
 BAR_WIDTH, LEAST_BAR_WIDTH = 28, 8
 BAR_ROOM = 72  # narrower than this, the figures need the room
-GAP = 2  # between columns
-LEAST_TEXT_WIDTH = 8
+GAP = 3  # between columns, one of it the box's own
+# Until a table fits: how many cells of a text have to stand on one line, the gap between columns, and whether headings
+# of figures are folded at spaces. Figures are folded where nothing of this suffices.
+_WIDE = tuple(product((None, 24, 16), (False, True), (GAP, GAP - 1)))
+_NARROW = tuple(product((16, 12, 8), (False, True), (GAP - 1, GAP - 2)))
+WAYS_TO_FIT = tuple((cells, gap, folds) for cells, folds, gap in (*_WIDE, *_NARROW))
 STYLES = {
     "Interference": "bold red",
     "No interference": "bold green",
@@ -120,16 +125,18 @@ def _section(section: ReportSection, width: int) -> RenderableType:
 
 
 def _table(table: Table, width: int) -> RenderableType:
+    fitting = next((way for way in WAYS_TO_FIT if _fits(table, width, *way)), None)
+    _, gap, folds = fitting or WAYS_TO_FIT[-1]
     grid = Grid(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim"
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0), header_style="dim"
     )
-    whole_figures = _figures_fit(table, width)
     for column in table.columns:
+        heading = for_terminal(column.heading)
         grid.add_column(
-            for_terminal(column.heading),
+            "\n".join(_words(heading)) if folds and column.kind is Kind.FIGURE else heading,
             justify="right" if column.kind is Kind.FIGURE else "left",
             overflow="fold",
-            no_wrap=column.kind is Kind.FIGURE and whole_figures,
+            no_wrap=column.kind is Kind.FIGURE and fitting is not None,
         )
     bar_width = _room_for_bars(table, width)
     if bar_width:
@@ -144,23 +151,29 @@ def _room_for_bars(table: Table, width: int) -> int:
     """Cells for a bar beside the table: what the columns leave, within limits; 0 for none."""
     if not table.bars_pct or width < BAR_ROOM:
         return 0
-    taken = sum(cells + 1 + GAP for _, cells in _widths(table))
+    taken = sum(cells + GAP for _, cells in _widths(table))
     return min(BAR_WIDTH, max(LEAST_BAR_WIDTH, width - taken))
 
 
-def _figures_fit(table: Table, width: int) -> bool:
-    """Whether figures can stand on one line each, and texts still have room to be folded."""
+def _fits(table: Table, width: int, text_width: int | None, gap: int, folds: bool) -> bool:  # noqa: FBT001  a way
+    """Whether figures can stand on one line each, and of each text so many cells (None: all)."""
     needed = sum(
-        (cells if column.kind is Kind.FIGURE else min(cells, LEAST_TEXT_WIDTH)) + GAP
-        for column, cells in _widths(table)
+        (cells if column.kind is Kind.FIGURE or text_width is None else min(cells, text_width)) + gap
+        for column, cells in _widths(table, folds=folds)
     )
     return needed <= width
 
 
-def _widths(table: Table) -> Iterator[tuple[TableColumn, int]]:
-    """The cells that each column takes where nothing is folded."""
+def _words(heading: str) -> list[str]:
+    """Where it may be folded: not between a number and its unit, as in `95 % interval`."""
+    return re.split(" (?!%)", heading)
+
+
+def _widths(table: Table, *, folds: bool = False) -> Iterator[tuple[TableColumn, int]]:
+    """The cells that each column takes where nothing is folded, or nothing but the headings of figures."""
     for place, column in enumerate(table.columns):
-        texts = [column.heading, *(row[place] for row in table.rows)]
+        heading = _words(column.heading) if folds and column.kind is Kind.FIGURE else [column.heading]
+        texts = [*heading, *(row[place] for row in table.rows)]
         yield column, max(cell_len(for_terminal(text)) for text in texts)
 
 

@@ -5,11 +5,14 @@ ignored, which every process started from here would inherit, and jostle respect
 of a Unix socket has at most 107 bytes (unix(7)), so that with a long TMPDIR the tests' own files lie in /tmp.
 """
 
+import atexit
 import functools
 import importlib.util
 import os
+import shutil
 import signal
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,10 @@ from hypothesis import settings
 
 from probes import bpf_syscall
 from tests.slowness import SLOWNESS
+from tests.turns import turn
+
+# So that a failure in a shared assertion shows its values. Before anything imports it.
+pytest.register_assert_rewrite("tests.kernel.answers")
 
 # A deadline is a hidden assertion about time, and the machine may be busy.
 settings.register_profile("no-deadline", deadline=None)
@@ -24,6 +31,7 @@ settings.load_profile("no-deadline")
 
 ASKED_FOR = ("slow", "systemd", "icount", "guest")
 REQUIRE = "JOSTLE_REQUIRE_KERNEL"
+HAS_TURN = "JOSTLE_TESTS_HAVE_TURN"
 REQUIRED = os.environ.get(REQUIRE) == "1"
 # A test that takes longer waits for what will not come. The longest takes a minute, those asked for 15.
 LIMIT_S = 600 * SLOWNESS
@@ -39,6 +47,9 @@ def pytest_configure() -> None:
     """What is ignored stays without effect here, and has its default effect in every process started from here."""
     if len(tempfile.gettempdir()) > LONGEST_TMPDIR:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = "/tmp"  # noqa: S108  pytest makes a private one in it
+    # Probes are compiled once for all tests, and those that are kept on this machine are neither taken nor replaced.
+    os.environ["JOSTLE_CACHE_DIRECTORY"] = tempfile.mkdtemp(prefix="jostle-")
+    atexit.register(shutil.rmtree, os.environ["JOSTLE_CACHE_DIRECTORY"], ignore_errors=True)
     for number in INHERITED:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda _number, _frame: None)
@@ -46,13 +57,26 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Slow tests, and those that need another machine, run only when a marker expression asks for something."""
+    """Slow tests, and those that need another machine, run only when a marker expression asks for such."""
     slow = [item for item in items if any(map(item.get_closest_marker, ASKED_FOR))]
     for item in items:
         item.add_marker(pytest.mark.timeout(LIMIT_ASKED_FOR_S if item in slow else LIMIT_S))
-    if slow and not config.option.markexpr:
+    if slow and not any(name in config.option.markexpr for name in ASKED_FOR):
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A kernel test has the machine for itself, also where a second suite runs on it."""
+    if os.geteuid() != 0 or HAS_TURN in os.environ:  # a suite within a test shares the test's turn
+        return (yield)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        turn(alone=item.get_closest_marker("kernel") is not None, limit_s=LIMIT_ASKED_FOR_S),
+    ):
+        patch.setenv(HAS_TURN, "1")
+        return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

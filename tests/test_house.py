@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 
 from agent.cli.app import COMMANDS
 from agent.experiment.victim_metrics.readers import READERS
@@ -63,6 +64,17 @@ def test_tests_lie_where_what_they_test_lies() -> None:
             ):
                 wrong.append(str(relative))
     assert wrong == []
+
+
+def test_a_rooms_head_that_lists_files_lists_all_of_them() -> None:
+    wrong = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("__init__.py"):
+            listed = set(re.findall(r"\b\w+\.py\b", ast.get_docstring(ast.parse(path.read_text())) or ""))
+            there = {each.name for each in path.parent.glob("*.py")} - {"__init__.py"}
+            if listed and listed != there:
+                wrong[str(path.relative_to(ROOT))] = sorted(listed ^ there)
+    assert wrong == {}
 
 
 def test_nothing_is_called_by_tests_only() -> None:

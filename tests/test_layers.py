@@ -30,6 +30,7 @@ ALLOWED = {
         *("agent.sandbox", "agent.analysis"),
     ),
     "agent.daemon": (*_COLLECTORS, "agent.documents", "agent.recording", "agent.store", "agent.detection"),
+    "agent.fleet": (*_COLLECTORS, "agent.documents", "agent.store"),
     "agent.selftest": (
         *(*_COLLECTORS, "agent.documents", "agent.statistics", "agent.recording", "agent.sandbox"),
         "agent.experiment",

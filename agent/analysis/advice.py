@@ -30,6 +30,9 @@ class Advice(StrEnum):
     DEDICATED_HOST = "The hypervisor took the CPU away: ask for dedicated CPUs or move to another host."
     MOVE_INTERRUPTS = "Steer interrupts away from the victim's CPUs (smp_affinity, irqbalance bans)."
     LIMIT_IO = "Limit the neighbour's I/O (io.max or io.weight), or give the victim a device of its own."
+    LIMIT_NETWORK = (
+        "Give the victim's packets a queue of their own (tc: fq_codel), or limit what others send."
+    )
     PROTECT_MEMORY = "Protect the victim's memory (memory.low) and bound the neighbour's (memory.high)."
     RAISE_OWN_QUOTA = (
         "Ask for a larger CPU quota for the victim or its parent: it is stopped by its own limit."
@@ -66,6 +69,7 @@ REMEDIES: dict[CauseKind, tuple[Advice, ...]] = {
     CauseKind.STEAL: (Advice.DEDICATED_HOST,),
     CauseKind.INTERRUPTS: (Advice.MOVE_INTERRUPTS,),
     CauseKind.IO: (Advice.LIMIT_IO, Advice.ANOTHER_NODE),
+    CauseKind.NETWORK: (Advice.LIMIT_NETWORK, Advice.ANOTHER_NODE),
     CauseKind.MEMORY_PRESSURE: (Advice.PROTECT_MEMORY, Advice.ANOTHER_NODE),
     CauseKind.SELF: (Advice.FEWER_THREADS,),
     CauseKind.UNEXPLAINED: (),  # by what it slept on

@@ -4,8 +4,9 @@ What drifted between the recordings is in the difference, and the verdict says s
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from agent.analysis.observation import observe, stretch
+from agent.analysis.observation import Pairs, VictimObservation, observe, stretch
 from agent.analysis.recordings import (
     RecordingComparison,
     VictimWindow,
@@ -16,11 +17,17 @@ from agent.analysis.recordings import (
 from agent.documents.metric import require_threshold
 from agent.documents.verdict import Compared, Verdict
 from agent.documents.verdict_parts import Host
-from agent.statistics.effect import EffectEstimate, measure_unpaired
+from agent.statistics.effect import EffectEstimate
+from agent.statistics.unpaired import BETWEEN_PCT, measure_unpaired
+from agent.store.recorded import names_of
 from agent.store.run_file import Run
-from collectors.host.hierarchy import leaf
 
-DRIFT = "the recordings were made one after the other: what else changed between them is in the difference"
+DRIFT = (
+    "the recordings were made one after the other: what else changed between them is in the difference, and two "
+    f"recordings of one thing are taken to differ by {BETWEEN_PCT:g} % anyhow"
+)
+
+STRETCHES = 6
 
 
 def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) -> Verdict:
@@ -35,6 +42,7 @@ def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) 
     before = victim_windows(without, paths[0], "the first")
     after = victim_windows(with_, paths[1], "the second")
     # Nobody says who the neighbours are: an ancestor's quota may have been used up by anyone.
+    called = names_of(with_)
     others = {path for each in (*before, *after) for path in each.window.cgroups}
     return comparison_verdict(
         RecordingComparison(
@@ -42,18 +50,28 @@ def compare(without: Run, with_: Run, cgroup: str | None, threshold_pct: float) 
             windows=(*without.windows, *with_.windows),
             victim=paths[1],
             compared=Compared.RECORDINGS,
-            pair=(
-                observe([each.window for each in before], paths[0]),
-                observe([each.window for each in after], paths[1]),
-            ),
+            pairs=_stretches(before, after, paths),
             effect=_effect(before, after, threshold_pct),
             when="in the second recording",
             unit="window",
             caveats=[DRIFT],
             warnings=tuple(_doubts(without, with_)),
-            neighbours={path: leaf(path) for path in others},
+            neighbours={path: called(path) for path in others},
         )
     )
+
+
+def _stretches(
+    before: Sequence[VictimWindow], after: Sequence[VictimWindow], paths: tuple[str, str]
+) -> Pairs:
+    """Each recording cut into as many stretches, so that what is shared out has a spread."""
+    count = min(STRETCHES, len(before), len(after))
+
+    def cut(windows: Sequence[VictimWindow], path: str) -> list[VictimObservation]:
+        ends = [number * len(windows) // count for number in range(count + 1)]
+        return [observe([each.window for each in windows[a:b]], path) for a, b in pairwise(ends)]
+
+    return list(zip(cut(before, paths[0]), cut(after, paths[1]), strict=True))
 
 
 def _effect(

@@ -1,17 +1,40 @@
 """Who one cgroup waited for, schema `jostle.blame/1`: the parts of its wait, which add up to it."""
 
+import mmap
 from collections.abc import Callable, Iterator, Mapping
 
 from msgspec.structs import replace
 
 from agent.analysis import untracked
 from agent.analysis.untracked import sampled_pct
-from agent.documents.blame import BlameSummary, Charge, WaitPart
+from agent.documents.blame import (
+    BlameSummary,
+    Charge,
+    DiskBlame,
+    MemoryBlame,
+    MemoryPart,
+    NetworkBlame,
+    WaitPart,
+)
 from agent.documents.tasks import NOBODY_KNOWN, TasksWithin
 from agent.store.run_file import Run
+from collectors.host.tenants import culprits
 from collectors.host.workloads import identify
 from collectors.windows import histogram
-from collectors.windows.sched import KERNEL, NS_PER_MS, NS_PER_S, OTHER, REST, CgroupWindow, subtree, totals
+from collectors.windows.disks import DiskUse, disk_use
+from collectors.windows.network import QueueUse, queue_use
+from collectors.windows.reclaims import contest
+from collectors.windows.sched import (
+    KERNEL,
+    NS_PER_MS,
+    NS_PER_S,
+    OTHER,
+    REST,
+    CgroupWindow,
+    by_culprit,
+    subtree,
+    totals,
+)
 
 
 def path_name(path: str) -> str:
@@ -19,10 +42,12 @@ def path_name(path: str) -> str:
     return identify(path).name
 
 
-def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> BlameSummary:
-    """Who the cgroup `path` waited for in a recording; all zero where it never ran."""
+def blame(
+    run: Run, path: str, named: Callable[[str], str] = path_name, depth: int | None = None
+) -> BlameSummary:
+    """Who the cgroup `path` waited for in a recording, all zero where it never ran; `depth` as in `culprits`."""
     every = totals(run.windows)
-    whole = subtree(every, path)
+    whole = by_culprit(subtree(every, path), depth)
     parts = parts_of(whole, named)
     tasks = tasks_of(run)
     parts = tuple(with_tasks(part, tasks, every) for part in parts)
@@ -39,6 +64,91 @@ def blame(run: Run, path: str, named: Callable[[str], str] = path_name) -> Blame
         partial=run.partial,
         warnings=tuple(_doubts(run, path)),
         sampled_pct=sampled_pct(whole.wait_ns, whole.sampled_ns),
+        disks=tuple(_disks(run, path, named, depth)) or None,
+        networks=tuple(_networks(run, path, named, depth)) or None,
+        memory=_memory(run, path, named, depth),
+    )
+
+
+def _disks(run: Run, path: str, named: Callable[[str], str], depth: int | None) -> Iterator[DiskBlame]:
+    for disk in sorted({disk for window in run.windows for disk in window.disks}):
+        use = disk_use(({disk: window.disks[disk]} for window in run.windows if disk in window.disks), path)
+        if not use.requests:
+            continue
+        use = use.renamed(culprits(use.waited_for, path, depth))
+        yield DiskBlame(
+            disk=disk,
+            reads=use.reads,
+            writes=use.writes,
+            read_bytes=use.read_bytes,
+            written_bytes=use.written_bytes,
+            queue_ms=use.queue_ns / NS_PER_MS,
+            service_ms=use.service_ns / NS_PER_MS,
+            parts=_served(use, named),
+        )
+
+
+def _served(use: DiskUse | QueueUse, named: Callable[[str], str]) -> tuple[WaitPart, ...]:
+    """Whom a device served while a cgroup's own waited, the longest first."""
+    charged = {(_charge(name), name): wait_ns for name, wait_ns in use.waited_for.items()}
+    charged[Charge.SELF, Charge.SELF] = use.self_ns
+    charged[Charge.UNATTRIBUTED, Charge.UNATTRIBUTED] = use.unattributed_ns
+    parts = (
+        WaitPart(
+            charge=charge,
+            name=named(name) if charge is Charge.CGROUP else name,
+            wait_ms=wait_ns / NS_PER_MS,
+            share_pct=100 * wait_ns / sum(charged.values()),
+            preemptions=None,
+            cgroup=name if charge is Charge.CGROUP else None,
+        )
+        for (charge, name), wait_ns in charged.items()
+        if wait_ns
+    )
+    return tuple(sorted(parts, key=lambda part: -part.wait_ms))
+
+
+def _networks(run: Run, path: str, named: Callable[[str], str], depth: int | None) -> Iterator[NetworkBlame]:
+    for device in sorted({device for window in run.windows for device in window.network}):
+        use = queue_use(
+            ({device: window.network[device]} for window in run.windows if device in window.network), path
+        )
+        if use.packets or use.dropped or use.retransmits:
+            use = use.renamed(culprits(use.waited_for, path, depth))
+            yield NetworkBlame(
+                device=device,
+                packets=use.packets,
+                bytes=use.bytes,
+                queue_ms=use.queue_ns / NS_PER_MS,
+                parts=_served(use, named),
+                dropped=use.dropped,
+                retransmits=use.retransmits,
+            )
+
+
+def _memory(run: Run, path: str, named: Callable[[str], str], depth: int | None) -> MemoryBlame | None:
+    found = contest((window.reclaims for window in run.windows), path)
+    found = found.renamed(culprits(found.others_pages, path, depth))
+    charged = {(_charge(name), name): pages for name, pages in found.others_pages.items()}
+    charged[Charge.SELF, Charge.SELF] = found.own.pages
+    all_pages = sum(charged.values())
+    if not (all_pages or found.own_limit.pages):
+        return None
+    parts = (
+        MemoryPart(
+            charge=charge,
+            name=named(name) if charge is Charge.CGROUP else name,
+            reclaimed_bytes=pages * mmap.PAGESIZE,
+            share_pct=100 * pages / all_pages,
+            cgroup=name if charge is Charge.CGROUP else None,
+        )
+        for (charge, name), pages in charged.items()
+        if pages
+    )
+    return MemoryBlame(
+        own_limit_bytes=found.own_limit.pages * mmap.PAGESIZE,
+        reclaiming_ms=(found.own_limit.time_ns + found.own.time_ns) / NS_PER_MS,
+        parts=tuple(sorted(parts, key=lambda part: -part.reclaimed_bytes)),
     )
 
 

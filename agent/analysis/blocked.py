@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from agent.analysis.observation import Pairs, VictimObservation, owner_of
 from agent.documents.verdict import Cause, CauseKind
 from agent.documents.verdict_parts import Blocked
-from collectors.host.hierarchy import leaf
+from collectors.host.workloads import name_by_path
 
 # A change below this share of a trial is within what looking now and then can show.
 LEAST_CHANGE_RATIO = 0.01
@@ -52,7 +52,7 @@ def _mean_s(arm: Sequence[VictimObservation], neighbours: Sequence[str]) -> dict
 def _name(holder: str | None, neighbours: Mapping[str, str], victim: str) -> str | None:
     if holder is None:
         return None
-    return "the victim itself" if holder == victim else neighbours.get(holder, leaf(holder))
+    return "the victim itself" if holder == victim else neighbours.get(holder, name_by_path(holder))
 
 
 def is_unexplained(causes: Sequence[Cause]) -> bool:

@@ -14,17 +14,25 @@ from agent.analysis.placement import (
     HostSettings,
     Placement,
     idle_elsewhere,
-    share_of,
     user_of_quota,
 )
-from agent.analysis.top import CROWDED_PART, LEAST_LOST_CPUS, got_ns, longest, lost_to_others_ns, lot_of
+from agent.analysis.top import (
+    CROWDED_PART,
+    LEAST_LOST_CPUS,
+    got_ns,
+    longest,
+    lost_to_others_ns,
+    lot_of,
+    run_ns_within,
+)
 from agent.documents.blame import Charge, WaitPart
 from agent.documents.now import OTHERS, HostNow, Reason, Sufferer
 from agent.documents.tasks import NOBODY_KNOWN, TasksWithin
 from agent.documents.top import NO_HISTORY, Lot, Usual
 from collectors.host.resolver import matches
 from collectors.windows import histogram
-from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow, subtree, totals
+from collectors.windows.entitlement import share_of
+from collectors.windows.sched import NS_PER_S, CgroupWindow, SchedWindow, by_culprit, subtree, totals
 
 # What is told of: the first is the answer, the others its company.
 MOST_SUFFERERS, MOST_BEHIND = 8, 4
@@ -36,6 +44,7 @@ class Watched:
 
     Attributes:
         whole: The windows as one.
+        runs: How long each cgroup ran with all below it, in ns.
         busy: By CPU, the share of the time in which it ran something.
         named: A cgroup's name.
         settings: The host's.
@@ -44,6 +53,7 @@ class Watched:
     """
 
     whole: SchedWindow
+    runs: Mapping[str, int]
     busy: Mapping[int, float]
     named: Callable[[str], str]
     settings: HostSettings
@@ -64,7 +74,8 @@ def watched(
         for cpu, each in enumerate(whole.cpus)
         if settings.online is None or cpu in settings.online
     }
-    return Watched(whole, busy, named, settings, tasks, tuple(_warnings(windows)))
+    runs = run_ns_within(whole.cgroups)
+    return Watched(whole, runs, busy, named, settings, tasks, tuple(_warnings(windows)))
 
 
 def host_now(
@@ -86,7 +97,13 @@ def host_now(
     """
     whole = seen.whole
     meant = {path: each for path, each in whole.cgroups.items() if not patterns or matches(path, patterns)}
-    lacking = sorted(_lacking(meant, whole), key=lambda found: (found[1] is Lot.CROWDED, -found[2]))
+    lacking = sorted(_lacking(meant, seen), key=lambda found: (found[1] is Lot.CROWDED, -found[2]))
+    # Who has what its weight promises and wants more comes after those who have less: they may suffer from it. And the
+    # root cgroup is whatever nobody placed, and no one's: it comes after those who are somebody.
+    told = sorted(
+        (_sufferer(cgroup, lot, seen) for cgroup, lot, _ in lacking[: 2 * MOST_SUFFERERS]),
+        key=lambda each: (each.lot is Lot.CROWDED, each.cgroup == "/", each.is_below_promise is False),
+    )
     untold_ns = CROWDED_PART * LEAST_LOST_CPUS * whole.duration_ns
     return HostNow(
         hostname=hostname,
@@ -95,8 +112,7 @@ def host_now(
         busy_cpus=sum(seen.busy.values()),
         cgroups=len(meant),
         sufferers=tuple(
-            structs.replace(_sufferer(cgroup, lot, seen), usual=usual[0].get(cgroup.path))
-            for cgroup, lot, _ in lacking[:MOST_SUFFERERS]
+            structs.replace(each, usual=usual[0].get(each.cgroup)) for each in told[:MOST_SUFFERERS]
         ),
         untold=tuple(
             sorted(seen.named(path) for path, each in meant.items() if each.unattributed_ns > untold_ns)
@@ -110,13 +126,13 @@ def host_now(
 def advice_for(path: str, seen: Watched) -> tuple[str, ...]:
     """What to do for a cgroup with all below it; empty where it lacks nothing."""
     cgroup = subtree(seen.whole.cgroups, path)
-    lost_ns = lost_to_others_ns(cgroup, seen.whole.cgroups)
+    lost_ns = lost_to_others_ns(cgroup, seen.runs)
     lot = lot_of(cgroup, lost_ns, seen.whole.duration_ns)
     return () if lot is Lot.FINE else _sufferer(cgroup, lot, seen).advice
 
 
 def _as_one(windows: Sequence[SchedWindow]) -> SchedWindow:
-    """Windows that follow one another as a single one."""
+    """Windows that follow one another as a single one, with the waits charged to culprits."""
     duration_ns = sum(window.duration_ns for window in windows)
 
     def mean(cpu: int) -> float:
@@ -124,16 +140,15 @@ def _as_one(windows: Sequence[SchedWindow]) -> SchedWindow:
 
     last = windows[-1]
     cpus = tuple(replace(each, running=mean(number)) for number, each in enumerate(last.cpus))
-    return replace(last, duration_ns=duration_ns, cgroups=totals(windows), cpus=cpus)
+    cgroups = {path: by_culprit(cgroup) for path, cgroup in totals(windows).items()}
+    return replace(last, duration_ns=duration_ns, cgroups=cgroups, cpus=cpus)
 
 
-def _lacking(
-    meant: Mapping[str, CgroupWindow], whole: SchedWindow
-) -> Iterator[tuple[CgroupWindow, Lot, int]]:
+def _lacking(meant: Mapping[str, CgroupWindow], seen: Watched) -> Iterator[tuple[CgroupWindow, Lot, int]]:
     """The cgroups that do not fare well, and the CPU time that each lacks, in ns."""
     for cgroup in meant.values():
-        lost_ns = lost_to_others_ns(cgroup, whole.cgroups)
-        lot = lot_of(cgroup, lost_ns, whole.duration_ns)
+        lost_ns = lost_to_others_ns(cgroup, seen.runs)
+        lot = lot_of(cgroup, lost_ns, seen.whole.duration_ns)
         if lot is not Lot.FINE:
             yield cgroup, lot, max(lost_ns, cgroup.throttled_ns)
 
@@ -146,7 +161,7 @@ def _sufferer(cgroup: CgroupWindow, lot: Lot, seen: Watched) -> Sufferer:
     aggressor = next((part for part in parts if part.charge in OTHERS), None)
     by = aggressor.cgroup if aggressor else None
     place = seen.settings.of(cgroup.path, by)
-    share = share_of(place, cgroup.path, by, whole.cgroups)
+    share = None if by is None else share_of(place.weights, cgroup.path, by, whole.cgroups)
     idle = idle_elsewhere(place, seen.busy)
     kept = parts[:MOST_BEHIND]
     found = Sufferer(
@@ -155,7 +170,7 @@ def _sufferer(cgroup: CgroupWindow, lot: Lot, seen: Watched) -> Sufferer:
         lot=lot,
         wanted_cpus=(cgroup.run_ns + cgroup.wait_ns) / whole.duration_ns,
         got_cpus=got_ns(cgroup) / whole.duration_ns,
-        lost_cpus=lost_to_others_ns(cgroup, whole.cgroups) / whole.duration_ns,
+        lost_cpus=lost_to_others_ns(cgroup, seen.runs) / whole.duration_ns,
         wait_p99_ns=histogram.percentile_ns(cgroup.histogram, 99),
         behind=kept if aggressor is None or aggressor in kept else (*kept[:-1], aggressor),
         reason=_reason(lot, aggressor, idle, seen.busy),
@@ -190,7 +205,7 @@ def _advice(found: Sufferer, place: Placement, seen: Watched) -> Iterator[str]:
         case Reason.PINNED:
             idle, own = (_listed(cpus) for cpus in (found.idle_cpus, found.allowed_cpus or ()))
             yield f"let {found.name} run on CPU {idle} too (cpuset.cpus, AllowedCPUs=, taskset), which has room"
-            if found.aggressor is not None and _is_limitable(found.aggressor):
+            if found.aggressor and _is_limitable(found.aggressor) and not found.waits_for_many:
                 yield f"or keep {found.aggressor.name} off CPU {own}"
         case Reason.QUOTA:
             yield from _for_quota(found, place, seen)
@@ -201,7 +216,9 @@ def _advice(found: Sufferer, place: Placement, seen: Watched) -> Iterator[str]:
         case Reason.FULL | Reason.MOMENTS:
             yield from _against(found)
     aggressor = found.aggressor
-    if aggressor is not None and aggressor.cgroup not in {None, "/"} and found.cgroup != "/":
+    if aggressor is None or found.waits_for_many:
+        return
+    if aggressor.cgroup not in {None, "/"} and found.cgroup != "/":
         victim, neighbour = shlex.quote(found.cgroup), shlex.quote(aggressor.cgroup or "")
         yield (
             "to be sure first: jostle experiment "
@@ -229,6 +246,9 @@ def _for_quota(found: Sufferer, place: Placement, seen: Watched) -> Iterator[str
 def _against(found: Sufferer) -> Iterator[str]:
     """Sides are taken by what the weights promise: who has less needs no larger promise, but the other a limit."""
     aggressor = found.aggressor
+    if found.waits_for_many:
+        yield _against_no_cgroup(found, None)
+        return
     if aggressor is None or not _is_limitable(aggressor):
         yield _against_no_cgroup(found, aggressor)
         return

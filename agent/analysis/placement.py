@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from collectors.host.hierarchy import CgroupLayout, is_within
-from collectors.host.placement import allowed_cpus, siblings, weights
+from collectors.host.placement import allowed_cpus, weights
 from collectors.host.readings import Missing
 from collectors.host.topology import read_topology
 from collectors.sources.throttling import binding_quota
-from collectors.windows.sched import CgroupWindow, subtree
+from collectors.windows.sched import CgroupWindow
 
 # A CPU that ran something for so much of the time is busy; one below the other share has room.
 BUSY, HAS_ROOM = 0.9, 0.7
@@ -54,38 +54,6 @@ def idle_elsewhere(place: Placement, busy: Mapping[int, float]) -> tuple[int, ..
     return tuple(
         cpu for cpu, running in busy.items() if cpu not in (place.allowed or ()) and running < HAS_ROOM
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Of the CPU time that two siblings had between them: what one had, and what its weight promises; 0 to 1."""
-
-    had: float
-    promised: float
-    wanted: float
-
-    @property
-    def is_below(self) -> bool:
-        """Whether it wanted more than it had, and had clearly less than promised: a larger promise is no help."""
-        return self.had < BUSY * min(self.promised, self.wanted)
-
-
-def share_of(
-    place: Placement, path: str, aggressor: str | None, every: Mapping[str, CgroupWindow]
-) -> Share | None:
-    """The share of the two that compete by their weights: `path` and an aggressor, or their ancestors.
-
-    None where there are no weights between them, or neither ran.
-    """
-    pair = None if aggressor is None else siblings(path, aggressor)
-    if pair is None or place.weights is None:
-        return None
-    ours, theirs = (subtree(every, each) for each in pair)
-    both_ns = ours.run_ns + theirs.run_ns
-    if not both_ns or not sum(place.weights):
-        return None
-    wanted_ns = ours.run_ns + ours.wait_ns - ours.throttled_ns
-    return Share(ours.run_ns / both_ns, place.weights[0] / sum(place.weights), wanted_ns / both_ns)
 
 
 def user_of_quota(owner: str, path: str, every: Mapping[str, CgroupWindow]) -> CgroupWindow | None:

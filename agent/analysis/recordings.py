@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.analysis.blame import tasks_of
-from agent.analysis.observation import VictimObservation, is_idle
+from agent.analysis.observation import Pairs, is_idle
 from agent.analysis.verdict import Claim, Findings, Origin, VerdictBasis, find, reason_of, verdict_of
 from agent.documents.metric import STRETCH
 from agent.documents.verdict import Compared, Conclusion, Verdict
-from agent.documents.verdict_parts import Host
+from agent.documents.verdict_parts import Host, Witness
 from agent.statistics.decision import follows, judge, measured
 from agent.statistics.effect import EffectEstimate
 from agent.store.recorded import cgroups_of
@@ -71,37 +71,44 @@ class RecordingComparison:
         windows: All windows of all recordings.
         victim: Its cgroup.
         compared: What was compared.
-        pair: The victim in the windows of either kind.
+        pairs: The victim in stretches of windows of either kind.
         effect: What they differ by.
         when: When the second kind was, such as `in the second recording`.
         unit: What the effect counts as a pair.
         caveats: What the reason ends with, and the first of the warnings.
         warnings: What else is doubtful.
         neighbours: The display name of each neighbour's cgroup, where one is known.
+        sole: How an only neighbour is tied to what nobody was seen at.
     """
 
     run: Run
     windows: Sequence[SchedWindow]
     victim: str
     compared: Compared
-    pair: tuple[VictimObservation, VictimObservation]
+    pairs: Pairs
     effect: EffectEstimate
     when: str
     unit: str
     caveats: Sequence[str]
     warnings: Sequence[str] = ()
     neighbours: Mapping[str, str] = field(default_factory=dict)
+    sole: Witness | None = None
 
 
 def comparison_verdict(found: RecordingComparison) -> Verdict:
     """The verdict on a comparison."""
     effect = found.effect
-    judged = judge(effect.ci95_pct, effect.noise_floor_pct, effect.threshold_pct)
-    findings = find([found.pair], judged, effect, found.neighbours, tasks_of(found.run))
+    judged = judge(effect.ci95_pct, effect.threshold_pct)
+    findings = find(found.pairs, judged, effect, found.neighbours, tasks_of(found.run), sole=found.sole)
     clauses = (measured(effect, found.when, found.unit), follows(judged, effect, found.unit))
-    claim = Claim(effect, STRETCH, found.compared, f"a single {found.unit} shows no spread")
+    why_none = (
+        f"a single {found.unit} shows no spread"
+        if effect.pairs == 1
+        else f"the {found.unit}s are too few, or too much like those before them, to show a spread"
+    )
+    claim = Claim(effect, STRETCH, found.compared, why_none)
     warnings = (*found.caveats, *found.warnings)
-    basis = VerdictBasis([found.pair], found.windows, _tier(found.run), _pmu(found.run), warnings)
+    basis = VerdictBasis(found.pairs, found.windows, _tier(found.run), _pmu(found.run), warnings)
     return verdict_of(
         findings,
         claim,

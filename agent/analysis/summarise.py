@@ -36,9 +36,11 @@ from agent.documents.verdict_parts import Host
 from agent.store.run_file import Run
 from collectors.host.hierarchy import leaf
 from collectors.host.readings import Missing
-from collectors.host.workloads import Workload
+from collectors.host.workloads import Workload, identify, shortened
 from collectors.windows import counters, histogram
 from collectors.windows.corun import Corun
+from collectors.windows.devices import device_figures
+from collectors.windows.figures import DeviceFigures
 from collectors.windows.sched import REST, CgroupWindow, SchedWindow, totals
 from collectors.windows.signals import Absence, HostSignals, SignalWindow, add_signals
 
@@ -69,8 +71,10 @@ def summarise(run: Run, *, by_moment: bool = False) -> RunSummary:
     read = [window.signals for window in run.windows if window.signals is not None]
     signals = add_signals(read) if read else _NOTHING
     seconds = sum(window.duration_ns for window in run.windows) / NS_PER_S
+    called = distinct({path: _name(path, signals.names.get(path)) for path in whole})
+    devices = device_figures(run.windows)
     cgroups = sorted(
-        (_cgroup(cgroup, seconds, signals) for cgroup in whole.values()),
+        (_cgroup(cgroup, seconds, signals, called, devices.get(cgroup.path)) for cgroup in whole.values()),
         key=lambda cgroup: -(cgroup.wait_ns or 0),
     )
     if run.meta.get("tier") == "psi":
@@ -80,7 +84,7 @@ def summarise(run: Run, *, by_moment: bool = False) -> RunSummary:
         ]
     host = _host(signals.host) if read else None
     cost = self_cost_of(run)
-    names = distinct({each.path: each.name for each in cgroups})
+    names = {each.path: called[each.path] for each in cgroups}
     details = run_details(run.windows, whole, names)
     if by_moment:
         details = replace(details, by_moment=waits_by_moment(run.windows, whole, names))
@@ -148,7 +152,8 @@ def _reasons(
     nulls = signal_nulls((each.signals for each in cgroups if each.signals), host)
     if any(row.limit_cpus is None for row in signals.cgroups.values()):
         nulls.add("limit_cpus")
-    yield from ((name, known.get(name.removeprefix("signals."), _NOT_READ)) for name in sorted(nulls))
+    for name in sorted(nulls):
+        yield name, shortened(known.get(name.removeprefix("signals."), _NOT_READ))
 
 
 def _refused(missing: Mapping[str, Absence]) -> dict[str, Missing]:
@@ -162,10 +167,18 @@ def _refused(missing: Mapping[str, Absence]) -> dict[str, Missing]:
 
 def _name(path: str, workload: Workload | None) -> str:
     """A container's, pod's or unit's name; of a cgroup that is nothing more, the last part of its path."""
-    return leaf(path) if workload is None or workload.kind in ("cgroup", "root") else workload.name
+    if workload is None or workload.kind in ("cgroup", "root"):
+        return shortened(leaf(path))
+    return workload.name
 
 
-def _cgroup(cgroup: CgroupWindow, seconds: float, signals: SignalWindow) -> CgroupSummary:
+def _cgroup(
+    cgroup: CgroupWindow,
+    seconds: float,
+    signals: SignalWindow,
+    called: Mapping[str, str],
+    devices: DeviceFigures | None,
+) -> CgroupSummary:
     path = cgroup.path
     workload, row = signals.names.get(path), signals.cgroups.get(path)
     limit_cpus = None if row is None or row.limit_cpus is None or isinf(row.limit_cpus) else row.limit_cpus
@@ -184,10 +197,16 @@ def _cgroup(cgroup: CgroupWindow, seconds: float, signals: SignalWindow) -> Cgro
         mean_waiting=(cgroup.wait_ns - cgroup.throttled_ns) / NS_PER_S / seconds,
         mean_running=cgroup.run_ns / NS_PER_S / seconds,
         sampled_ns=cgroup.sampled_ns,
-        wait_by=tuple(WaitBy(name, wait.wait_ns) for name, wait in waited_for if wait.wait_ns),
+        contention_ratio=cgroup.contention_ratio,
+        wait_by=tuple(
+            WaitBy(_called(path, called), wait.wait_ns, _path(path))
+            for path, wait in waited_for
+            if wait.wait_ns
+        ),
         limit_cpus=limit_cpus,
         signals=None if row is None else _signals(path, signals),
-        corun_with=_partners(signals.coruns.get(path, {})),
+        devices=None if devices is None else devices._asdict(),
+        corun_with=_partners(signals.coruns.get(path, {}), called),
         workload=None if workload is None else _workload(workload),
     )
 
@@ -200,11 +219,22 @@ def _signals(path: str, signals: SignalWindow) -> SignalFigures:
     }
 
 
-def _partners(coruns: Mapping[str, Corun]) -> tuple[CorunWith, ...]:
+def _partners(coruns: Mapping[str, Corun], called: Mapping[str, str]) -> tuple[CorunWith, ...]:
     """Who ran at the same time, the longest first."""
     return tuple(
-        CorunWith(name, *corun) for name, corun in sorted(coruns.items(), key=lambda item: -sum(item[1]))
+        CorunWith(_called(path, called), *corun, _path(path))
+        for path, corun in sorted(coruns.items(), key=lambda item: -sum(item[1]))
     )
+
+
+def _called(path: str, called: Mapping[str, str]) -> str:
+    """What to call one that another waited for; perhaps it has no row of its own in a recording of some cgroups."""
+    return called.get(path) or identify(path).name
+
+
+def _path(path: str) -> str | None:
+    """None of what is not a cgroup (`kernel`)."""
+    return path if path.startswith("/") else None
 
 
 def _workload(workload: Workload) -> WorkloadSummary:
@@ -218,6 +248,10 @@ def _workload(workload: Workload) -> WorkloadSummary:
         pod_uid=workload.pod_uid,
         namespace=workload.namespace,
         qos_class=workload.qos_class,
+        image=workload.image,
+        project=workload.project,
+        service=workload.service,
+        owner=workload.owner,
     )
 
 
@@ -268,21 +302,23 @@ def waits_by_moment(
         tuple(_moments(points)),
         tuple(
             WaitsByMoment(
-                names[path], tuple(_mean_waiting(points, path)), tuple(_waits_for(points, whole[path]))
+                names[path], tuple(_mean_waiting(points, path)), tuple(_waits_for(points, whole[path], names))
             )
             for path in shown
         ),
     )
 
 
-def _waits_for(points: Sequence[Sequence[SchedWindow]], whole: CgroupWindow) -> Iterator[WaitedFor]:
+def _waits_for(
+    points: Sequence[Sequence[SchedWindow]], whole: CgroupWindow, called: Mapping[str, str]
+) -> Iterator[WaitedFor]:
     """The cgroups that one waited for longest, and what else it waited for; together they are all of its wait."""
     longest = sorted(whole.waited_for, key=lambda name: -whole.waited_for[name].wait_ns)[:MOST_WAITED_FOR]
     waits = [_waits(point, whole.path, longest) for point in points]
     for name in (*longest, OWN_THREADS, QUOTA, EVERYONE_ELSE, NOBODY):
         wait_ns = tuple(wait[name] for wait in waits)
         if any(wait_ns):
-            yield WaitedFor(name, wait_ns)
+            yield WaitedFor(_called(name, called), wait_ns)
 
 
 def _waits(point: Sequence[SchedWindow], path: str, longest: Sequence[str]) -> Counter[str]:
@@ -299,9 +335,9 @@ def _waits(point: Sequence[SchedWindow], path: str, longest: Sequence[str]) -> C
 
 
 def distinct(names: Mapping[str, str]) -> dict[str, str]:
-    """Display name by path; the path itself where others have the same name."""
+    """Display name by path; the path itself, its ids cut short, where others have the same name."""
     uses = Counter(names.values())
-    return {path: name if uses[name] == 1 else path for path, name in names.items()}
+    return {path: name if uses[name] == 1 else shortened(path) for path, name in names.items()}
 
 
 def _points(run: Sequence[SchedWindow], most: int) -> Iterator[Sequence[SchedWindow]]:
@@ -332,7 +368,7 @@ def _matrix(whole: Mapping[str, CgroupWindow], names: Mapping[str, str], rows: S
     return RunMatrix(
         waiting=tuple(names[row] for row in rows),
         waited_for=(
-            *(names.get(column, column) for column in columns),
+            *(_called(column, names) for column in columns),
             *([EVERYONE_ELSE] if else_used else []),
         ),
         wait_ns=tuple(row if else_used else row[:-1] for row in cells.values()),

@@ -1,7 +1,7 @@
 """What `jostle top` shows: the rows of one window, and the last minute of each cgroup's waiting."""
 
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -13,10 +13,13 @@ from agent.analysis.blame import parts_of, with_tasks
 from agent.documents.blame import Charge, WaitPart
 from agent.documents.tasks import NOBODY_KNOWN, TasksWithin
 from agent.documents.top import NO_HISTORY, LiveRow, LiveTable, Lot, Sort, Usual, ordered
+from collectors.host.hierarchy import lineage
 from collectors.host.readings import Missing
 from collectors.host.resolver import matches
 from collectors.windows import counters, histogram
-from collectors.windows.sched import NS_PER_MS, NS_PER_S, CgroupWindow, SchedWindow
+from collectors.windows.devices import device_figures
+from collectors.windows.figures import DeviceFigures
+from collectors.windows.sched import NS_PER_MS, NS_PER_S, CgroupWindow, SchedWindow, by_culprit
 from probes.snapshot import Snapshot
 
 DID_NOT_WAIT = "a cgroup of which no wait ended in this window has no such wait"
@@ -48,8 +51,14 @@ def live_table(  # noqa: D417  the first four are what they are called
         usual: What each cgroup usually loses, where that is known, and what that is from.
         tasks: Who ran within the root cgroup and the kernel, where somebody looked.
     """
+    runs, devices = run_ns_within(window.cgroups), device_figures([window])
+    per_s = NS_PER_S / window.duration_ns
     rows = [
-        replace(_row(cgroup, window, named, ipc, tasks), usual=usual[0].get(cgroup.path))
+        replace(
+            _row(cgroup, window, runs, named, ipc=ipc, tasks=tasks),
+            usual=usual[0].get(cgroup.path),
+            **_behind_on_devices(devices.get(cgroup.path), per_s),
+        )
         for cgroup in window.cgroups.values()
         if not patterns or matches(cgroup.path, patterns)
     ]
@@ -63,6 +72,16 @@ def live_table(  # noqa: D417  the first four are what they are called
         unavailable=_reasons(rows, ipc),
         history=usual[1],
     )
+
+
+def _behind_on_devices(had: DeviceFigures | None, per_s: float) -> dict[str, float]:
+    """How long its requests and packets waited behind others', of the kinds that it had any of."""
+    found = {}
+    if had and had.disk_ns:
+        found["disk_behind_ns_per_s"] = had.disk_behind_ns * per_s
+    if had and had.network_ns:
+        found["network_behind_ns_per_s"] = had.network_behind_ns * per_s
+    return found
 
 
 def ipc_of(before: Snapshot, after: Snapshot) -> Mapping[str, float] | Missing:
@@ -80,14 +99,16 @@ def ipc_of(before: Snapshot, after: Snapshot) -> Mapping[str, float] | Missing:
 def _row(
     cgroup: CgroupWindow,
     window: SchedWindow,
+    runs: Mapping[str, int],
     named: Callable[[str], str],
+    *,
     ipc: Mapping[str, float] | Missing,
     tasks: TasksWithin,
 ) -> LiveRow:
     duration_ns = window.duration_ns
     per_s = NS_PER_S / duration_ns
-    lost_ns = lost_to_others_ns(cgroup, window.cgroups)
-    first = longest(cgroup, named)
+    lost_ns = lost_to_others_ns(cgroup, runs)
+    first = longest(by_culprit(cgroup), named)
     return LiveRow(
         cgroup=cgroup.path,
         name=named(cgroup.path),
@@ -105,6 +126,7 @@ def _row(
         ipc=None if isinstance(ipc, Missing) else ipc.get(cgroup.path),
         throttled_ns_per_s=cgroup.throttled_ns * per_s,
         sampled_ns=cgroup.sampled_ns,
+        contention_ratio=cgroup.contention_ratio,
     )
 
 
@@ -122,13 +144,22 @@ def got_ns(cgroup: CgroupWindow) -> int:
     return max(0, cgroup.run_ns - cgroup.stolen_ns)
 
 
-def lost_to_others_ns(cgroup: CgroupWindow, among: Mapping[str, CgroupWindow]) -> int:
+def run_ns_within(cgroups: Mapping[str, CgroupWindow]) -> Mapping[str, int]:
+    """How long each ran together with all below it, of the cgroups that ran and of all above them; the root alone."""
+    runs: Counter[str] = Counter()
+    for path, cgroup in cgroups.items():
+        for name in (path, *lineage(path)[1:-1]):
+            runs[name] += cgroup.run_ns
+    return runs
+
+
+def lost_to_others_ns(cgroup: CgroupWindow, runs: Mapping[str, int]) -> int:
     """How much CPU time others had that a cgroup wanted, and the hypervisor.
 
     Ten tasks that wait behind one are ten waits and one loss: of each other cgroup no more than it ran is counted.
     """
     return cgroup.stolen_ns + sum(
-        min(wait.wait_ns, among[name].run_ns) if name in among else wait.wait_ns
+        min(wait.wait_ns, runs[name]) if name in runs else wait.wait_ns
         for name, wait in cgroup.waited_for.items()
     )
 
@@ -140,8 +171,9 @@ def usual_losses(windows: Iterable[SchedWindow]) -> dict[str, Usual]:
     """
     lost: dict[str, array[float]] = {}
     for window in windows:
+        runs = run_ns_within(window.cgroups)
         for path, cgroup in window.cgroups.items():
-            cpus = lost_to_others_ns(cgroup, window.cgroups) / window.duration_ns
+            cpus = lost_to_others_ns(cgroup, runs) / window.duration_ns
             lost.setdefault(path, array("d")).append(cpus)
     ranked = {path: sorted(found) for path, found in lost.items() if len(found) >= LEAST_WINDOWS}
     return {

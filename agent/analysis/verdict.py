@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from agent.analysis import blocked as asleep
 from agent.analysis import untracked
 from agent.analysis.advice import advise
-from agent.analysis.aggressors import aggressors, blame_residual_pct, throttled_own_ratio
-from agent.analysis.causes import decompose
+from agent.analysis.aggressors import aggressors, blame_residual_pct, by_share, own_ratios
+from agent.analysis.causes import decompose, own_share_pct
 from agent.analysis.observation import Pairs
 from agent.analysis.untracked import sampled_pct
 from agent.documents.metric import Metric
@@ -20,15 +20,17 @@ from agent.documents.tasks import NOBODY_KNOWN, TasksWithin
 from agent.documents.verdict import (
     Aggressor,
     Cause,
-    CauseKind,
     Compared,
     Conclusion,
     Effect,
+    MeanEffect,
     Quality,
     SelfCost,
     Verdict,
+    enumerated,
+    first_together,
 )
-from agent.documents.verdict_parts import Blocked, Host
+from agent.documents.verdict_parts import Blocked, Confirmation, Host, Witness
 from agent.statistics.decision import Judgement
 from agent.statistics.effect import EffectEstimate
 from agent.statistics.shares import RESIDUAL_LIMIT_PCT
@@ -49,14 +51,15 @@ LOWER_TIER = (
 class Findings:
     """What the pairs say beyond the effect: whose doing it is, where the time went, who took it.
 
-    Without an effect there are no causes and no aggressors. `bent_pct` is how far the causes had to be bent to add up.
+    Without an effect there are no causes and no aggressors. `residual_pct` is what causes below 0 sum to.
     """
 
     conclusion: Conclusion
     causes: tuple[Cause, ...] = ()
     aggressors: tuple[Aggressor, ...] = ()
-    bent_pct: float | None = None
+    residual_pct: float | None = None
     blocked: tuple[Blocked, ...] = ()
+    confirmed: tuple[Confirmation, ...] = ()
 
 
 def find(
@@ -65,6 +68,9 @@ def find(
     effect: EffectEstimate,
     neighbours: Mapping[str, str],
     tasks: TasksWithin = NOBODY_KNOWN,
+    *,
+    sole: Witness | None = None,
+    confirmed: Sequence[Confirmation] = (),
 ) -> Findings:
     """Findings of at least one pair.
 
@@ -74,37 +80,36 @@ def find(
         effect: How large the effect is.
         neighbours: The display name of each one's cgroup.
         tasks: Who ran within the root cgroup and the kernel, which then are named by them; by CPU time.
+        sole: How an only neighbour is tied to what nobody was seen at.
+        confirmed: Each suspect's own effect, where they were stopped alone.
     """
     if not has_effect(judged, effect):
         return Findings(Conclusion(judged))
     found = decompose(pairs)
-    by_cause = {cause.cause: cause.share_pct for cause in found.causes}
     return Findings(
-        conclusion=attribute(judged, found.causes, throttled_own_ratio(pairs)),
+        conclusion=attribute(judged, own_share_pct(pairs, own_ratios(pairs))),
         causes=found.causes,
         aggressors=tuple(
             replace(each, name=tasks.describe(each.cgroup) or each.name)
-            for each in aggressors(pairs, by_cause, neighbours)
+            for each in aggressors(pairs, by_share(found.causes), neighbours, sole=sole, confirmed=confirmed)
         ),
-        bent_pct=found.bent_pct,
+        residual_pct=found.residual_pct,
         blocked=asleep.blocked(pairs, neighbours),
+        confirmed=tuple(confirmed),
     )
 
 
 def has_effect(judged: Judgement, effect: EffectEstimate) -> bool:
-    """Whether the victim was slowed: its interval lies above 0, and the verdict is not that nothing came of it."""
-    return judged != "no-interference" and effect.ci95_pct is not None and effect.ci95_pct[0] > 0
+    """Whether the victim was slowed by what matters: otherwise every time that noise cost would have a culprit."""
+    return judged == "interference" and effect.ci95_pct is not None and effect.ci95_pct[0] > 0
 
 
-def attribute(judged: Judgement, causes: Sequence[Cause], throttled_own_ratio: float = 1.0) -> Conclusion:
-    """The statistics' verdict, unless the slowdown is the victim's own doing.
+def attribute(judged: Judgement, own_ci_pct: tuple[float, float] | None) -> Conclusion:
+    """The statistics' verdict, unless more than half of the slowdown is the victim's own doing beyond doubt.
 
-    `throttled_own_ratio` is how much of the throttling was by the victim's own quota. An ancestor's is one that it
-    shares with neighbours.
+    `own_ci_pct` is the interval of that share. An ancestor's quota is one that it shares with neighbours.
     """
-    own = {CauseKind.SELF: 1.0, CauseKind.THROTTLED: throttled_own_ratio}
-    own_pct = sum(cause.share_pct * own.get(cause.cause, 0.0) for cause in causes)
-    if judged == "interference" and own_pct > SELF_INFLICTED_PCT:
+    if judged == "interference" and own_ci_pct is not None and own_ci_pct[0] > SELF_INFLICTED_PCT:
         return Conclusion.SELF_INFLICTED
     return Conclusion(judged)
 
@@ -118,10 +123,29 @@ def reason_of(clauses: Sequence[str], findings: Findings, further: Sequence[str]
         if asleep.is_unexplained(findings.causes):
             found += asleep.clauses(findings.blocked)
     if findings.conclusion is Conclusion.INTERFERENCE and findings.aggressors:
-        first = findings.aggressors[0]
-        found.append(f"{first.share_pct:.0f} % of the blame falls on {first.name}")
+        found.append(blamed(findings))
     sentence = "; ".join([*found, *further])
     return sentence[:1].upper() + sentence[1:] + "."
+
+
+def blamed(findings: Findings) -> str:
+    """Such as `94 % of the extra time falls on batch (cpu-wait: seen)`, or on several that cannot be told apart.
+
+    Also, where nobody is known behind the main cause, that.
+    """
+    alike = first_together(findings.aggressors)
+    names = {each.cgroup: each.name for each in alike}
+    theirs = [each for each in findings.aggressors if each.cgroup in names]
+    how = ", ".join(dict.fromkeys(f"{each.cause}: {each.witness}" for each in theirs))
+    clause = (
+        f"{sum(each.share_pct for each in theirs):.0f} % of the extra time falls on "
+        f"{enumerated(list(names.values()))} ({how})"
+        + (", whose shares cannot be told apart" if len(alike) > 1 else "")
+    )
+    main = max(findings.causes, key=lambda cause: cause.share_pct)
+    if any(each.cause is main.cause for each in findings.aggressors):
+        return clause
+    return f"nobody was seen behind {main.cause}; {clause}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +196,9 @@ def _doubts(tier: str, residual_pct: float | None, findings: Findings) -> Iterab
         yield f"{residual_pct:.0f} % of the victim's waiting is charged to nobody"
     if asleep.is_unexplained(findings.causes):
         yield "most of the extra time is unexplained: the victim neither ran nor waited for a CPU, it slept"
-    bent_pct = findings.bent_pct
-    if bent_pct is not None and bent_pct > RESIDUAL_LIMIT_PCT:
-        yield f"the causes add up only after {bent_pct:.0f} % of the extra time was left out of them or scaled down"
+    below_pct = findings.residual_pct
+    if below_pct is not None and below_pct > RESIDUAL_LIMIT_PCT:
+        yield f"causes below 0 sum to {below_pct:.0f} % of the extra time: the accounts of it contradict each other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +247,7 @@ def verdict_of(findings: Findings, claim: Claim, basis: VerdictBasis, origin: Or
         causes=findings.causes,
         aggressors=findings.aggressors,
         blocked=findings.blocked or None,
+        confirmed=findings.confirmed or None,
         quality=quality,
         self_cost=origin.self_cost,
         advice=tuple(
@@ -245,9 +270,11 @@ def _effect(claim: Claim) -> Effect | None:
     estimate = claim.estimate
     if estimate is None:
         return None
+    mean, apart = estimate.mean, {"mean", "seen_mean_most_pct"}
     return Effect(
         metric=claim.metric.name,
         unit=claim.metric.unit,
         compared=claim.compared,
-        **asdict(estimate),
+        **{key: value for key, value in asdict(estimate).items() if key not in apart},
+        mean=None if mean is None else MeanEffect(mean.pct, mean.ci_pct, estimate.seen_mean_most_pct),
     )

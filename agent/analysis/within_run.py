@@ -19,11 +19,13 @@ from agent.analysis.recordings import (
 )
 from agent.documents.metric import require_threshold
 from agent.documents.verdict import Compared, Verdict
+from agent.documents.verdict_parts import Witness
 from agent.statistics.cycles import Activity, Cycle, Observed, cycles, merged
 from agent.statistics.design import ALPHA
 from agent.statistics.effect import measure
+from agent.store.recorded import names_of
 from agent.store.run_file import Run
-from collectors.host.hierarchy import is_within, leaf
+from collectors.host.hierarchy import is_within
 from collectors.windows.sched import subtree
 from probes.errors import UsageError
 
@@ -65,8 +67,7 @@ def compare_within(run: Run, tenant: str, cgroup: str | None, threshold_pct: flo
         why = too_few(windows, len(pairs), tenant)
         return undecided_verdict(run, victim, Compared.WINDOWS, why, [NOT_RANDOM, *doubts])
 
-    def seen(kind: str) -> VictimObservation:
-        indices = [index for cycle in found for index in getattr(cycle, kind)]
+    def seen(indices: Sequence[int]) -> VictimObservation:
         return observe([windows[index].of.window for index in indices], victim, [tenant])
 
     return comparison_verdict(
@@ -75,13 +76,14 @@ def compare_within(run: Run, tenant: str, cgroup: str | None, threshold_pct: flo
             windows=run.windows,
             victim=victim,
             compared=Compared.WINDOWS,
-            pair=(seen("quiet"), seen("busy")),
+            pairs=[(seen(cycle.quiet), seen(cycle.busy)) for cycle in found],
             effect=measure(pairs, "lower", threshold_pct, ALPHA),
             when=f"while the tenant was busy, at equal load by {load}",
             unit="comparison",
             caveats=[NOT_RANDOM],
             warnings=doubts,
-            neighbours={tenant: leaf(tenant)},
+            neighbours={tenant: names_of(run)(tenant)},
+            sole=Witness.CORRELATED,
         )
     )
 

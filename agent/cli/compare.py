@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from agent.cli import completion, output
 from agent.cli import history as from_history
-from agent.cli.help import Verbose
+from agent.cli.help import Note, Title, Verbose
 from agent.cli.history import HistoryFile, HistoryFlag
 from agent.store.files import write_whole
 from agent.store.run_file import Run, read_run
@@ -27,8 +28,7 @@ def compare_runs(
         typer.Argument(
             metavar="WITHOUT",
             autocompletion=completion.recordings,
-            help="The run file without the neighbours.",
-            show_default=False,
+            hidden=True,
         ),
     ] = None,
     with_: Annotated[
@@ -36,8 +36,7 @@ def compare_runs(
         typer.Argument(
             metavar="WITH",
             autocompletion=completion.recordings,
-            help="The one with them.",
-            show_default=False,
+            hidden=True,
         ),
     ] = None,
     within: Annotated[
@@ -67,12 +66,14 @@ def compare_runs(
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the verdict document alone.")] = False,
     verbose: Verbose = False,
+    title: Title = None,
+    note: Note = None,
     history: HistoryFlag = False,
     history_file: HistoryFile = None,
 ) -> None:
     """A verdict from recordings; an experiment's is stronger.
 
-    With --history they are periods, such as 02:00..02:30 and 03:00..03:30.
+    WITHOUT and WITH are run files, or with --history periods, such as 02:00..02:30.
     """
     from reports import json_document
     from reports.sections import verdict as verdict_sections
@@ -92,6 +93,7 @@ def compare_runs(
         from agent.analysis.before_after import compare
 
         verdict = compare(load(first), load(second), cgroup, threshold)
+    verdict = replace(verdict, title=title, note=note)
     document = json_document.render_verdict(verdict)
     if file is not None:
         write_whole(file, document)

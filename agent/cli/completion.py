@@ -9,13 +9,13 @@ _RECORDINGS = (".run", ".partial", ".json", ".db")
 
 
 def cgroups(incomplete: str) -> list[str]:
-    """The cgroups of this host that begin so: by path where a `/` is typed, else units, containers and pods by name."""
+    """The cgroups of this host that begin so: by path where a `/` is typed, else by what they are called."""
     from collectors.host.hierarchy import detect_layout
     from collectors.host.live import live
 
     try:
         among = live(detect_layout())
-        names = among.paths if incomplete.startswith("/") else among.spellings
+        names = among.paths if incomplete.startswith("/") else among.spellings.keys() | among.origins.keys()
     except (JostleError, OSError):  # a shell that completes is no place for a message
         return []
     return sorted(name for name in names if name.startswith(incomplete) and name.isprintable())

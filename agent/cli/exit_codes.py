@@ -1,22 +1,27 @@
 """How a process of jostle ends: with a result, with one line on standard error, or as another; with which exit code."""
 
+import math
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn
 
 from agent.cli.output import say
-from agent.sandbox.interrupts import SIGNALS, Interrupted
+from agent.sandbox.interrupts import EXIT_INTERRUPTED, SIGNALS, Interrupted, end_when_still
 from probes.errors import JostleError
 from probes.isolated import python
 
-EXIT_INTERRUPTED = 130
 
+def end_with(
+    work: Callable[[], int], *, debug: bool, ended_by: Collection[int] = SIGNALS, stood_s: float = math.inf
+) -> NoReturn:
+    """Do the work and exit with the code that it returns, or with that of what it raised.
 
-def end_with(work: Callable[[], int], *, debug: bool) -> NoReturn:
-    """Do the work and exit with the code that it returns, or with that of what it raised."""
+    Should it hang, one of the signals `ended_by` ends it all the same; `stood_s` as in `end_when_still`.
+    """
+    end_when_still(ended_by, stood_s)
     try:
         code = work()
     except (Interrupted, KeyboardInterrupt):
@@ -27,7 +32,19 @@ def end_with(work: Callable[[], int], *, debug: bool) -> NoReturn:
         failure = _failure(error)
         say(f"jostle: {failure}")
         code = failure.exit_code
+    _flush()
     sys.exit(code)
+
+
+def _flush() -> None:
+    """Write what is left for standard output. When Python ends, a signal would not end it where nobody reads."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except Interrupted:
+        os._exit(EXIT_INTERRUPTED)
+    except (OSError, ValueError):
+        return  # Python tries again, and says it
 
 
 def become(module: str, *words: str, environment: Mapping[str, str] | None = None) -> NoReturn:

@@ -21,6 +21,10 @@ from probes.errors import UsageError
 # A window of 300 cgroups takes some 4 ms to read.
 _MOST_READ, _DAY_NS = 100, 86_400 * 10**9
 
+BySecond = Annotated[
+    bool,
+    typer.Option("--seconds", help="By the second, of what the flight recorder kept.", show_default=False),
+]
 Usuals = tuple[Mapping[str, Usual], str]
 """What each cgroup usually loses, where that is known, and what that is from."""
 
@@ -65,9 +69,11 @@ def around(moment: str, seconds: float) -> Period:
     return Period(middle_ns - half_ns, middle_ns + half_ns)
 
 
-def load(history: Path, wanted: Period, globs: Sequence[str] | None = None) -> Run:
+def load(
+    history: Path, wanted: Period, globs: Sequence[str] | None = None, *, by_second: bool = False
+) -> Run:
     """The period as a recording; see `load_past`."""
-    return load_past(history, wanted, globs or ())
+    return load_past(history, wanted, globs or (), by_second=by_second)
 
 
 def usual(file: Path | None) -> Usuals:

@@ -5,13 +5,12 @@
 
 import re
 import sys
-from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
 import typer
 
-from agent.cli.app import COMMANDS, app
+from agent.cli.app import COMMANDS, app, register
 
 _TAIL = r"""
 .SH EXIT STATUS
@@ -62,8 +61,7 @@ NAMESPACE/POD[/CONTAINER], a PID or a process name.
 
 def manual() -> str:
     """The whole page."""
-    for name in COMMANDS:
-        import_module(f"agent.cli.{name}").register(app)
+    register(*COMMANDS)
     root: Any = typer.main.get_command(app)
     said = version("jostle")
     parts = [

@@ -1,5 +1,6 @@
 """`jostle` alone: ten seconds of this host, and who suffers, behind whom, and what to do."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -15,13 +16,13 @@ from agent.documents.tasks import tasks_within
 from agent.recording import recorder
 from agent.recording.budget import DEFAULT_BUDGET_PCT, Governor
 from agent.recording.host import describe_host
-from agent.sandbox.commands import wait_for_first
-from agent.sandbox.interrupts import Interrupted, Interrupts
+from agent.sandbox.commands import interrupted_within
+from agent.sandbox.interrupts import Interrupts
 from collectors.host.hierarchy import CgroupLayout, detect_layout
 from collectors.host.names import name_workload
 from collectors.sources.tasks import read_tasks
 from collectors.sources.tiers import open_source
-from probes.loader import require_privilege
+from probes.privilege import require_privilege
 
 DEFAULT_DURATION_S, INTERVAL_S = 10.0, 1.0
 EPILOG = "Example: jostle now -d 30   or the same for ten seconds: jostle"
@@ -51,15 +52,10 @@ def now(
 
 
 def _watched(layout: CgroupLayout, duration_s: float, interrupts: Interrupts, usual: Usuals) -> HostNow:
-    def ended(seconds: float) -> bool:
-        try:
-            return wait_for_first([], seconds, interrupts) is not None
-        except Interrupted:
-            return True
-
     before = read_tasks(layout)
     with open_source(layout, "ebpf") as source:
-        windows = list(recorder.windows(Governor(source, DEFAULT_BUDGET_PCT), INTERVAL_S, duration_s, ended))
+        governor, ended = Governor(source, DEFAULT_BUDGET_PCT), partial(interrupted_within, interrupts)
+        windows = list(recorder.windows(governor, INTERVAL_S, duration_s, ended))
     tasks = tasks_within(before, read_tasks(layout))
     seen = watched(windows, lambda path: name_workload(path).name, settings_now(layout), tasks)
     return host_now(describe_host(layout).hostname, seen, usual=usual, partial=interrupts.requested)

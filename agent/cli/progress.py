@@ -11,8 +11,6 @@ from agent.experiment.runner import Observer
 from agent.statistics.decision import Decision
 from reports.figures import counted
 
-KNOWN_NOTHING_PCT = 1000.0
-
 
 class Lines(Observer):
     """For logs: one line when something was decided or went wrong."""
@@ -45,12 +43,11 @@ def describe(decision: Decision) -> str:
 
 
 def change_so_far(slowdown_pct: float, bounds_pct: tuple[float, float] | None, better: Better) -> str:
-    """Two pairs leave room for −100 to 93,775,542 %, which says only that nothing is known yet."""
+    """The interval, or where there is none yet the one pair's change."""
     what = "slowdown" if better == "lower" else "change"
     if bounds_pct is None:
         return f"{what} {changed(slowdown_pct, better)}"
-    known = bounds_pct[1] - bounds_pct[0] <= KNOWN_NOTHING_PCT
-    return f"{what} {changed_between(bounds_pct, better) if known else 'not known yet'}"
+    return f"{what} {changed_between(bounds_pct, better)}"
 
 
 @contextlib.contextmanager

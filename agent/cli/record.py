@@ -25,9 +25,7 @@ def record(
     context: typer.Context,
     command: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="-- COMMAND", help="Record while this runs; its exit code.", show_default=False
-        ),
+        typer.Argument(metavar="-- COMMAND", hidden=True, show_default=False),
     ] = None,
     duration: Annotated[
         float | None,
@@ -50,11 +48,13 @@ def record(
     ] = "ebpf",
     max_overhead: Annotated[
         float,
-        typer.Option(metavar="PCT", help="Above this, leave out blame, then histograms."),
+        typer.Option(metavar="PCT", help="Above this, leave parts out."),
     ] = DEFAULT_BUDGET_PCT,
     no_counters: Annotated[
         bool, typer.Option("--no-counters", help="Leave the hardware counters (IPC, misses) out.")
     ] = False,
+    no_io: Annotated[bool, typer.Option("--no-io", help="Leave disks out.")] = False,
+    no_net: Annotated[bool, typer.Option("--no-net", help="Leave queues of network devices out.")] = False,
     title: Title = None,
     note: Note = None,
     json_output: Annotated[
@@ -62,7 +62,7 @@ def record(
     ] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Record all cgroups, or some, for a time or a command."""
+    """Record all cgroups, or some, for a time or while COMMAND runs."""
     options = {
         "duration_s": duration,
         "interval_s": interval,
@@ -71,6 +71,8 @@ def record(
         "budget_pct": max_overhead,
         "tier": tier,
         "counters": not no_counters,
+        "io": not no_io,
+        "net": not no_net,
         "title": title,
         "note": note,
         "json_output": json_output,

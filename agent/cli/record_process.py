@@ -20,7 +20,6 @@ from agent.cli.output import prepare_streams, say, show, show_report
 from agent.documents.summary import RunSummary
 from agent.documents.tasks import tasks_within
 from agent.documents.times import moment
-from agent.experiment.plan import require_runnable
 from agent.recording import recorder
 from agent.recording.budget import Governor, require_budget
 from agent.recording.host import describe_host
@@ -28,6 +27,7 @@ from agent.sandbox.cgroups import Workspace
 from agent.sandbox.commands import Command, Output, start, wait_for_first
 from agent.sandbox.interrupts import SIGNALS, Interrupted, Interrupts, raise_on_signals
 from agent.sandbox.janitor import Janitor
+from agent.sandbox.shell_line import require_runnable
 from agent.store.files import raise_file_limit
 from agent.store.run_file import Notes, Run, RunWriter, pack
 from collectors.host.hierarchy import CgroupLayout, detect_layout
@@ -39,7 +39,7 @@ from collectors.sources.tasks import read_tasks
 from collectors.sources.tiers import Tier, open_source
 from collectors.windows.counters import WANTED
 from collectors.windows.sched import SchedWindow, matching
-from probes.loader import require_privilege
+from probes.privilege import require_privilege
 from probes.snapshot import Snapshot
 
 _COMMAND_GRACE_S = 1.0
@@ -48,7 +48,7 @@ _BY_SIGNAL = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RecordOptions:
     """What `jostle record` was asked to do."""
 
     duration_s: float | None
@@ -59,13 +59,15 @@ class Options:
     budget_pct: float
     tier: Tier
     counters: bool
+    io: bool
+    net: bool
     json_output: bool
     title: str | None = None
     note: str | None = None
     verbose: bool = False
 
     @classmethod
-    def from_json(cls, text: str, command: Sequence[str]) -> "Options":
+    def from_json(cls, text: str, command: Sequence[str]) -> "RecordOptions":
         """As the command line gave them; see `record.record`."""
         given = {**json.loads(text), "command": command}
         return msgspec.convert(given, cls, dec_hook=lambda kind, value: kind(value))  # of a Path
@@ -96,10 +98,10 @@ def main() -> None:
     prepare_streams()
     debug = sys.argv[1] == "--debug"
     options, *command = sys.argv[1 + debug :]
-    end_with(lambda: _run(Options.from_json(options, command)), debug=debug)
+    end_with(lambda: _run(RecordOptions.from_json(options, command)), debug=debug)
 
 
-def _run(options: Options) -> int:
+def _run(options: RecordOptions) -> int:
     with Interrupts() as interrupts:
         code = _record(options, interrupts)
     _print_summary(options)
@@ -108,7 +110,7 @@ def _run(options: Options) -> int:
     return code
 
 
-def _print_summary(options: Options) -> None:
+def _print_summary(options: RecordOptions) -> None:
     from agent.analysis.summarise import summarise
     from agent.store.run_file import read_run
     from reports import json_document
@@ -143,7 +145,7 @@ def _answer(run: Run, summary: RunSummary) -> Sequence[str]:
     )
 
 
-def _record(options: Options, interrupts: Interrupts) -> int:
+def _record(options: RecordOptions, interrupts: Interrupts) -> int:
     """Record until the planned end or a signal; the exit code: the command's own, or 0."""
     if options.tier == "ebpf":
         require_privilege()
@@ -160,7 +162,15 @@ def _record(options: Options, interrupts: Interrupts) -> int:
     }
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(RunWriter(options.output, meta))
-        source = stack.enter_context(open_source(layout, options.tier, WANTED if options.counters else ()))
+        source = stack.enter_context(
+            open_source(
+                layout,
+                options.tier,
+                WANTED if options.counters else (),
+                io=options.io,
+                net=options.net,
+            )
+        )
         governor = Governor(source, options.budget_pct)
         commands = []
         if options.command:
@@ -190,7 +200,7 @@ def _cgroups(layout: CgroupLayout) -> Cgroups:
 
 
 def _write_windows(
-    options: Options,
+    options: RecordOptions,
     layout: CgroupLayout,
     writer: RunWriter,
     governor: Governor,

@@ -1,6 +1,5 @@
 """`jostle report`: render a run, a comparison, an experiment or a self-test again."""
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, cast
@@ -13,12 +12,13 @@ from agent.cli import completion, output
 from agent.cli import history as from_history
 from agent.cli.experiment import VERDICT_FILE
 from agent.cli.help import FILTER_HELP, Note, Title
-from agent.cli.history import HistoryFile, HistoryFlag
+from agent.cli.history import BySecond, HistoryFile, HistoryFlag
 from agent.documents.selftest import Selftest
 from agent.documents.summary import RunSummary
 from agent.documents.verdict import Verdict
 from agent.store.files import write_whole
 from agent.store.run_file import read_run
+from probes import bounded_json
 from probes.errors import UsageError
 from reports.sections.model import Report
 
@@ -27,6 +27,9 @@ EPILOG = (
     "jostle report --history --since 03:00 --until 03:30"
 )
 
+# A verdict of 1,000 trials has 1 MB; parsed, what is made to be large takes 25 times its size.
+_MOST_BYTES = 4 << 20
+_MOST_MEMORY = 64 << 20
 Renderable = Verdict | RunSummary | Selftest
 
 
@@ -68,6 +71,7 @@ def report(
     cgroup: Annotated[
         list[str] | None, typer.Option(metavar="CGROUP", autocompletion=completion.cgroups, help=FILTER_HELP)
     ] = None,
+    seconds: BySecond = False,
     title: Title = None,
     note: Note = None,
 ) -> None:
@@ -77,10 +81,12 @@ def report(
         raise UsageError("report needs one thing to render", "give RUN, or --history with --since")
     found: Renderable
     if asked is not None:
-        past = from_history.load(asked, from_history.between(since, until), cgroup)
+        past = from_history.load(asked, from_history.between(since, until), cgroup, by_second=seconds)
         found = summarise(past, by_moment=form is Format.HTML)
-    elif since or cgroup:
-        raise UsageError("--since, --until and --cgroup are for the history", "give --history, and no RUN")
+    elif since or cgroup or seconds:
+        raise UsageError(
+            "--since, --until, --cgroup and --seconds are for the history", "give --history, and no RUN"
+        )
     else:
         found = load(cast("Path", run), by_moment=form is Format.HTML)
     found = replace(found, title=title or found.title, note=note or found.note)
@@ -89,8 +95,11 @@ def report(
         output.show_document(rendered)
     elif file is None:
         output.show(rendered)
+        if asked is not None and form is Format.TEXT:
+            output.say("Whom one of them waited for at a time: jostle blame NAME --at 03:12")
     else:
         write_whole(file, rendered)
+        output.say(f"Written: {file}")
 
 
 def load(path: Path, *, by_moment: bool = False) -> Renderable:
@@ -114,8 +123,12 @@ def load(path: Path, *, by_moment: bool = False) -> Renderable:
 
 
 def _document(path: Path) -> Verdict | Selftest:
+    with path.open("rb") as file:
+        text = file.read(_MOST_BYTES + 1)
+    if len(text) > _MOST_BYTES:
+        raise UsageError(f"{path} is longer than {_MOST_BYTES >> 20} MiB", "give a file that jostle wrote")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = bounded_json.parse(text.decode(), _MOST_MEMORY)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no JSON document ({error})", "give a file that jostle wrote") from error
     is_selftest = isinstance(document, dict) and document.get("schema") == Selftest.SCHEMA

@@ -9,15 +9,17 @@ from typing import Annotated
 import typer
 
 from agent.cli import output
+from agent.cli.report import load
+from agent.documents.selftest import Selftest
 from agent.sandbox.interrupts import Interrupts
 from agent.selftest.scenarios import Scenario, scenarios
 from agent.store.files import write_whole
 from collectors.host.topology import read_topology
 from probes.errors import UsageError
-from probes.loader import require_privilege
+from probes.privilege import require_privilege
 
 EPILOG = "Example: jostle selftest -o selftest.json"
-# 34 scenarios, of which 14 have nothing to find: 56 experiments of these, 80 of the others.
+# 42 scenarios, of which 14 have nothing to find: 56 experiments of these, 80 of the others.
 REPEAT = 4
 MOST_REPEAT = 1000
 
@@ -31,6 +33,12 @@ def selftest(
     repeat: Annotated[
         int, typer.Option(metavar="N", min=1, max=MOST_REPEAT, help="Experiments of each scenario.")
     ] = REPEAT,
+    nothing: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=MOST_REPEAT, help="Of those with nothing to find (default: as --repeat)."
+        ),
+    ] = None,
     scenario: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this scenario (repeatable).")
     ] = None,
@@ -38,17 +46,30 @@ def selftest(
         int | None, typer.Option(metavar="N", help="Of the random order (default: drawn).")
     ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="Show the scenarios and their labels.")] = False,
-    file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Also write the document.")] = None,
+    bystander: Annotated[
+        bool,
+        typer.Option(
+            "--bystander",
+            help="Beside a process of no experiment that wants 40 % of each CPU in random bursts.",
+        ),
+    ] = False,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Go on with a document that is partial.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("-o", metavar="FILE", help="Also write the document, after each experiment."),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the document alone.")] = False,
 ) -> None:
     """Say how often the verdict is right on this host. Runs known neighbours beside known victims, for half an hour."""
     from agent.cli.selftest_progress import progress
-    from agent.selftest.run import Campaign, choose_place, label_of, run_selftest
+    from agent.selftest.run import Campaign, choose_cpus, label_of, resumed, run_selftest
     from reports import json_document, text
     from reports.sections import selftest as selftest_sections
 
-    place = choose_place(sorted(os.sched_getaffinity(0)), read_topology())
-    chosen = choose(scenarios(place), scenario or [])
+    cpus = choose_cpus(sorted(os.sched_getaffinity(0)), read_topology())
+    chosen = choose(scenarios(cpus), scenario or [])
     if list_only:
         labels = tuple(map(label_of, chosen))
         _show(
@@ -60,13 +81,23 @@ def selftest(
         )
         return
     require_privilege()
-    campaign = Campaign(chosen, repeat, secrets.randbelow(2**31) if seed is None else seed)
+    campaign = Campaign(
+        chosen, repeat, secrets.randbelow(2**31) if seed is None else seed, bystander, nothing
+    )
+    begun = None
+    if resume is not None:
+        begun, file = _begun(resume), file or resume
+        campaign = resumed(begun, scenarios(cpus))
+
+    def keep(so_far: Selftest) -> None:
+        if file is not None:
+            write_whole(file, json_document.render_selftest(so_far))
+
     with Interrupts() as interrupts:
         with progress() as observer:
-            result = run_selftest(campaign, observer, interrupts)
+            result = run_selftest(campaign, observer, interrupts, keep, begun)
+        keep(result)
         document = json_document.render_selftest(result)
-        if file is not None:
-            write_whole(file, document)
         report = selftest_sections.selftest_report(result)
         _show(
             document,
@@ -74,6 +105,13 @@ def selftest(
             json_output=json_output,
         )
         interrupts.check()
+
+
+def _begun(path: Path) -> Selftest:
+    found = load(path)
+    if not isinstance(found, Selftest):
+        raise UsageError(f"{path} is no self-test", "give the file that -o has written")
+    return found
 
 
 def choose(known: Sequence[Scenario], names: Sequence[str]) -> tuple[Scenario, ...]:

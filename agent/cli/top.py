@@ -14,7 +14,7 @@ from agent.analysis.placement import settings_now
 from agent.analysis.top import LastMinute, ipc_of, live_table
 from agent.cli import completion, output
 from agent.cli import history as from_history
-from agent.cli.help import FILTER_HELP, duration_option
+from agent.cli.help import FILTER_HELP, Depth, duration_option
 from agent.cli.history import HistoryFile, Usuals
 from agent.documents.tasks import NOBODY_KNOWN, TasksWithin, tasks_within
 from agent.documents.top import LiveTable, Sort
@@ -29,9 +29,9 @@ from collectors.host.readings import Missing
 from collectors.host.resolver import filters
 from collectors.sources.tasks import read_tasks
 from collectors.sources.tiers import open_source
-from collectors.windows import counters
+from collectors.windows import counters, sched
 from collectors.windows.sched import SchedWindow
-from probes.loader import require_privilege
+from probes.privilege import require_privilege
 from probes.snapshot import Snapshot
 from reports.live_view import View, ViewMode, keys
 
@@ -54,6 +54,7 @@ def top(
         typer.Option("--cgroup", metavar="CGROUP", autocompletion=completion.cgroups, help=FILTER_HELP),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Print the table of one window and end.")] = False,
+    depth: Depth = None,
     history_file: HistoryFile = None,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print it as one JSON document (includes --once).")
@@ -67,7 +68,7 @@ def top(
     layout = detect_layout()
     globs = filters(cgroup, live(layout)) if cgroup else ()
     require_privilege()
-    tables = _Tables(globs, describe_host(layout).hostname, from_history.usual(history_file))
+    tables = _Tables(globs, describe_host(layout).hostname, from_history.usual(history_file), depth)
     on_screen = not once and not json_output and is_interactive()
     with Interrupts() as interrupts, open_source(layout, "ebpf", counters.WANTED) as source:
         governor = Governor(source, DEFAULT_BUDGET_PCT)
@@ -85,6 +86,7 @@ class _Tables:
     globs: tuple[str, ...]
     hostname: str
     usual: Usuals
+    depth: int | None = None
     ipc: Mapping[str, float] | Missing = counters.NOT_ASKED_FOR
 
     def count(self, window: SchedWindow, before: Snapshot, after: Snapshot) -> SchedWindow:
@@ -93,6 +95,7 @@ class _Tables:
         return window
 
     def of(self, window: SchedWindow, sort: Sort, tasks: TasksWithin = NOBODY_KNOWN) -> LiveTable:
+        window = window if self.depth is None else sched.at_depth(window, self.depth)
         return live_table(
             self.hostname, window, sort, _name, self.ipc, patterns=self.globs, usual=self.usual, tasks=tasks
         )
@@ -123,8 +126,9 @@ def _first(
     now = host_now(
         tables.hostname, watched([window], _name, settings_now(layout), tasks), patterns=tables.globs
     )
-    advice = now.sufferers[0].advice if now.sufferers else ()
-    return replace(tables.of(window, sort, tasks), advice=advice)
+    table = tables.of(window, sort, tasks)
+    first = next(iter(now.sufferers), None)
+    return table if first is None else replace(table, sufferer=first.cgroup, advice=first.advice)
 
 
 def _show(table: LiveTable, *, json_output: bool) -> None:

@@ -8,15 +8,17 @@ from msgspec.structs import replace
 
 from agent.daemon.config import Config, DetectionConfig
 from agent.daemon.sinks import Observation
-from agent.detection.cooldown import Cooldown
-from agent.detection.detector import Detector, Settings
+from agent.detection.detector import Detector, Settings, called
 from agent.detection.gates import FindQuota
-from agent.detection.rules import Method, Rule
+from agent.detection.harm import FAST_LASTING_S, LASTING_S
+from agent.detection.incidents import IncidentGrouper
+from agent.detection.rules import Method, Rule, default_rules
 from agent.detection.series import Persistence
 from agent.detection.stored_baseline import read_baseline
 from agent.documents.event import Event, EventState, Suspect
 from agent.documents.tasks import TasksWithin, tasks_within
 from collectors.sources.tasks import ROOT_CGROUP, TaskReadings
+from collectors.windows.entitlement import FindWeights
 from collectors.windows.sched import KERNEL, SchedWindow
 
 
@@ -30,6 +32,7 @@ class Detection:
         config: DetectionConfig,
         find_quota: FindQuota,
         read_tasks: Callable[[], TaskReadings] = dict,
+        find_weights: FindWeights = lambda _, __: None,
     ) -> None:
         """Read the stored baseline, if there is one.
 
@@ -37,16 +40,20 @@ class Detection:
             UsageError: It cannot be read.
         """
         baseline = read_baseline(Path(config.baseline)) if config.baseline else None
-        self._detector = Detector(settings(config), baseline, find_quota)
-        self._cooldown = Cooldown(config.cooldown_s)
+        self._detector = Detector(settings(config), baseline, find_quota, find_weights)
+        self._incidents = IncidentGrouper(config.cooldown_s)
         self._read_tasks = read_tasks
         self._tasks: TaskReadings | None = None
 
     def on_window(self, observation: Observation) -> Sequence[Event]:
-        """Judge one window and return the events that it raises or clears, as the cool-down tells them."""
+        """Judge one window and return the events that it raises or clears, as their incidents tell them."""
         utc_ns = observation.end_utc_ns
-        events = self._cooldown.told(self._detector.step(observation.sched, utc_ns), utc_ns)
-        return self._with_tasks(list(events), observation.sched)
+        raised = self._detector.step(observation.sched, utc_ns)
+        events = [
+            _called(event, observation.sched)
+            for event in self._incidents.group(raised, utc_ns, observation.sched)
+        ]
+        return self._with_tasks(events, observation.sched)
 
     def _with_tasks(self, events: list[Event], window: SchedWindow) -> list[Event]:
         """The events with who ran within the kernel and the root cgroup since the window before.
@@ -77,10 +84,20 @@ class Detection:
     def reload(self, config: Config) -> None:
         """Judge by the rules of this configuration from the next window on."""
         self._detector.change(settings(config.detection))
-        self._cooldown.length_s = config.detection.cooldown_s
+        self._incidents.length_s = config.detection.cooldown_s
 
     def close(self) -> None:
         """Do nothing: detection holds no file or socket."""
+
+
+def _called(event: Event, window: SchedWindow) -> Event:
+    """The event with what people call those in it, as far as their paths and the runtimes' files tell."""
+    return replace(
+        event,
+        victim_name=called(event.victim, window),
+        suspects=tuple(replace(each, name=called(each.cgroup, window)) for each in event.suspects),
+        victims=tuple(replace(each, name=called(each.cgroup, window)) for each in event.victims),
+    )
 
 
 def _named(suspects: tuple[Suspect, ...], within: TasksWithin, window: SchedWindow) -> tuple[Suspect, ...]:
@@ -94,4 +111,8 @@ def _named(suspects: tuple[Suspect, ...], within: TasksWithin, window: SchedWind
 def settings(config: DetectionConfig) -> Settings:
     """What a configuration says of detection."""
     rules = tuple(Rule(rule.indicator, cast("Method", rule.method), rule.limit) for rule in config.rules)
-    return Settings(rules, Persistence(config.windows, config.exceeded))
+    return Settings(
+        rules or default_rules(config.budget_per_week),
+        Persistence(config.windows, config.exceeded),
+        FAST_LASTING_S if config.fast else LASTING_S,
+    )

@@ -4,19 +4,20 @@ A cgroup's name is hostile text: in JSON's ASCII form no character of it can end
 cursor, or be no character at all.
 """
 
-from typing import IO
+from typing import IO, TypeVar
 
 from msgspec.structs import replace
 
 from agent.daemon.config import Config
 from agent.daemon.notify import INFO, NOTICE, WARNING, is_journal
 from agent.daemon.sinks import Observation
-from agent.documents.event import Event, EventCause, EventState
+from agent.documents.event import Event, EventCause, EventState, Suspect, VictimCost
 from agent.documents.strict_json import strict_json
 
 # The journal breaks lines of 48 KiB (LineMax, journald.conf(5)). A character takes up to 12 bytes in JSON, and an
 # event has up to a dozen texts that hold a name.
 _LONGEST_NAME = 300
+Who = TypeVar("Who", Suspect, VictimCost)
 
 
 class Journal:
@@ -56,10 +57,16 @@ def line(event: Event) -> str:
     short = replace(
         event,
         victim=shortened(event.victim),
-        suspects=tuple(replace(each, cgroup=shortened(each.cgroup)) for each in event.suspects),
+        victim_name=None if event.victim_name is None else shortened(event.victim_name),
+        suspects=tuple(_short(each) for each in event.suspects),
+        victims=tuple(_short(each) for each in event.victims),
         findings=tuple(replace(each, text=shortened(each.text)) for each in event.findings),
     )
     return strict_json(short.to_document())
+
+
+def _short(who: Who) -> Who:
+    return replace(who, cgroup=shortened(who.cgroup), name=None if who.name is None else shortened(who.name))
 
 
 def shortened(text: str) -> str:

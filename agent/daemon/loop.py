@@ -1,6 +1,7 @@
 """The daemon's loop: a window, to everything that wants it, until a signal."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from agent.daemon.sinks import Health, Observation
 from agent.daemon.workers import Workers
 from agent.recording import recorder
 from agent.recording.budget import Governor
+from agent.recording.flight import LEAST_S, FlightRecorder
 from agent.recording.recorder import Complete
 from agent.recording.self_usage import SelfWatch, descriptors, rss_bytes
 from agent.store.run_file import end_utc_ns
 from collectors.windows.sched import SchedWindow, matching
-from probes.errors import JostleError, UsageError
+from probes.errors import HostChangedError, JostleError, UsageError
 from probes.snapshot import Snapshot
 
 
@@ -31,6 +33,8 @@ class Loop:
     service: Service
     signals: Signals
     complete: Complete
+    flight: FlightRecorder | None = None
+    dump: Callable[[], None] = lambda: None
     _watch: SelfWatch = field(default_factory=SelfWatch)
     _windows: int = 0
     _lost: int = 0
@@ -42,6 +46,8 @@ class Loop:
         while not self.signals.ending:
             try:
                 self._windows_until_changed()
+            except HostChangedError:
+                raise  # whoever supervises it starts it again
             except (OSError, JostleError) as error:
                 self._lost += 1
                 if not self._failing:
@@ -55,7 +61,7 @@ class Loop:
         length_s = self.config.agent.window_s
 
         def over(seconds: float) -> bool:
-            self._wait(seconds)
+            self._wait(seconds, self.flight)
             return self.signals.ending or self.config.agent.window_s != length_s
 
         for window in recorder.windows(self.governor, length_s, None, over, complete=self._kept):
@@ -72,15 +78,28 @@ class Loop:
         """The cgroups that are asked for, with what else is known of them."""
         return self.complete(matching(window, self.config.agent.cgroups), before, after)
 
-    def _wait(self, seconds: float) -> None:
-        """Until that time, an ending signal, or windows of another length; says that it is alive meanwhile."""
+    def _wait(self, seconds: float, flight: FlightRecorder | None = None) -> None:
+        """Until that time, an ending signal, or windows of another length; says that it is alive meanwhile.
+
+        With a flight recorder each second is read that ends before.
+
+        Raises:
+            OSError, JostleError: One cannot be.
+        """
         deadline_s, length_s = time.monotonic() + seconds, self.config.agent.window_s
         while not self.signals.ending and self.config.agent.window_s == length_s:
             self.service.alive()
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 return
-            self.signals.wait(min(left_s, self.service.alive_every_s))
+            until_second_s = _until_second(flight, left_s)
+            if flight and until_second_s <= 0:
+                flight.tick()
+                continue
+            self.signals.wait(min(left_s, self.service.alive_every_s, until_second_s))
+            if self.signals.dump_wanted:
+                self.signals.dump_wanted = False
+                self.dump()
             if self.signals.reload_wanted:
                 self.signals.reload_wanted = False
                 self._reload()
@@ -111,6 +130,14 @@ class Loop:
             warnings=tuple(self.governor.warnings),
             sinks=self.workers.health(),
         )
+
+
+def _until_second(flight: FlightRecorder | None, left_s: float) -> float:
+    """How long until the next second is to be read; beyond the time that is left where there is none."""
+    if flight is None:
+        return left_s
+    next_s = flight.next_s() - time.monotonic()
+    return next_s if left_s - max(0.0, next_s) > LEAST_S else left_s
 
 
 def reloaded(old: Config, path: Path | None) -> Config:

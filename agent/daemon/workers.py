@@ -46,6 +46,10 @@ class Worker:
         """Hand over events that some sink raised; lost as `submit` loses windows."""
         self._put(partial(self._hear, events))
 
+    def ask(self, work: Callable[[], None]) -> None:
+        """Let work be done after what waits; lost as `submit` loses windows."""
+        self._put(work)
+
     def reload(self, config: Config) -> None:
         """Hand over a new configuration before the next window."""
         self._config = config
@@ -132,6 +136,12 @@ class Workers:
         """Hand a new configuration to every sink."""
         for worker in self._workers:
             worker.reload(config)
+
+    def ask(self, name: str, work: Callable[[], None]) -> None:
+        """Let work be done in the thread of the sink of this name, if there is one, as if it was the sink's own."""
+        for worker in self._workers:
+            if worker.name == name:
+                worker.ask(work)
 
     def health(self) -> tuple[SinkHealth, ...]:
         """The state of each sink, in the order in which they were given."""

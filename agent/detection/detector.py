@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from agent.detection.gates import Evidence, FindQuota, others_pct, pass_gates
-from agent.detection.indicators import IndicatorSample, ipc_of
-from agent.detection.rules import DEFAULT_RULES, Rule
+from agent.detection.harm import LASTING_S, Harm, WindowTime, moment_of, reach_of
+from agent.detection.indicators import IndicatorSample, ipc_of, uneven
+from agent.detection.rules import Comparison, Rule, default_rules
 from agent.detection.running_baseline import RunningBaseline
 from agent.detection.series import Excess, Persistence, Series
 from agent.detection.stored_baseline import Baseline
-from agent.detection.suspects import BaselineWaits, blamed
+from agent.detection.suspects import BaselineWaits, blamed, judged
 from agent.documents.event import Event, EventCause, EventState
+from collectors.host.workloads import identify
 from collectors.windows import sched
+from collectors.windows.entitlement import FindWeights
 from collectors.windows.sched import KERNEL, OTHER, CgroupWindow, SchedWindow
 
 # A cgroup that has done nothing for so many windows is gone, or what was usual for it is long past: an hour of 10 s.
@@ -27,8 +30,9 @@ LEAST_ROOM, MOST_ROOM = 512, 4096
 class Settings:
     """What is watched, and for how long it must be off."""
 
-    rules: tuple[Rule, ...] = DEFAULT_RULES
-    persistence: Persistence = field(default_factory=Persistence)
+    rules: tuple[Rule, ...] = field(default_factory=default_rules)
+    persistence: Persistence = field(default_factory=Persistence)  # of the classic rules
+    lasting_s: float = LASTING_S  # of those with a budget
 
 
 @dataclass(slots=True)
@@ -36,26 +40,29 @@ class _Tracked:
     """One cgroup: a series per rule, what is usual beside them, and in which window it last did something."""
 
     path: str
-    series: tuple[Series, ...]
+    series: tuple[Series | Harm, ...]
     seen: int
     baseline_cpus: RunningBaseline = field(default_factory=RunningBaseline)
+    baseline_ipc: RunningBaseline = field(default_factory=RunningBaseline)
     baseline_waits: BaselineWaits = field(default_factory=BaselineWaits)
 
 
 @dataclass(frozen=True, slots=True)
 class _Instant:
-    """One window, and what holds for all cgroups in it."""
+    """One window, and what holds for all cgroups in it; `moments` are those of the rules with a budget."""
 
     number: int
     utc_ns: int
     window: SchedWindow
     stolen_pct: float
+    moments: tuple[WindowTime, ...]
 
 
 class Detector:
     """Watches every cgroup by the same rules.
 
-    `find_quota` is asked only when an event is raised on a cgroup that was throttled.
+    `find_quota` is asked only when an event is raised on a cgroup that was throttled, `find_weights` when one is raised
+    for which neighbours are suspected.
     """
 
     def __init__(
@@ -63,10 +70,12 @@ class Detector:
         settings: Settings | None = None,
         baseline: Baseline | None = None,
         find_quota: FindQuota = lambda _: None,
+        find_weights: FindWeights = lambda _, __: None,
     ) -> None:
         self._settings = settings or Settings()
         self._baseline = baseline or {}
         self._find_quota = find_quota
+        self._find_weights = find_weights
         self._tracked: dict[str, _Tracked] = {}
         self._orphans: list[Event] = []
         self._number = 0
@@ -84,13 +93,20 @@ class Detector:
         return any(
             _waited_most_for(window.cgroups[path]) in {KERNEL, "/"}
             for path, tracked in self._tracked.items()
-            if path in window.cgroups and any(each.beyond & 1 and not each.raised for each in tracked.series)
+            if path in window.cgroups
+            and any(each.beyond & 1 and each.raised is None for each in tracked.series)
         )
 
     def step(self, window: SchedWindow, utc_ns: int) -> Sequence[Event]:
         """The events of one more window, which ended at `utc_ns`."""
         self._number += 1
-        moment = _Instant(self._number, utc_ns, window, _stolen_pct(window))
+        moments = tuple(
+            moment_of(
+                utc_ns, window.duration_ns, reach_of(rule.limit, len(self._tracked)), self._settings.lasting_s
+            )
+            for rule in self._settings.rules
+        )
+        instant = _Instant(self._number, utc_ns, window, _stolen_pct(window), moments)
         for path in window.cgroups:
             # What has no cgroup of its own is not a workload, nor is what was left in the root.
             if path not in {KERNEL, OTHER, "/"}:
@@ -98,7 +114,7 @@ class Detector:
         events = [
             replace(event, utc_ns=utc_ns, state=EventState.CLEARED, value=None) for event in self._orphans
         ]
-        events += [event for tracked in self._tracked.values() for event in self._cgroup(tracked, moment)]
+        events += [event for tracked in self._tracked.values() for event in self._cgroup(tracked, instant)]
         self._orphans.clear()
         self._forget(room=min(MOST_ROOM, max(LEAST_ROOM, 2 * len(window.cgroups))))
         return events
@@ -110,14 +126,16 @@ class Detector:
         """
         for tracked in self._tracked.values():
             known = dict(zip(self._settings.rules, tracked.series, strict=True))
-            tracked.series = tuple(known.pop(rule) if rule in known else Series() for rule in settings.rules)
+            tracked.series = tuple(
+                known.pop(rule) if rule in known else _new(rule) for rule in settings.rules
+            )
             self._orphans += [series.raised for series in known.values() if series.raised]
         self._settings = settings
 
     def _track(self, path: str) -> _Tracked:
         tracked = self._tracked.get(path)
         if tracked is None:
-            series = tuple(Series() for _ in self._settings.rules)
+            series = tuple(map(_new, self._settings.rules))
             tracked = self._tracked[path] = _Tracked(path, series, self._number)
         return tracked
 
@@ -139,11 +157,37 @@ class Detector:
             sample = IndicatorSample(cgroup, moment.window.duration_ns, ipc_of(moment.window, tracked.path))
         # As most are on most hosts: nothing to judge, and nothing that time would change.
         if sample is not None or not all(series.is_at_rest for series in tracked.series):
-            for rule, series in zip(self._settings.rules, tracked.series, strict=True):
-                yield from self._series(rule, series, tracked, sample, moment)
+            for rule, series, at in zip(self._settings.rules, tracked.series, moment.moments, strict=True):
+                if isinstance(series, Harm):
+                    yield from self._harm(rule, series, tracked, sample, moment, at)
+                else:
+                    yield from self._series(rule, series, tracked, sample, moment)
         if cgroup is not None and not any(series.beyond for series in tracked.series):
             tracked.baseline_cpus.learn(cgroup.run_ns / moment.window.duration_ns)
+            if sample is not None and sample.ipc is not None:
+                tracked.baseline_ipc.learn(sample.ipc)
             tracked.baseline_waits.learn(cgroup, moment.window.duration_ns)
+
+    def _harm(  # noqa: PLR0917  the rule on one cgroup in one window, and what it is in
+        self,
+        rule: Rule,
+        harm: Harm,
+        tracked: _Tracked,
+        sample: IndicatorSample | None,
+        moment: _Instant,
+        at: WindowTime,
+    ) -> Iterator[Event]:
+        watched = rule.watched
+        value = None if sample is None else watched.value(sample)
+        is_due = harm.step(watched, value, at, None if sample is None else sample.cgroup)
+        if is_due:
+            against = Comparison(harm.baseline(watched), uneven(watched, harm.limit))
+            excess = Excess(uneven(watched, harm.level), against)
+            harm.raised = self._event(rule, harm, excess, tracked, moment)
+            yield harm.raised
+        elif harm.is_over and harm.raised is not None:
+            yield replace(harm.raised, utc_ns=moment.utc_ns, state=EventState.CLEARED, value=value)
+            harm.clear()
 
     def _series(
         self, rule: Rule, series: Series, tracked: _Tracked, sample: IndicatorSample | None, moment: _Instant
@@ -162,7 +206,7 @@ class Detector:
             series.clear(rule)
 
     def _event(
-        self, rule: Rule, series: Series, excess: Excess, tracked: _Tracked, moment: _Instant
+        self, rule: Rule, series: Series | Harm, excess: Excess, tracked: _Tracked, moment: _Instant
     ) -> Event:
         whole = sched.add(tracked.path, (cgroup for cgroup, _ in series.evidence))
         duration_ns = sum(duration_ns for _, duration_ns in series.evidence)
@@ -172,12 +216,22 @@ class Detector:
                 seconds=duration_ns / 1e9,
                 baseline_cpus=tracked.baseline_cpus.mean if tracked.baseline_cpus.known else None,
                 stolen_pct=moment.stolen_pct,
+                ipc=ipc_of(moment.window, tracked.path),
+                baseline_ipc=tracked.baseline_ipc.mean if tracked.baseline_ipc.known else None,
                 blame_left_out="blame" in moment.window.shed,
+                name_of=lambda path: called(path, moment.window) or path,
             ),
             self._find_quota,
         )
         suspects = blamed(
             whole, duration_ns, tracked.baseline_waits, moment.window.cgroups, rule.watched.blames
+        )
+        lost_ns = whole.throttled_ns if rule.watched.blames == "nobody" else whole.others_ns
+        verdict = judged(
+            () if gate else suspects,
+            tracked.path,
+            moment.window.cgroups,
+            self._find_weights,
         )
         return Event(
             utc_ns=moment.utc_ns,
@@ -191,10 +245,17 @@ class Detector:
             limit=excess.against.limit,
             value=excess.value,
             cause=_cause(rule, gate, blames=bool(suspects)),
-            suspects=() if gate else suspects,
+            suspects=verdict.suspects,
+            entitlement=verdict.entitlement,
+            advice=verdict.advice,
             findings=findings,
+            cost_cpu_s=round(lost_ns / 1e9, 3),
             others_pct=None if (share := others_pct(whole)) is None else round(share, 1),
         )
+
+
+def _new(rule: Rule) -> Series | Harm:
+    return Harm() if rule.method == "budget" else Series()
 
 
 def _cause(rule: Rule, gate: EventCause | None, *, blames: bool) -> EventCause:
@@ -211,3 +272,12 @@ def _waited_most_for(cgroup: CgroupWindow) -> str | None:
 def _stolen_pct(window: SchedWindow) -> float:
     run_ns = sum(cgroup.run_ns for cgroup in window.cgroups.values())
     return 100 * sum(cgroup.stolen_ns for cgroup in window.cgroups.values()) / run_ns if run_ns else 0.0
+
+
+def called(path: str, window: SchedWindow) -> str | None:
+    """What people call a cgroup, as the runtimes' files told in this window, or its path tells; None: its path."""
+    known = window.signals.names.get(path) if window.signals else None
+    if known is not None:
+        return known.name
+    workload = identify(path)
+    return workload.name if workload.container_id else None

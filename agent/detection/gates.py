@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from agent.documents.event import EventCause, GateFinding
-from collectors.windows.sched import NS_PER_S, REST, CgroupWindow
+from collectors.windows.sched import NS_PER_S, REST, CgroupWindow, by_culprit
 
 # A part of the wait explains an event when it is the greater half.
 _GREATER_HALF_PCT = 50.0
@@ -28,7 +28,10 @@ class Evidence:
         seconds: Their length together.
         baseline_cpus: How many CPUs it usually keeps busy; None: not known yet.
         stolen_pct: Of all running on the host, what the hypervisor and interrupts took.
+        ipc: Instructions per cycle in the latest of them; None: not counted.
+        baseline_ipc: The usual ones; None: not known.
         blame_left_out: In the latest of them the probe did not tell whom anybody waited for, to keep its budget.
+        name_of: What to call a cgroup in a sentence.
     """
 
     cgroup: CgroupWindow
@@ -36,6 +39,9 @@ class Evidence:
     baseline_cpus: float | None
     stolen_pct: float
     blame_left_out: bool = False
+    name_of: Callable[[str], str] = str
+    ipc: float | None = None
+    baseline_ipc: float | None = None
 
 
 # Names the cgroup whose quota binds a cgroup, and the quota in CPUs; None where that cannot be told.
@@ -76,7 +82,11 @@ def throttling(evidence: Evidence, find_quota: FindQuota) -> GateFinding:
     if quota is None:
         whose = "a quota of its own or of an ancestor"
     else:
-        owner = "its own quota" if quota[0] == evidence.cgroup.path else f"the quota of {quota[0]}"
+        owner = (
+            "its own quota"
+            if quota[0] == evidence.cgroup.path
+            else f"the quota of {evidence.name_of(quota[0])}"
+        )
         whose = f"{owner}, {quota[1]:g} CPUs"
     return GateFinding(
         "throttling", share_pct > _GREATER_HALF_PCT, f"{share_pct:.0f} % of its wait was for {whose}"
@@ -91,7 +101,10 @@ def own_threads(evidence: Evidence) -> GateFinding:
 
 
 def own_load(evidence: Evidence) -> GateFinding:
-    """Whether it wanted more than usual."""
+    """Whether it wanted more than usual: whoever is slowed through caches runs longer for the same work.
+
+    Where instructions are counted they are the work.
+    """
     cpus = evidence.cgroup.run_ns / NS_PER_S / evidence.seconds
     baseline = evidence.baseline_cpus
     if baseline is None:
@@ -99,7 +112,13 @@ def own_load(evidence: Evidence) -> GateFinding:
             "own-load", None, f"it kept {cpus:.2f} CPUs busy, and what is usual is not known yet"
         )
     up = cpus > baseline * _LOAD_UP_RATIO and cpus > baseline + _LOAD_UP_CPUS
-    return GateFinding("own-load", up, f"it kept {cpus:.2f} CPUs busy, usually {baseline:.2f}")
+    text = f"it kept {cpus:.2f} CPUs busy, usually {baseline:.2f}"
+    if up and evidence.ipc is not None and evidence.baseline_ipc is not None:
+        up = cpus * evidence.ipc > baseline * evidence.baseline_ipc * _LOAD_UP_RATIO
+        text += f", at {evidence.ipc:.2f} instructions per cycle, usually {evidence.baseline_ipc:.2f}"
+    elif up:
+        text += "; whether for more work, or slowed through caches, could not be told without counted instructions"
+    return GateFinding("own-load", up, text)
 
 
 def steal(evidence: Evidence) -> GateFinding:
@@ -110,12 +129,12 @@ def steal(evidence: Evidence) -> GateFinding:
 
 def others(evidence: Evidence) -> GateFinding:
     """How much of the wait was for others, and for whom most; it explains nothing, as it may be so all day."""
-    waits = {name: wait.wait_ns for name, wait in evidence.cgroup.waited_for.items()}
+    waits = {name: wait.wait_ns for name, wait in by_culprit(evidence.cgroup).waited_for.items()}
     text = f"{others_pct(evidence.cgroup) or 0:.0f} % of its wait was for others"
     named = sorted((name for name in waits if name != REST), key=lambda name: (-waits[name], name))
     if named and waits[named[0]]:
         share_pct = _share_pct(waits[named[0]], evidence.cgroup.wait_ns)
-        text += f", most for {named[0]} ({share_pct:.0f} %)"
+        text += f", most for {evidence.name_of(named[0])} ({share_pct:.0f} %)"
     return GateFinding("others", False, text)  # noqa: FBT003  the record says what it is
 
 
@@ -123,7 +142,7 @@ def others_pct(cgroup: CgroupWindow) -> float | None:
     """How much of a cgroup's wait was for others, kernel threads among them; None: it never waited."""
     if not cgroup.wait_ns:
         return None
-    return _share_pct(sum(wait.wait_ns for wait in cgroup.waited_for.values()), cgroup.wait_ns)
+    return _share_pct(cgroup.others_ns, cgroup.wait_ns)
 
 
 def _share_pct(part_ns: int, whole_ns: int) -> float:

@@ -1,4 +1,4 @@
-"""The four ways to say that an indicator is beyond what it should be."""
+"""The ways to say that an indicator is beyond what it should be: by a budget of false events, and four classic ones."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from agent.detection.indicators import INDICATORS, Indicator
 from agent.detection.running_baseline import RunningBaseline
 
-Method = Literal["baseline", "percent", "sigma", "threshold"]
+Method = Literal["budget", "baseline", "percent", "sigma", "threshold"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
@@ -14,9 +14,9 @@ METHODS: tuple[Method, ...] = get_args(Method)
 class Rule:
     """One indicator, compared in one way.
 
-    `limit` is in per cent above the stored baseline's 95th percentile (`baseline`), in per cent above the recent mean
-    (`percent`), in standard deviations from it (`sigma`), or in the indicator's own unit (`threshold`). Below, where
-    lower is worse.
+    `limit` is how many false events a host and week may have (`budget`), in per cent above the stored baseline's 95th
+    percentile (`baseline`), in per cent above the recent mean (`percent`), in standard deviations from it (`sigma`), or
+    in the indicator's own unit (`threshold`). Below, where lower is worse.
     """
 
     indicator: str
@@ -29,12 +29,16 @@ class Rule:
         return INDICATORS[self.indicator]
 
 
-# Waiting that the host's load does not explain away, its tail, and quotas that bind.
-DEFAULT_RULES = (
-    Rule("wait_per_run", "sigma", 4.0),
-    Rule("wait_p99", "percent", 200.0),
-    Rule("throttled_share", "threshold", 0.1),
-)
+DEFAULT_BUDGET = 1.0
+
+
+def default_rules(budget_per_week: float = DEFAULT_BUDGET) -> tuple[Rule, ...]:
+    """Waiting behind others, its tail, and quotas that bind; the first two share the budget of false events."""
+    return (
+        Rule("contention", "budget", budget_per_week / 2),
+        Rule("wait_p99", "budget", budget_per_week / 2),
+        Rule("throttled_share", "threshold", 0.1),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ def comparison(rule: Rule, running: RunningBaseline, stored: float | None) -> Co
         case "sigma":
             beyond = running.mean + sign * rule.limit * running.deviation
             return Comparison(running.mean, beyond) if running.known else None
+        case "budget":  # `harm` judges these
+            return None
 
 
 def exceeds(rule: Rule, value: float, against: Comparison) -> bool:

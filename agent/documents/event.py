@@ -33,6 +33,18 @@ class Suspect(Record, frozen=True):
     cgroup: str
     share_pct: float
     within: tuple[TaskShare, ...] | None = None
+    # Whether it ran clearly more than its weight entitles it to; left out: there are no weights between the two.
+    above_entitlement: bool | None = None
+    entitled_times: float | None = None  # how many times that it ran; left out as above_entitlement
+    name: str | None = None  # what people call it; left out: nobody told
+
+
+class Entitlement(StrEnum):
+    """What the weights say of a wait for neighbours."""
+
+    ABOVE = "aggressor-above"  # the first suspect ran more than it is entitled to
+    BELOW = "victim-below"  # it did not, but has the larger weight: the victim is owed less than it wants
+    NOBODY = "nobody-above"  # each has what it is owed: the host is too full for them
 
 
 class GateFinding(Record, frozen=True):
@@ -44,6 +56,14 @@ class GateFinding(Record, frozen=True):
     gate: str
     explains: bool | None
     text: str
+
+
+class VictimCost(Record, frozen=True):
+    """One victim of an incident, and the CPU time that it lost to the aggressor while it was beyond its limit."""
+
+    cgroup: str
+    cost_cpu_s: float  # what it lost
+    name: str | None = None  # what people call it; left out: nobody told
 
 
 class Event(Document, frozen=True):
@@ -71,6 +91,13 @@ class Event(Document, frozen=True):
     suspects: tuple[Suspect, ...]
     findings: tuple[GateFinding, ...]
     others_pct: float | None = None
+    entitlement: Entitlement | None = None  # left out: nobody is suspected, or there are no weights
+    advice: str | None = None  # what to do; left out: nobody is suspected
+    victim_name: str | None = None  # what people call the victim; left out: nobody told
+    # What the victims lost to the aggressor in CPU time, until it was raised or in all; left out: not known.
+    cost_cpu_s: float | None = None
+    victims: tuple[VictimCost, ...] = ()  # of a whole incident, when it is over; the worst first, ten at most
+    victim_count: int = 1  # how many there were
 
 
 _NS = 10**9
@@ -91,3 +118,13 @@ class Episode(Record, frozen=True):
     def until_utc_ns(self) -> int:
         """When it ended, or was last seen."""
         return self.event.since_utc_ns + round(self.duration_s * _NS)
+
+
+class Incidents(Document, frozen=True):
+    """What the agent told in a part of its history, the first begun first."""
+
+    SCHEMA = "jostle.events/1"
+
+    since: str  # ISO 8601, in the host's time zone
+    until: str  # the same
+    incidents: tuple[Episode, ...]

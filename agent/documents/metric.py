@@ -1,7 +1,8 @@
 """What a metric is, as readers of the victim's figures return it and verdicts have it."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from probes.errors import UsageError
@@ -18,31 +19,66 @@ class Metric:
         unit: as shown to people; "" if unknown.
         better: the direction that the victim's owner wishes for.
         is_failure_count: it counts what went wrong, so that 0 is its usual value and ratios of it mean nothing.
+        step: what it is counted in, in its unit, where that is always the same; None: it is not known.
     """
 
     name: str
     unit: str
     better: Better
     is_failure_count: bool = False
+    step: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One trial's value of a metric, in the metric's unit: finite, and positive; a count of failures may be 0."""
+    """One trial's value of a metric, in the metric's unit: finite, and positive; a count of failures may be 0.
+
+    `printed_step` is the place of the last digit that was printed, in the metric's unit; None: it was not printed.
+    `counts` is the histogram that a percentile is of: values in the metric's unit, and how many; empty: not given.
+    `closed_loop`: it is a latency as a tool sees it that sends nothing while it waits.
+    """
 
     metric: Metric
     value: float
+    printed_step: float | None = field(default=None, compare=False)
+    counts: tuple[tuple[float, float], ...] = field(default=(), compare=False, repr=False)
+    closed_loop: bool = field(default=False, compare=False)
+
+    @property
+    def step(self) -> float | None:
+        """In which steps the value is known; None: that is to be taken from the data."""
+        return self.metric.step if self.printed_step is None else self.printed_step
 
 
-DURATION = Metric("duration", "s", "lower")
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A figure that is a ratio, such as seconds waited per second run: what is above the line, and below."""
+
+    over: float = 0.0
+    under: float = 0.0
+
+    def __add__(self, other: "Ratio") -> "Ratio":
+        """Both together: longer slots weigh more."""
+        return Ratio(self.over + other.over, self.under + other.under)
+
+    @property
+    def value(self) -> float:
+        """The figure; not a number where there is nothing below the line."""
+        return self.over / self.under if self.under > 0 else math.nan
 
 
-STRETCH = Metric("stretch", "s/s", "lower")
+DURATION = Metric("duration", "s", "lower", step=1e-6)
+
+
+STRETCH = Metric("stretch", "s/s", "lower", step=1e-9)
 """Seconds that a cgroup ran or waited for a CPU per second that it ran: 1 when it never waits."""
 
 _MOST_THRESHOLD_PCT = 1000
 TIMES_FROM_PCT = 100.0
 """From here on a slowdown is said as a factor: 2.4× is understood where 140 % is not."""
+_KNOWN_TIMES = 100.0
+NOT_KNOWN = "not known yet"
+"""Said of an interval that tells nothing."""
 
 
 def require_threshold(threshold_pct: float) -> None:
@@ -74,7 +110,13 @@ def change_pct(slowdown_pct: float, better: Better) -> float | None:
     return 100 / times - 100 if times > 0 else None
 
 
-def told(
+def tells_nothing(bounds_pct: Sequence[float]) -> bool:
+    """Whether the ends of an interval are a hundred times apart: two pairs leave room for −100 to 93,775,542 %."""
+    low, high = factor(bounds_pct[0]), factor(bounds_pct[1])
+    return low <= 0 or high > _KNOWN_TIMES * low
+
+
+def described_change(
     slowdown_pct: float, ci95_pct: Sequence[float] | None, better: Better, what: str = "figure"
 ) -> tuple[str, str]:
     """A slowdown as people say it, and its interval; an empty one where there is none.
@@ -83,6 +125,8 @@ def told(
     own change: half a rate is `rate −50.0 %`, which nobody calls 100 % slower.
     """
     if better == "lower" and slowdown_pct >= TIMES_FROM_PCT:
+        if ci95_pct and tells_nothing(ci95_pct):
+            return f"{_times(factor(slowdown_pct))}× slower", NOT_KNOWN
         bounds = " to ".join(f"{_times(factor(bound))}" for bound in ci95_pct or ())
         return f"{_times(factor(slowdown_pct))}× slower", f"{bounds}×" if bounds else ""
     words = slower(slowdown_pct) if better == "lower" else f"{what} {changed(slowdown_pct, better)}"
@@ -103,7 +147,9 @@ def changed(slowdown_pct: float, better: Better) -> str:
 
 
 def changed_between(bounds_pct: Sequence[float], better: Better) -> str:
-    """An interval of the slowdown as one of the change, the lower end first: `+51.2 to +64.0 %`."""
+    """An interval of the slowdown as one of the change, the lower end first: `+51.2 to +64.0 %`; or NOT_KNOWN."""
+    if tells_nothing(bounds_pct):
+        return NOT_KNOWN
     ends = [changed(bound, better) for bound in (bounds_pct if better == "lower" else reversed(bounds_pct))]
     return " to ".join((*(end.removesuffix(" %") for end in ends[:-1]), ends[-1]))
 

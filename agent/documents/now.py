@@ -8,6 +8,8 @@ from agent.documents.top import NO_HISTORY, Lot, Usual
 
 OTHERS = frozenset({Charge.CGROUP, Charge.KERNEL, Charge.OTHER, Charge.REST, Charge.STOLEN})
 """What somebody else is that a cgroup waits for."""
+# Who has less of the wait for others is one of many: a limit on it alone would give next to nothing back.
+LEAST_CULPRIT_PART = 0.25
 
 
 class Reason(StrEnum):
@@ -50,9 +52,18 @@ class Sufferer(Record, frozen=True):
         """The one other than itself that it waited for longest."""
         return next((part for part in self.behind if part.charge in OTHERS), None)
 
+    @property
+    def waits_for_many(self) -> bool:
+        """Whether even the one that it waited for longest has little of its wait for others."""
+        others_pct = 100 - sum(part.share_pct for part in self.behind if part.charge not in OTHERS)
+        return self.aggressor is not None and self.aggressor.share_pct < LEAST_CULPRIT_PART * others_pct
+
 
 class HostNow(Document, frozen=True):
-    """A host over some seconds. `sufferers` are in order of the CPU time they lack, those that crowd themselves last.
+    """A host over some seconds.
+
+    `sufferers` are in order of the CPU time they lack: last who have what their weight promises, and who crowd
+    themselves.
 
     `untold` are cgroups that waited, nobody knows for whom: without them a host where nobody suffers is no all-clear.
     """

@@ -44,6 +44,7 @@ class SelftestFinding(Record, frozen=True):
     culprit: str | None  # named first
     culprit_share_pct: float | None
     error: str | None = None
+    trial_noise_pct: float | None = None
 
 
 class Rate(Record, frozen=True):
@@ -88,5 +89,8 @@ class Selftest(Document, frozen=True):
     tallies: tuple[Tally, ...]
     labels: tuple[Label, ...]
     findings: tuple[SelftestFinding, ...]
+    bystander: bool = False  # one ran beside all experiments, in random bursts
+    repeat_nothing: int | None = None  # of scenarios with nothing to find; left out: as `repeat`
+    trial_noise_pct: float | None = None  # median over the experiments
     title: str | None = None
     note: str | None = None

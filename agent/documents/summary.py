@@ -26,18 +26,23 @@ SignalFigures = Mapping[str, int | float | None]
 
 
 class WaitBy(Record, frozen=True):
-    """How long a cgroup waited while this one ran on its CPU."""
+    """How long a cgroup waited while this one ran on its CPU. `cgroup` is its path, where it has one."""
 
     name: str
     wait_ns: int
+    cgroup: str | None = None
 
 
 class CorunWith(Record, frozen=True):
-    """How long a cgroup ran while this one did, on a sibling thread or on a CPU of the same last-level cache."""
+    """How long a cgroup ran while this one did, on a sibling thread or on a CPU of the same last-level cache.
+
+    `cgroup` is its path, where it has one.
+    """
 
     name: str
     smt_ns: int
     llc_ns: int
+    cgroup: str | None = None
 
 
 class WorkloadSummary(Record, frozen=True):
@@ -52,6 +57,10 @@ class WorkloadSummary(Record, frozen=True):
     pod_uid: str | None = None
     namespace: str | None = None
     qos_class: str | None = None
+    image: str | None = None
+    project: str | None = None
+    service: str | None = None
+    owner: str | None = None
 
 
 class CpuSummary(Record, frozen=True):
@@ -99,9 +108,13 @@ class CgroupSummary(Record, frozen=True):
     mean_running: float | None  # tasks, over time: CPUs kept busy
     sampled_ns: int  # of wait_ns, shared out by sample: the sum is exact, its shares are estimates
     wait_by: tuple[WaitBy, ...]  # the longest first
+    # Of what it wanted, quotas apart, the part it waited behind others, 0 to 1; left out: it is not known for whom.
+    contention_ratio: float | None = None
     # The tightest of its own and its ancestors' quotas; left out: it has none.
     limit_cpus: float | None = None
     signals: SignalFigures | None = None  # left out: nothing but the scheduler was recorded
+    # What it had of disks, network queues and reclaims; left out: nothing, or nobody looked.
+    devices: Mapping[str, int] | None = None
     corun_with: tuple[CorunWith, ...] = ()  # sampled, the longest first
     workload: WorkloadSummary | None = None  # left out: it was not looked for
 

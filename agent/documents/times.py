@@ -44,6 +44,16 @@ def stamp() -> str:
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
+def partition(utc_s: float) -> str:
+    """The folders of a dataset that hold an hour: `date=2026-03-01/hour=02`, in UTC."""
+    return datetime.fromtimestamp(utc_s, UTC).strftime("date=%Y-%m-%d/hour=%H")
+
+
+def span_of(end_utc_ns: int, length_s: int) -> int:
+    """Begin of the span of this length that a window lies in, by its last moment, in seconds since the epoch."""
+    return (end_utc_ns - 1) // 10**9 // length_s * length_s
+
+
 def duration_s(text: str | float) -> float:
     """`10`, `10s`, `500ms`, `10m`, `2h` or `1d` in seconds; a number without a unit is one of seconds already.
 

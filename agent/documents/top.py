@@ -67,6 +67,12 @@ class LiveRow(Record, frozen=True):
     ipc: float | None
     throttled_ns_per_s: float
     sampled_ns: int  # of wait_ns, shared out by sample
+    # Of what it wanted, quotas apart, the part it waited behind others, 0 to 1; left out: it is not known for whom.
+    contention_ratio: float | None = None
+    # Its disk requests waited while others' were served, summed over them; left out: it had none, or nobody looked.
+    disk_behind_ns_per_s: float | None = None
+    # Its packets in network queues, likewise.
+    network_behind_ns_per_s: float | None = None
     usual: Usual | None = None  # what it usually loses; left out: the history does not tell
 
 
@@ -85,7 +91,8 @@ class LiveTable(Document, frozen=True):
     cgroups: tuple[LiveRow, ...]
     warnings: tuple[str, ...]
     unavailable: Mapping[str, str] = msgspec.field(default_factory=dict)
-    advice: tuple[str, ...] = ()  # for the first that suffers, as `jostle now` has it
+    sufferer: str | None = None  # path of the first that suffers; left out: nobody does, or nobody looked
+    advice: tuple[str, ...] = ()  # for that one, as `jostle now` has it
     history: str = NO_HISTORY  # what `usual` is from
 
     def __post_init__(self) -> None:

@@ -4,17 +4,20 @@ An unavailable figure is None here and `null` in the document, and `unavailable`
 `effect.ci95_pct`) to the reason. A record that breaks the contract cannot be made: `ValueError`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import pairwise
+from typing import Literal
 
 import msgspec
 
 from agent.documents.codec import Document, Record, null_keys
 from agent.documents.metric import Better
 from agent.documents.verdict_parts import (
+    AppliedTreatment,
     Blame,
     Blocked,
+    Capacity,
     Confirmation,
     DataFile,
     Efficiency,
@@ -22,14 +25,21 @@ from agent.documents.verdict_parts import (
     Host,
     Interval,
     Pair,
+    RemedyEffect,
     SecondaryMetric,
     SweepPoint,
     Trial,
     WaitHistograms,
     WaitMatrix,
+    Witness,
 )
 
 SUM_TOLERANCE_PCT = 0.5
+# Of the loss; of less nobody asks who it was.
+LEAST_UNSEEN_PCT = 5.0
+MOST_NAMED = 3
+
+Estimand = Literal["typical", "mean"]
 
 
 class Conclusion(StrEnum):
@@ -62,9 +72,33 @@ class CauseKind(StrEnum):
     STEAL = "steal"
     INTERRUPTS = "interrupts"
     IO = "io"
+    NETWORK = "network"
     MEMORY_PRESSURE = "memory-pressure"
     SELF = "self"
     UNEXPLAINED = "unexplained"
+
+
+class MeanEffect(Record, frozen=True):
+    """The slowdown of the mean: mean time with the neighbours over mean time without them.
+
+    The interval allows for slow trials that are too rare to be seen, as `slow_trials_pct` of none, three times as long.
+    """
+
+    slowdown_pct: float
+    ci95_pct: Interval | None
+    seen_most_pct: float | None = None  # its upper end, were all trials like those that were seen
+
+    def __post_init__(self) -> None:
+        _check_interval(self.ci95_pct)
+
+
+class FailureCount(Record, frozen=True):
+    """One kind of failure in both arms: trials, or what they counted. The p-value is exact and one-sided."""
+
+    what: str
+    without: float
+    with_: float
+    p_value: float
 
 
 class Effect(Record, frozen=True):
@@ -85,13 +119,26 @@ class Effect(Record, frozen=True):
     threshold_pct: float
     pairs: int
     compared: Compared | None = None  # left out: trials
+    estimand: Estimand | None = None  # what the slowdown is of: the typical trial, or the mean of all
+    alpha: float | None = (
+        None  # two-sided error of this interval, its part of the 5 % of all that may be claimed
+    )
+    mean: MeanEffect | None = None  # beside the typical trial: the ratio of mean times
+    slow_trials_pct: float | None = None  # upper bound of the share slowed by more than threshold and noise
+    slower_pairs: int | None = None  # in how many pairs the victim was slower
+    step_pct: float | None = None  # what the figure is printed or counted in, in per cent of it
+    # What bystanders took of the time of either arm, which the slowdown leaves out; left out: it leaves out nothing.
+    taken_pct: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         _check_interval(self.ci95_pct)
 
 
 class Cause(Record, frozen=True):
-    """One term's share of the additional time; negative where the term shrank."""
+    """One term's share of the additional time; negative where the term shrank.
+
+    The interval allows for a kind of pair that is too rare to be seen, and loses three times as much.
+    """
 
     cause: CauseKind
     share_pct: float
@@ -102,12 +149,14 @@ class Cause(Record, frozen=True):
 
 
 class Aggressor(Record, frozen=True):
-    """A cgroup that the victim lost time to, and its share of what is charged to anyone."""
+    """A cgroup that the victim lost time to by one cause, and its share of the whole loss; by two it stands twice."""
 
     cgroup: str
     name: str
     share_pct: float
     cause: CauseKind
+    ci95_pct: Interval | None = None  # left out: a single pair, or two
+    witness: Witness | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.share_pct <= 100 + SUM_TOLERANCE_PCT:
@@ -135,12 +184,14 @@ class SelfCost(Record, frozen=True):
     cpu_pct: float | None
     # The part that counting events has in it; left out: none was counted.
     counters_ns_per_switch: float | None = None
+    # What the probe holds; left out: the kernel does not say.
+    kernel_memory_bytes: int | None = None
 
 
 def why_no_cost(tier: str) -> str:
     """Why a tier has no SelfCost, where it has none."""
     if tier == "ebpf":
-        return "the kernel keeps no run-time statistics of BPF programs"
+        return "no context switch was timed"
     return "no BPF program was attached"
 
 
@@ -163,22 +214,26 @@ class Verdict(Document, frozen=True):
     experiment: Experiment | None = None
     host: Host | None = None
     metrics: tuple[SecondaryMetric, ...] | None = None
+    failures: tuple[FailureCount, ...] | None = None  # left out: nothing failed
     pairs: tuple[Pair, ...] | None = None
     trials: tuple[Trial, ...] | None = None
     efficiency: Efficiency | None = None
+    capacity: Capacity | None = None  # left out: no slowdown was found
     blame: tuple[Blame, ...] | None = None
     blocked: tuple[Blocked, ...] | None = None  # left out: nothing of it changed, or nobody looked
     matrix: WaitMatrix | None = None
     histograms: WaitHistograms | None = None
     sweep: tuple[SweepPoint, ...] | None = None
     confirmed: tuple[Confirmation, ...] | None = None
+    treatment: AppliedTreatment | None = None  # left out: none of running cgroups in slots
+    remedies: tuple[RemedyEffect, ...] | None = None  # the best first; left out: none but stopping was tried
     files: tuple[DataFile, ...] | None = None
     title: str | None = None
     note: str | None = None
 
     def __post_init__(self) -> None:
         _check_causes(self.causes)
-        _check_aggressors(self.aggressors, self.victim_cgroup)
+        _check_aggressors(self)
         _check_reasons(self)
 
 
@@ -193,9 +248,53 @@ def _check_causes(causes: tuple[Cause, ...]) -> None:
         raise ValueError(f"causes must sum to 100 ± {SUM_TOLERANCE_PCT} per cent, not {total:.2f}")
 
 
-def _check_aggressors(aggressors: tuple[Aggressor, ...], victim_cgroup: str | None) -> None:
-    if any(first.share_pct < second.share_pct for first, second in pairwise(aggressors)):
-        raise ValueError("aggressors must be sorted by share_pct, the largest first")
+def first_together(aggressors: Sequence[Aggressor]) -> tuple[Aggressor, ...]:
+    """The first, with those of its cause whose shares cannot be told from its own: their intervals meet."""
+    first = aggressors[0]
+    low = first.share_pct if first.ci95_pct is None else first.ci95_pct[0]
+    alike = (
+        other
+        for other in aggressors[1:]
+        if other.cause is first.cause and other.ci95_pct is not None and other.ci95_pct[1] >= low
+    )
+    return (first, *alike)
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`, and beyond three `a, b, c and 2 others`: a sentence is no table."""
+    told, more = list(names[:MOST_NAMED]), len(names) - MOST_NAMED
+    if more > 0:
+        told.append(f"{more} other{'s' if more > 1 else ''}")
+    return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+
+
+def own_effects(confirmed: Iterable[Confirmation]) -> dict[str, float]:
+    """By cgroup what its absence alone gave back, in per cent, of those where that is beyond doubt."""
+    return {
+        each.cgroup: each.slowdown_pct
+        for each in confirmed
+        if each.ci95_pct is not None and each.ci95_pct[0] > 0
+    }
+
+
+def unseen(verdict: "Verdict") -> tuple[Cause, ...]:
+    """The causes with an effect behind which nobody is known, though somebody may be."""
+    if verdict.verdict is not Conclusion.INTERFERENCE:
+        return ()
+    known = {entry.cause for entry in verdict.aggressors} | {CauseKind.SELF, CauseKind.THROTTLED}
+    return tuple(
+        cause for cause in verdict.causes if cause.cause not in known and cause.share_pct >= LEAST_UNSEEN_PCT
+    )
+
+
+def _check_aggressors(verdict: "Verdict") -> None:
+    aggressors, victim_cgroup = verdict.aggressors, verdict.victim_cgroup
+    effects = own_effects(verdict.confirmed or ())
+    ranks = [(effects.get(entry.cgroup, 0.0), entry.share_pct) for entry in aggressors]
+    if any(first < second for first, second in pairwise(ranks)):
+        raise ValueError(
+            "aggressors must be sorted: those confirmed by effect, then by share_pct, largest first"
+        )
     if victim_cgroup is not None and any(entry.cgroup == victim_cgroup for entry in aggressors):
         raise ValueError("aggressors must not contain the victim")
 

@@ -10,6 +10,14 @@ from agent.documents.metric import Better
 Interval = tuple[float, float]
 
 
+class Witness(StrEnum):
+    """How it is known that an aggressor is behind a cause."""
+
+    SEEN = "seen"  # its time and the victim's wait overlap
+    STOPPED = "stopped"  # its absence alone gave time back
+    CORRELATED = "correlated"  # it did more of the kind in the trials or windows that were slower
+
+
 class Arm(StrEnum):
     """One trial ran with the neighbours, or without them."""
 
@@ -23,13 +31,40 @@ class Experiment(Record, frozen=True):
     command: tuple[str, ...]  # the argument vector of jostle itself
     seed: int
     order: tuple[Arm, ...]  # one per trial, in the order they ran
-    victim: str  # its command line or its cgroup
+    victim: (
+        str  # its command line, or its cgroup: by the name of its container, whose path is `victim_cgroup`
+    )
     neighbours: tuple[str, ...]
     metrics: tuple[str, ...]  # metric specifications as given, the primary first
     cpus: str | None  # the CPU list both were pinned to; null when not pinned
     started: str  # ISO 8601, UTC
     duration_s: float
     jostle_version: str
+    plan_sha256: str | None = None  # of `plan.json`, written before the first trial that counts
+    earlier_runs: int | None = None  # experiments beside this one that asked the same; left out: none
+
+
+class AppliedTreatment(Record, frozen=True):
+    """What was done to cgroups that ran already, in the slots of a switchback."""
+
+    kind: str  # as given to --remedy
+    slots: int  # in which it was in force
+    longest_stop_ms: float  # the longest that it was in force at a time
+    stopped_pct: float  # of the time of the experiment's slots
+    guard_ms: float  # left out after each change
+    restored: bool  # every changed file says again what was found in it
+
+
+class RemedyEffect(Record, frozen=True):
+    """What one remedy gives back to the victim, and what it takes from the neighbours, while it is in force."""
+
+    remedy: str  # as given to --remedy
+    slowdown_pct: float  # how much slower the victim is without it
+    ci95_pct: Interval | None  # all of them hold together with 95 %
+    pairs: int
+    neighbour_cpus_without: float  # that the neighbours keep busy without it
+    neighbour_cpus_with: float  # likewise, while it is in force
+    apply: tuple[str, ...]  # lines that would keep it
 
 
 class Host(Record, frozen=True):
@@ -85,6 +120,21 @@ class Efficiency(Record, frozen=True):
     llc_misses_with: float | None = None
 
 
+class Capacity(Record, frozen=True):
+    """The CPUs that the victim's work needs: those it used without the neighbours, and as many times the mean slowdown.
+
+    Money is in the currency of `cpu_cost`, a year, for all instances.
+    """
+
+    cpus_without: float  # that one victim used
+    cpus_with: float  # that the same work in the same time needs beside the neighbours
+    ci95_cpus_with: Interval | None  # its interval of 95 %; null: a single pair
+    instances: int  # how many victims there are
+    cpu_cost: float | None = None  # of one CPU for a year; left out, as what follows: not given
+    extra_cost: float | None = None  # of the CPUs that are needed more
+    ci95_extra_cost: Interval | None = None  # its interval of 95 %
+
+
 class SecondaryMetric(Record, frozen=True):
     """A further metric's effect; `p_value` is corrected for the number of metrics."""
 
@@ -96,6 +146,8 @@ class SecondaryMetric(Record, frozen=True):
     slowdown_pct: float
     ci95_pct: Interval | None
     p_value: float | None
+    requests: float | None = None
+    closed_loop: bool | None = None  # true: of a tool that waits for each answer; left out: not known to be
 
 
 class Blame(Record, frozen=True):

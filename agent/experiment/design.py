@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.documents.verdict_parts import Arm
-from collectors.host.hierarchy import leaf
+from collectors.host.workloads import name_by_path
 
 WHOLE_PCT = 100.0
 
@@ -43,7 +43,7 @@ class Treatment:
 
     def __str__(self) -> str:
         if self.stopped is not None:
-            return f"with all but {leaf(self.stopped)}"
+            return f"with all but {name_by_path(self.stopped)}"
         level = f" at {self.level_pct:g} %" if self.is_capped else ""
         return f"{self.arm} the neighbours{level}"
 
@@ -77,6 +77,12 @@ class Design:
     treatments: tuple[Treatment, ...]
     rounds: int
     seed: str
+
+
+def pauses(design: Design) -> Iterator[float]:
+    """How long to rest before each round, in lengths of a trial: rounds in step with a wave of the host fool nobody."""
+    uniform = random.Random(f"{design.seed} pauses").random  # noqa: S311  as below
+    yield from (uniform() for _ in range(design.rounds))
 
 
 def orders(design: Design) -> Iterator[list[Treatment]]:

@@ -1,21 +1,21 @@
 """What may follow a verdict, in the same place: each suspect stopped alone, the neighbours at several levels."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.analysis.observation import TrialResult, pairs_of
-from agent.analysis.verdict import find
+from agent.analysis.verdict import Findings, find
 from agent.documents.metric import Better, changed, changed_between
 from agent.documents.verdict import Aggressor, Conclusion
-from agent.documents.verdict_parts import Confirmation, SweepPoint
+from agent.documents.verdict_parts import Confirmation, SweepPoint, Witness
 from agent.experiment.design import ALONE, BESIDE_ALL, Design, Treatment, at_level, stopped
 from agent.experiment.neighbours import Neighbours
 from agent.experiment.plan import Plan
 from agent.experiment.runner import Observer, Outcome, Rounds, RunTrial, run_rounds, valid_blocks
 from agent.sandbox.cgroups import PREFIX
 from agent.sandbox.existing import ExistingCgroup, Freezable, find_cgroup, freezable
-from agent.statistics.design import LookPlan
+from agent.statistics.design import ALPHA
 from agent.statistics.dose_response import DoseCurve, fit_dose_curve, largest_harmless_level
 from agent.statistics.effect import Slowdown, secondary_effects, slowdown
 from collectors.host.hierarchy import CgroupLayout, is_within
@@ -23,6 +23,8 @@ from collectors.windows.sched import NS_PER_S
 from probes.errors import HostError, UsageError
 
 FEWEST_ROUNDS = 4
+# Each suspect may be cleared or convicted by these: four that agree by accident would do it 15 times in 100.
+FEWEST_TO_CONFIRM = 8
 # Somebody who is charged with less is not worth being stopped.
 LEAST_SUSPECT_PCT = 5.0
 # Two rounds at least, or there is no interval.
@@ -46,18 +48,23 @@ class FollowUps:
     next_index: int
     observer: Observer
     neighbours: Neighbours
+    rest: Callable[[float], None]
     rounds: list[Rounds] = field(default_factory=list)
     confirmed: tuple[Confirmation, ...] | None = None
     swept: DoseResponse | None = None
 
     def confirm(self, outcome: Outcome, watched: ExistingCgroup | None, layout: CgroupLayout) -> None:
-        """Stop each suspect alone, if there was interference."""
+        """Stop each suspect alone, if there was interference; of itself, where one of several was not seen at it."""
         if outcome.partial or outcome.decision is None:
             return
         names = self.neighbours.names()
         pairs = pairs_of(valid_blocks(outcome.trials))
-        findings = find(pairs, outcome.decision.verdict, outcome.decision.effect, names)
+        findings = find(pairs, outcome.decision.verdict, outcome.decision.effect, names, sole=Witness.STOPPED)
         if findings.conclusion is not Conclusion.INTERFERENCE:
+            return
+        if self.plan.confirm == "auto" and (
+            self.plan.neighbour_cgroups or not is_worth_confirming(findings, list(names))
+        ):
             return
         if self.plan.allow_freeze:
             for bystander in bystanders(findings.aggressors, list(names), watched, layout):
@@ -76,10 +83,22 @@ class FollowUps:
         self.swept = sweep_result(rounds, plan.sweep_pct, paths, cpus, plan.threshold_pct)
 
     def _run(self, design: Design) -> Rounds:
-        rounds = run_rounds(design, self.next_index, self.run_trial, self.observer)
+        rounds = run_rounds(design, self.next_index, self.run_trial, self.observer, self.rest)
         self.next_index = rounds.log.next_index
         self.rounds.append(rounds)
         return rounds
+
+
+def is_worth_confirming(findings: Findings, neighbours: Sequence[str]) -> bool:
+    """Whether nobody was seen behind the main cause, and several may have been.
+
+    Failures alone are interference without a cause: who is stopped alone shows what time it takes, and not them.
+    """
+    if not findings.causes:
+        return False
+    main = max(findings.causes, key=lambda cause: cause.share_pct)
+    seen = {each.cause for each in findings.aggressors if each.witness is Witness.SEEN}
+    return len(neighbours) > 1 and main.cause not in seen
 
 
 def bystanders(
@@ -114,7 +133,7 @@ def _is_worth_stopping(aggressor: Aggressor, neighbours: Sequence[str]) -> bool:
 def confirmation(suspects: Sequence[str], pairs: int, seed: int) -> Design:
     """The rounds to run; `suspects` are cgroup paths."""
     treatments = (BESIDE_ALL, *map(stopped, suspects))
-    return Design("each suspect stopped alone", treatments, max(pairs, FEWEST_ROUNDS), f"{seed} confirm")
+    return Design("each suspect stopped alone", treatments, max(pairs, FEWEST_TO_CONFIRM), f"{seed} confirm")
 
 
 def confirmations(rounds: Rounds, names: Mapping[str, str], threshold_pct: float) -> tuple[Confirmation, ...]:
@@ -125,7 +144,7 @@ def confirmations(rounds: Rounds, names: Mapping[str, str], threshold_pct: float
     if not rounds.whole:
         return ()
     pairs = {path: (rounds.pairs(stopped(path), BESIDE_ALL), rounds.better) for path in names}
-    effects = secondary_effects(pairs, threshold_pct, LookPlan((len(rounds.whole),)))
+    effects = secondary_effects(pairs, threshold_pct, ALPHA)
     found = [
         Confirmation(path, names[path], effect.slowdown_pct, effect.ci95_pct, effect.pairs)
         for path, effect in effects.items()

@@ -101,18 +101,18 @@ class Neighbours:
             )
         empty = next((each for each in self._existing if not each.cgroup.pids()), None)
         if empty is not None:
-            return f"the neighbour {empty.path} has no process left"
+            return f"the neighbour {empty.cgroup.called} has no process left"
         thawed = next(
             (each for each in self._standing_still(treatment) if not each.freezer.is_frozen()), None
         )
-        return f"{thawed.path} was thawed by somebody else" if thawed else None
+        return f"{thawed.cgroup.called} was thawed by somebody else" if thawed else None
 
     def ran_on(self, treatment: Treatment, run_ns: Mapping[str, int], duration_s: float) -> str | None:
         """Who ran for more than a moment in a trial in which it was to stand still: not all of it was frozen."""
         for standing in self._standing_still(treatment):
             ran_s = run_ns.get(standing.path, 0) / NS_PER_S
             if ran_s > MOST_FROZEN_RUN_RATIO * duration_s:
-                return f"{standing.path} ran for {ran_s:.2f} s of {duration_s:.1f} s though it was frozen"
+                return f"{standing.cgroup.called} ran for {ran_s:.2f} s of {duration_s:.1f} s though it was frozen"
         return None
 
     def _standing_still(self, treatment: Treatment) -> list[Freezable]:
@@ -140,7 +140,7 @@ class Neighbours:
         allowed = cpus_allowed([os.getpid()]) if self._cpus is None else len(self._cpus)
         ours = [find_quota(group.path, group.directories, allowed) for group in self._started]
         cgroups = [neighbour.cgroup for neighbour in self._existing]
-        theirs = [find_quota(each.path, each.directories, cpus_allowed(each.pids())) for each in cgroups]
+        theirs = [find_quota(each.called, each.directories, cpus_allowed(each.pids())) for each in cgroups]
         return [*ours, *theirs]
 
 

@@ -1,40 +1,61 @@
 """What an experiment is asked to do, checked before anything starts."""
 
-import io
+import math
 import os
 import re
-import shlex
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from agent.documents.metric import STRETCH, require_threshold
 from agent.experiment.design import WHOLE_PCT
 from agent.experiment.victim_metrics import MetricSpec
+from agent.sandbox.shell_line import first_word, require_runnable
 from agent.sandbox.strays import runs_elsewhere
+from agent.sandbox.treatments import STOP, Remedy
 from collectors.sources.tiers import Tier
 from probes.errors import UsageError
 
-# A command whose first word has one of these is not a program to look up: it is left to the shell.
-_SHELL_SYNTAX = frozenset("|&;<>()$`*?[#~=%!{")
-# What a POSIX shell runs without a program (XCU 2.4, 2.14), as far as a command may begin with it.
-_SHELL_WORDS = frozenset(
-    {
-        *(".", ":", "break", "case", "cd", "command", "eval", "exec", "exit", "export", "for", "if", "read"),
-        *("readonly", "set", "shift", "times", "trap", "ulimit", "umask", "unset", "until", "wait", "while"),
-        *("alias", "bg", "fc", "fg", "getopts", "hash", "jobs", "type", "unalias"),
-    }
-)
-_COMMENTS = re.compile(r"\A(?:\s*#[^\n]*(?:\n|\Z))*")
-_SYNTAX_S = 60.0  # 2 ms; a shell that hangs must not hang this too
+_LIMIT = re.compile(r"\s*([A-Za-z0-9_.-]+)\s*([<>])\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*")
+Confirm = Literal["auto", "always", "never"]
 
 
 # Shorter, and the moment in which the probe is read weighs too much; a quota's period is 0.1 s.
 _LEAST_TRIAL_S = 0.2
 _MOST_TRIAL_S = 3600.0
+# Shorter, a slot is mostly its guard; longer, and a lease of 2 s may come between.
+_LEAST_STOP_MS, _MOST_STOP_MS = 25.0, 1000.0
+_LEAST_STOPPED_PCT, _MOST_STOPPED_PCT = 1.0, 25.0
 # A quota of 1 ms per period of 100 ms, the least there is, on one CPU.
 _LEAST_LEVEL_PCT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`METRIC > X` or `METRIC < X`."""
+
+    metric: str
+    above: bool
+    value: float
+
+    def is_met(self, value: float) -> bool:
+        """Whether a figure is beyond it."""
+        return value > self.value if self.above else value < self.value
+
+    def __str__(self) -> str:
+        return f"{self.metric} {'>' if self.above else '<'} {self.value:g}"
+
+
+def parse_limit(text: str) -> Limit:
+    """The limit that a text such as `probe > 50` means.
+
+    Raises:
+        UsageError: It is none.
+    """
+    found = _LIMIT.fullmatch(text)
+    if found is None:
+        raise UsageError(f"--abort-if {text!r} is not a limit", "write it like 'probe > 50'")
+    return Limit(found[1], found[2] == ">", float(found[3]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +77,19 @@ class Plan:
         neighbour_cgroups: Paths of existing cgroups, frozen in the trials without neighbours.
         allow_freeze: Cgroups that jostle has not made may be frozen.
         trial_s: How long a victim's cgroup is watched in each trial.
-        confirm: After interference, stop each suspect alone.
+        confirm: After interference, stop each suspect alone; `auto`: where nobody of several was seen.
         sweep_pct: Levels to run the neighbours at, in per cent of the CPUs that they may use; empty: no sweep.
         counters: Count hardware events in the trials, where this host can.
+        prepare: Shell command, run before each trial.
+        cleanup: Shell command, run after each trial.
+        cpu_cost: What a CPU costs a year, in the user's currency.
+        instances: How many of the victim there are, for what its slowdown costs.
+        warmup: How many runs of the victim come first and do not count.
+        slots: Where all are cgroups that exist: treat the neighbours in short slots, not for whole trials.
+        remedies: What to do to them in those slots, the first for the verdict.
+        max_stop_ms: The longest that a neighbour may stand still at a time.
+        max_stopped_pct: The most of the time that it may stand still, in per cent.
+        abort_if: What a figure of the victim must not become, in short slots.
     """
 
     victim: str | None
@@ -75,9 +106,19 @@ class Plan:
     neighbour_cgroups: tuple[str, ...] = ()
     allow_freeze: bool = False
     trial_s: float = 5.0
-    confirm: bool = False
+    confirm: Confirm = "never"
     sweep_pct: tuple[float, ...] = ()
     counters: bool = True
+    prepare: str | None = None
+    cleanup: str | None = None
+    warmup: int = 1
+    cpu_cost: float | None = None
+    instances: int = 1
+    slots: bool = False
+    remedies: tuple[Remedy, ...] = (Remedy(STOP),)
+    max_stop_ms: float = 200.0
+    max_stopped_pct: float = 20.0
+    abort_if: Limit | None = None
 
     def __post_init__(self) -> None:
         if self.pairs < 1:
@@ -98,6 +139,17 @@ class Plan:
         _require_victim(self)
         _require_neighbours(self)
         _require_levels(self.sweep_pct)
+        _require_bounds(self)
+        if self.warmup < 1:
+            raise UsageError(
+                f"--warmup {self.warmup}: what jostle itself costs is measured in it", "give 1 or more"
+            )
+        if self.cpu_cost is not None and not 0 < self.cpu_cost < math.inf:
+            raise UsageError(f"--cpu-cost {self.cpu_cost:g} is no price", "give what a CPU costs a year")
+        if self.instances < 1:
+            raise UsageError(f"--instances {self.instances}: there is one at least", "give 1 or more")
+        for command in (text for text in (self.prepare, self.cleanup) if text is not None):
+            require_runnable(command)
         for command in (*([self.victim] if self.victim is not None else []), *self.neighbours):
             require_runnable(command)
             _require_here(command)
@@ -112,9 +164,15 @@ def _require_victim(plan: Plan) -> None:
     if (plan.victim is None) == (plan.victim_cgroup is None):
         what = "an experiment needs a victim" if plan.victim is None else "an experiment has one victim"
         raise UsageError(what, "give either --victim CMD or --victim-cgroup PATH")
+    live = next((spec.text for spec in plan.metrics if spec.live), None)
+    if live is not None and not plan.slots:
+        raise UsageError(
+            f"the metric {live!r} is read in short slots of a victim that runs on",
+            "give --victim-cgroup and --neighbour-cgroup, and no --trial-seconds, --confirm or --sweep",
+        )
     if plan.victim_cgroup is None:
         return
-    unread = next((spec.text for spec in plan.metrics if spec.text != STRETCH.name), None)
+    unread = next((spec.text for spec in plan.metrics if spec.text != STRETCH.name and not spec.live), None)
     if unread is not None:
         raise UsageError(
             f"the metric {unread!r} cannot be read of a cgroup that is watched: it prints nothing for jostle",
@@ -127,11 +185,32 @@ def _require_neighbours(plan: Plan) -> None:
         raise UsageError("an experiment needs a neighbour", "give --neighbour CMD or --neighbour-cgroup PATH")
     if plan.neighbour_cgroups and not plan.allow_freeze:
         raise UsageError(
-            f"the neighbour {plan.neighbour_cgroups[0]} would be frozen for half of the trials",
+            f"the neighbour {plan.neighbour_cgroups[0]} would be frozen "
+            + (f"for moments of {plan.max_stop_ms:g} ms" if plan.slots else "for half of the trials"),
             "say --allow-freeze if its service can bear that",
         )
     if plan.cpus is not None and plan.victim is None and not plan.neighbours:
         raise UsageError("--cpus pins what jostle starts, which is nothing here", "leave it out")
+
+
+def _require_bounds(plan: Plan) -> None:
+    if not plan.slots and (plan.abort_if or any(not remedy.stops for remedy in plan.remedies)):
+        raise UsageError(
+            f"{'--abort-if' if plan.abort_if else '--remedy'} is for short slots of cgroups that run already",
+            "give --victim-cgroup and --neighbour-cgroup, and no --trial-seconds, --confirm or --sweep",
+        )
+    if len(set(plan.remedies)) < len(plan.remedies):
+        raise UsageError("--remedy: one is given twice", "name each once")
+    if not _LEAST_STOP_MS <= plan.max_stop_ms <= _MOST_STOP_MS:
+        raise UsageError(
+            f"--max-stop-ms {plan.max_stop_ms:g} is not a length for a stop",
+            f"give {_LEAST_STOP_MS:g} to {_MOST_STOP_MS:g}",
+        )
+    if not _LEAST_STOPPED_PCT <= plan.max_stopped_pct <= _MOST_STOPPED_PCT:
+        raise UsageError(
+            f"--max-stopped-pct {plan.max_stopped_pct:g} is not a share of the time",
+            f"give {_LEAST_STOPPED_PCT:g} to {_MOST_STOPPED_PCT:g}",
+        )
 
 
 def _require_here(command: str) -> None:
@@ -172,54 +251,6 @@ def parse_levels(text: str) -> tuple[float, ...]:
 def neighbour_name(number: int, command: str) -> str:
     """`neighbour-N WORD`, as the contract has it: N from 1, WORD the first of its command."""
     return f"neighbour-{number} {first_word(command)}"
-
-
-def first_word(command: str) -> str:
-    """The program of a shell command, without its directory."""
-    word, _rest = _begins(command)
-    return os.path.basename(word) if word else command  # noqa: PTH119  text, not a path of this host
-
-
-def _begins(command: str) -> tuple[str | None, str]:
-    """The first word of a shell command, without its quotes, and what follows; None: there is none.
-
-    Only this word is split off: a here-document or a comment further on has other rules.
-    """
-    begun = _COMMENTS.sub("", command)
-    text = io.StringIO(begun)
-    lexer = shlex.shlex(text, posix=True)
-    lexer.whitespace_split, lexer.commenters = True, ""
-    try:
-        word = lexer.get_token()
-    except ValueError:  # a quote within a substitution
-        word, *_ = begun.split()
-    return word, text.read()
-
-
-def require_runnable(command: str) -> None:
-    """Refuse a command whose program is not there, before anything is started.
-
-    Raises:
-        UsageError: It is empty, no shell can read it, or it names a program that is not in PATH.
-    """
-    program, rest = _begins(command)
-    if program is None:
-        raise UsageError("a command is empty", "give a program to run")
-    # The shell that will run it is the one that knows; -n runs nothing of it.
-    read = subprocess.run(
-        ["/bin/sh", "-n"], input=os.fsencode(command), capture_output=True, check=False, timeout=_SYNTAX_S
-    )
-    if read.returncode != 0:
-        why = os.fsdecode(read.stderr).strip().partition("yntax error: ")[2] or "syntax error"
-        raise UsageError(f"the shell cannot read the command {command!r} ({why})", "check its quotes")
-    if _SHELL_SYNTAX & set(program) or program in _SHELL_WORDS or shutil.which(program):
-        return
-    if rest.lstrip().startswith("("):  # a function is defined
-        return
-    wrong = "is not a program that can be run" if "/" in program else "is not in PATH"
-    raise UsageError(
-        f"the command {command!r} cannot run: {program} {wrong}", "check its name, or install it"
-    )
 
 
 def parse_cpus(text: str) -> tuple[int, ...]:

@@ -3,27 +3,34 @@
 A trial is run until it counts: void ones and those in which the victim failed are repeated, counted and told.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.analysis.observation import Blocks, TrialResult
 from agent.documents.metric import Better
 from agent.documents.verdict_parts import Arm
-from agent.experiment.design import ALONE, BESIDE_ALL, Design, Treatment, orders
+from agent.experiment.around import TrialVoidedError
+from agent.experiment.design import ALONE, BESIDE_ALL, Design, Treatment, orders, pauses
 from agent.experiment.plan import Plan
 from agent.experiment.trial import VictimFailedError, VictimTimeoutError
-from agent.experiment.victim_metrics import MetricError
+from agent.experiment.victim_metrics import MetricError, failure_counts
 from agent.sandbox.freezer import DidNotFreezeError
 from agent.sandbox.interrupts import Interrupted
 from agent.statistics.decision import Decision, decide
-from agent.statistics.design import LookPlan, Order, block_orders, plan_looks
+from agent.statistics.design import LookPlan, Order, block_orders, block_pauses, plan_looks
 from agent.statistics.effect import Slowdown, TrialPair, slowdown
+from agent.statistics.failures import Trials
 from probes.errors import JostleError
 
 # So many void trials in a row, in one place of the design, are not an accident.
 MOST_VOID_IN_A_ROW = 3
 
 RunTrial = Callable[[int, int, Treatment], TrialResult]
+
+
+class KeepsFailingError(JostleError):
+    """So many trials in a row did not count that one more would not either."""
 
 
 class Observer:
@@ -50,11 +57,16 @@ class Observer:
 
 @dataclass(slots=True)
 class Log:
-    """The trials of one phase so far, void ones too, and why the victim failed where it did."""
+    """The trials of one phase so far, void ones too.
+
+    Why others came to nothing is `failed`; in which arms `lost_arms`, and `failed_arms` where it was the victim.
+    """
 
     first_index: int = 1
     trials: list[TrialResult] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    failed_arms: list[Arm] = field(default_factory=list)
+    lost_arms: list[Arm] = field(default_factory=list)
 
     @property
     def next_index(self) -> int:
@@ -65,9 +77,10 @@ class Log:
 def run_until_valid(
     block: int, treatment: Treatment, run_trial: RunTrial, observer: Observer, log: Log
 ) -> TrialResult:
-    """A trial that counts. A victim that takes too long is not tried again.
+    """A trial that counts. A victim that takes too long is not tried again: that is counted, and costs too much.
 
     Raises:
+        VictimTimeoutError: It took too long.
         JostleError: Three in a row did not count, or something else is wrong.
     """
     why = ""
@@ -75,19 +88,23 @@ def run_until_valid(
         observer.trial_started(log.next_index, block, treatment)
         try:
             result = run_trial(log.next_index, block, treatment)
-        except VictimTimeoutError:
-            raise
-        except (VictimFailedError, MetricError, DidNotFreezeError) as error:
+        except (VictimFailedError, TrialVoidedError, MetricError, DidNotFreezeError) as error:
             why = str(error)
             observer.trial_failed(log.next_index, why)
             log.failed.append(why)
+            log.lost_arms.append(treatment.arm)
+            # What somebody else voided, or what did not freeze, is lost, but no failure of the victim's.
+            if isinstance(error, VictimFailedError | MetricError):
+                log.failed_arms.append(treatment.arm)
+            if isinstance(error, VictimTimeoutError):
+                raise
             continue
         log.trials.append(result)
         observer.trial_ended(result)
         if result.void is None:
             return result
         why = result.void
-    raise JostleError(f"{MOST_VOID_IN_A_ROW} trials {treatment} failed, one after the other: {why}")
+    raise KeepsFailingError(f"{MOST_VOID_IN_A_ROW} trials {treatment} failed, one after the other: {why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +124,14 @@ class Outcome:
     partial: bool
 
 
-def run_experiment(plan: Plan, run_trial: RunTrial, observer: Observer) -> Outcome:
-    """Run it to a verdict, to the most pairs, or until interrupted.
+def run_experiment(
+    plan: Plan, run_trial: RunTrial, observer: Observer, rest: Callable[[float], None] = lambda _: None
+) -> Outcome:
+    """Run it to a verdict, to the most pairs, or until interrupted; `rest` lets so many seconds pass.
+
+    A victim that has worked beside the neighbours and then fails there three times in a row, or takes too long once,
+    loses that pair, and the failures are counted against the neighbours. What takes too long without them is counted
+    as well, up to three times.
 
     Raises:
         JostleError: The victim fails, the metric is not found, or a neighbour does not stay.
@@ -118,22 +141,28 @@ def run_experiment(plan: Plan, run_trial: RunTrial, observer: Observer) -> Outco
     decision = None
     partial = False
     try:
-        observer.phase_started("warm-up", 2 * plan.pairs + 1)
-        _warm_up(run_trial, observer)
-        for block, order in enumerate(block_orders(plan.seed, plan.max_pairs)):
-            for treatment in treatments_of(order):
-                run_until_valid(block, treatment, run_trial, observer, log)
-            observer.narrowed(slowdown(complete_pairs(log.trials), better(log.trials), looks.alpha))
+        observer.phase_started("warm-up", 2 * plan.pairs + plan.warmup)
+        pair_s = 0.0
+        for number in range(plan.warmup):
+            pair_s = max(pair_s, 2 * _warm_up(number, run_trial, observer))
+        orders, pauses = block_orders(plan.seed, plan.max_pairs), block_pauses(plan.seed, plan.max_pairs)
+        for block, (order, pause) in enumerate(zip(orders, pauses, strict=True)):
+            rest(pause * pair_s)
+            _run_block(block, order, run_trial, observer, log)
+            pairs = complete_pairs(log.trials)
+            observer.narrowed(slowdown(pairs, better(log.trials), looks.by_hand_alpha))
             if block + 1 not in looks.looks:
                 continue
-            decision = _look(plan, looks, log.trials)
+            decision = _look(plan, looks, log)
             decided = decision.verdict != "inconclusive"
             observer.looked(decision, block + 1 if decided else looks.next_look(block + 1) or block + 1)
             if decided:
                 break
     except Interrupted:
         partial = True
-        decision = _look(plan, looks, log.trials) if valid_blocks(log.trials) else None
+        pairs = complete_pairs(log.trials)
+        if pairs and (decision is None or decision.effect.pairs < len(pairs)):
+            decision = _look(plan, looks, log, by_hand=True)
     return Outcome(tuple(log.trials), tuple(log.failed), decision, partial)
 
 
@@ -153,7 +182,25 @@ def valid_blocks(trials: Sequence[TrialResult]) -> Blocks:
 
 def complete_pairs(trials: Sequence[TrialResult]) -> list[TrialPair]:
     """The primary metric of every complete block."""
-    return [TrialPair(_figure(without), _figure(with_)) for without, with_ in valid_blocks(trials)]
+    return [_pair(without, with_) for without, with_ in valid_blocks(trials)]
+
+
+def trials_of(log: Log) -> Trials:
+    """How the attempts of both arms went, and what failed within the trials that count."""
+    valid, void = (
+        {arm: sum(t.arm is arm and (t.void is not None) is is_void for t in log.trials) for arm in Arm}
+        for is_void in (False, True)
+    )
+    failed = {arm: log.failed_arms.count(arm) for arm in Arm}
+    lost = {arm: log.lost_arms.count(arm) + void[arm] for arm in Arm}
+    return Trials(
+        valid[Arm.WITHOUT] + failed[Arm.WITHOUT],
+        valid[Arm.WITH] + failed[Arm.WITH],
+        failed[Arm.WITHOUT],
+        failed[Arm.WITH],
+        unknown=max(0, lost[Arm.WITH] - lost[Arm.WITHOUT]),
+        counts=failure_counts((a.seen.samples, b.seen.samples) for a, b in valid_blocks(log.trials)),
+    )
 
 
 def better(trials: Sequence[TrialResult]) -> Better:
@@ -161,14 +208,48 @@ def better(trials: Sequence[TrialResult]) -> Better:
     return next(trial.seen.sample.metric.better for trial in trials if trial.seen.samples)
 
 
-def _look(plan: Plan, looks: LookPlan, trials: Sequence[TrialResult]) -> Decision:
-    return decide(complete_pairs(trials), better(trials), plan.threshold_pct, looks)
+def _look(plan: Plan, looks: LookPlan, log: Log, *, by_hand: bool = False) -> Decision:
+    orders = block_orders(plan.seed, plan.max_pairs)
+    return decide(
+        complete_pairs(log.trials),
+        better(log.trials),
+        plan.threshold_pct,
+        looks,
+        orders=[orders[without.block] for without, _ in valid_blocks(log.trials)],
+        trials=trials_of(log),
+        by_hand=by_hand,
+    )
 
 
-def _warm_up(run_trial: RunTrial, observer: Observer) -> None:
-    """One run without neighbours that does not count: caches fill, and a victim that cannot work shows at once."""
-    observer.trial_started(0, 0, ALONE)
-    observer.trial_ended(run_trial(0, 0, ALONE))
+def _run_block(block: int, order: Order, run_trial: RunTrial, observer: Observer, log: Log) -> None:
+    for treatment in treatments_of(order):
+        try:
+            run_until_valid(block, treatment, run_trial, observer, log)
+        except VictimTimeoutError:
+            works_alone = treatment == BESIDE_ALL or log.failed_arms.count(Arm.WITHOUT) < MOST_VOID_IN_A_ROW
+            if not (works_alone and valid_blocks(log.trials)):
+                raise
+        except KeepsFailingError:
+            failed = log.failed_arms[-MOST_VOID_IN_A_ROW:]
+            if (
+                treatment != BESIDE_ALL
+                or failed.count(Arm.WITH) < MOST_VOID_IN_A_ROW
+                or not valid_blocks(log.trials)
+            ):
+                raise
+
+
+def _warm_up(number: int, run_trial: RunTrial, observer: Observer) -> float:
+    """One run without neighbours that does not count: caches fill, and a victim that cannot work shows at once.
+
+    Returns how many seconds it took, 0 for one that was voided: it would not have counted either.
+    """
+    observer.trial_started(0, number, ALONE)
+    with contextlib.suppress(TrialVoidedError):
+        result = run_trial(0, number, ALONE)
+        observer.trial_ended(result)
+        return result.seen.duration_s
+    return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +270,7 @@ class Rounds:
 
     def pairs(self, without: Treatment, with_: Treatment) -> list[TrialPair]:
         """The primary metric under two treatments, a pair from each round."""
-        return [TrialPair(_figure(trials[without]), _figure(trials[with_])) for trials in self.whole]
+        return [_pair(trials[without], trials[with_]) for trials in self.whole]
 
     @property
     def better(self) -> Better:
@@ -202,13 +283,20 @@ class Rounds:
         return [*(trial.void for trial in self.log.trials if trial.void), *self.log.failed]
 
 
-def run_rounds(design: Design, first_index: int, run_trial: RunTrial, observer: Observer) -> Rounds:
+def run_rounds(
+    design: Design,
+    first_index: int,
+    run_trial: RunTrial,
+    observer: Observer,
+    rest: Callable[[float], None] = lambda _: None,
+) -> Rounds:
     """Run them all, or until a signal or a failure: the verdict that was reached before is not lost to either."""
     observer.phase_started(design.what, design.rounds * len(design.treatments))
     log = Log(first_index)
     whole: list[dict[Treatment, TrialResult]] = []
     try:
-        for number, order in enumerate(orders(design)):
+        for number, (order, pause) in enumerate(zip(orders(design), pauses(design), strict=True)):
+            rest(pause * (log.trials[-1].seen.duration_s if log.trials else 0.0))
             trials = {each: run_until_valid(number, each, run_trial, observer, log) for each in order}
             whole.append(trials)
     except Interrupted:
@@ -218,5 +306,13 @@ def run_rounds(design: Design, first_index: int, run_trial: RunTrial, observer: 
     return Rounds(tuple(whole), log)
 
 
-def _figure(trial: TrialResult) -> float:
-    return trial.seen.sample.value
+def _pair(without: TrialResult, with_: TrialResult) -> TrialPair:
+    before, after = without.seen.sample, with_.seen.sample
+    step = None if before.step is None or after.step is None else max(before.step, after.step)
+    taken = without.seen.taken_ratio, with_.seen.taken_ratio
+    return TrialPair(
+        before.value,
+        after.value,
+        step,
+        None if taken[0] is None or taken[1] is None else (taken[0], taken[1]),
+    )

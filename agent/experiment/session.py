@@ -4,24 +4,35 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.analysis.observation import TrialResult
 from agent.documents.tasks import NOBODY_KNOWN, TasksWithin, tasks_within
 from agent.documents.times import moment
 from agent.documents.verdict import SelfCost
-from agent.documents.verdict_parts import Confirmation, Host
+from agent.documents.verdict_parts import AppliedTreatment, Confirmation, Host, RemedyEffect
+from agent.experiment.around import AroundTrial
 from agent.experiment.design import Treatment
 from agent.experiment.follow_ups import DoseResponse, FollowUps
 from agent.experiment.neighbours import Neighbours
 from agent.experiment.outputs import Outputs
 from agent.experiment.plan import Plan
 from agent.experiment.runner import Observer, Outcome, Rounds, run_experiment
+from agent.experiment.switchback import (
+    Slots,
+    Treated,
+    applied_treatment,
+    remedy_effects,
+    run_switchback,
+    urgent,
+    write_slots,
+)
 from agent.experiment.trial import TrialRunner
 from agent.recording.host import describe_host
 from agent.recording.self_cost import CostMeter, measure, self_cost
 from agent.sandbox.cgroups import Workspace
+from agent.sandbox.commands import wait_for_first
 from agent.sandbox.existing import find_neighbours, find_victim
 from agent.sandbox.interrupts import Interrupts
 from agent.sandbox.janitor import Janitor
@@ -32,12 +43,13 @@ from agent.store.run_file import RunWriter, pack
 from collectors.host.hierarchy import detect_layout
 from collectors.sources.signal_reader import SignalReader
 from collectors.sources.tasks import read_tasks
-from collectors.sources.tiers import Source, open_source
+from collectors.sources.tiers import open_source
 from collectors.windows.counters import WANTED
 from collectors.windows.sched import NS_PER_S
 from probes.perf_event import PerfEvent
 
 RUN_SUFFIX = ".run"
+SLOTS_FILE = "slots.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,9 @@ class Session:
         confirmed: Each suspect's own effect; None where none was stopped alone.
         sweep: What the levels cost; None where there was no sweep, or not two rounds of it.
         tasks: Who ran within the root cgroup and the kernel from the first trial to the verdict.
+        treated: What was measured under each remedy, where the neighbours were treated in slots.
+        applied: What that did to the neighbours.
+        remedies: What each remedy gives back; empty where none but stopping was tried.
     """
 
     plan: Plan
@@ -71,6 +86,9 @@ class Session:
     confirmed: tuple[Confirmation, ...] | None = None
     sweep: DoseResponse | None = None
     tasks: TasksWithin = NOBODY_KNOWN
+    treated: tuple[Treated, ...] = ()
+    applied: AppliedTreatment | None = None
+    remedies: tuple[RemedyEffect, ...] = ()
 
 
 def run_session(
@@ -97,6 +115,7 @@ def run_session(
         signals = stack.enter_context(SignalReader(layout))
         workspace = Workspace(layout)
         janitor = stack.enter_context(Janitor(workspace.directories))
+        janitor.claim(each.path for each in (watched, *existing) if each)
         stack.enter_context(workspace)
         strays = stack.enter_context(Strays(workspace.name, workspace.pids))
         victim = watched or workspace.make("victim")
@@ -108,19 +127,33 @@ def run_session(
             signals,
             victim,
             neighbours,
+            around=AroundTrial(plan, workspace.make("around"), outputs, interrupts),
             layout=layout,
             strays=strays,
             outputs=outputs,
             interrupts=interrupts,
         )
-        measured = _MeasuredTrials(
-            trials.run, source, raw, {"host": pack(host), "tier": plan.tier}, interrupts
-        )
+        measured = _MeasuredTrials(trials.run, raw, {"host": pack(host), "tier": plan.tier}, interrupts)
+
+        def rest(seconds: float) -> None:
+            wait_for_first((), seconds, interrupts)
+
         before = read_tasks(layout)
-        outcome = run_experiment(plan, measured.run, observer)
+        treated: list[Treated] = []
+        slots: Slots | None = None
+        if plan.slots and watched:
+            slots = Slots(
+                plan, source, watched, existing, janitor=janitor, layout=layout, interrupts=interrupts
+            )
+            with measure(source) as cost, slots.reading(), urgent():
+                outcome, treated = run_switchback(plan, slots, observer, measured.keep)
+            write_slots(raw / SLOTS_FILE, treated)
+        else:
+            with measure(source) as cost:
+                outcome = run_experiment(plan, measured.run, observer, rest)
         tasks = tasks_within(before, read_tasks(layout))
-        further = FollowUps(plan, measured.run, measured.last_index + 1, observer, neighbours)
-        if plan.confirm:
+        further = FollowUps(plan, measured.run, measured.last_index + 1, observer, neighbours, rest)
+        if plan.confirm != "never":
             further.confirm(outcome, watched, layout)
         if plan.sweep_pct:
             further.sweep(outcome)
@@ -132,48 +165,47 @@ def run_session(
         duration_s=time.monotonic() - start_s,
         victim_cgroup=victim.path,
         neighbours=neighbours.names(),
-        self_cost=_self_cost(outcome, measured.cost),
+        self_cost=_self_cost(outcome, cost),
         further=tuple(further.rounds),
         confirmed=further.confirmed,
         sweep=further.swept,
         tasks=tasks,
+        treated=tuple(treated),
+        applied=applied_treatment(treated[0], slots) if slots else None,
+        remedies=remedy_effects(treated, slots, plan.threshold_pct) if slots else (),
     )
 
 
 @dataclass(slots=True)
 class _MeasuredTrials:
-    """Runs trials, keeps each one's raw data, and takes the probe's own cost during the warm-up.
-
-    Not during the trials: accounting itself costs two clock readings per switch.
-    """
+    """Runs trials and keeps each one's raw data, but the warm-up's."""
 
     run_trial: Callable[[int, int, Treatment], TrialResult]
-    source: Source
     raw: Path
     meta: dict[str, str]
     interrupts: Interrupts
-    cost: CostMeter = field(default_factory=CostMeter)
     last_index: int = 0
 
     def run(self, index: int, block: int, treatment: Treatment) -> TrialResult:
         self.interrupts.check()
         self.last_index = index
-        if index == 0:
-            with measure(self.source) as meter:
-                result = self.run_trial(index, block, treatment)
-            self.cost = meter
-            return result
         result = self.run_trial(index, block, treatment)
-        path = self.raw / f"trial-{index:03d}-{treatment.stem}{RUN_SUFFIX}"
+        if index:
+            self.keep(result, treatment)
+        return result
+
+    def keep(self, result: TrialResult, treatment: Treatment | None = None) -> None:
+        """Write what a trial gave to a file of its own."""
+        stem = treatment.stem if treatment else str(result.arm)
+        path = self.raw / f"trial-{result.index:03d}-{stem}{RUN_SUFFIX}"
         meta = {
-            "arm": str(treatment.arm),
-            "treatment": str(treatment),
+            "arm": str(result.arm),
+            "treatment": str(treatment) if treatment else f"{result.arm} the neighbours, in slots",
             "started": moment(time.time()),
         }
         with RunWriter(path, {**self.meta, **meta}) as writer:
             writer.append(result.window)
             writer.finish()
-        return result
 
 
 def _self_cost(outcome: Outcome, cost: CostMeter) -> SelfCost | None:

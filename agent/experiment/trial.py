@@ -1,8 +1,9 @@
 """One trial: the victim runs once, or is watched, with the neighbours or without them, and is measured from outside."""
 
 import contextlib
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -12,26 +13,31 @@ from agent.analysis.observation import (
     VictimObservation,
     VictimSignals,
     busiest_cpu,
+    bystanders_ns,
+    disk_of,
+    displaced_ratio,
     fold_subtrees,
     is_idle,
+    memory_of,
+    network_of,
     others_run_ns,
     stretch,
     victim_signals,
 )
 from agent.documents.metric import DURATION, STRETCH, Sample
-from agent.documents.verdict_parts import Arm
+from agent.experiment.around import AroundTrial
 from agent.experiment.design import Treatment
 from agent.experiment.neighbours import Neighbours
 from agent.experiment.outputs import Outputs, bound, end_of
 from agent.experiment.plan import Plan
 from agent.experiment.victim_metrics import MetricSpec, read_metrics, require_one_unit
 from agent.sandbox.cgroups import Group
-from agent.sandbox.commands import Command, start, wait_for_first
+from agent.sandbox.commands import Command, is_server, start, wait_for_first
 from agent.sandbox.existing import ExistingCgroup
 from agent.sandbox.interrupts import Interrupts
 from agent.sandbox.leases import RENEW_S
 from agent.sandbox.strays import Strays
-from collectors.host.hierarchy import CgroupLayout, is_within
+from collectors.host.hierarchy import CgroupLayout, is_within, lineage
 from collectors.host.readings import Missing, read_text
 from collectors.sources.asleep import Asleep, SleepWatch
 from collectors.sources.signal_reader import SignalReader, signals_within
@@ -49,11 +55,10 @@ from probes.snapshot import Snapshot
 SETTLE_S = 0.3
 # At the end of a trial at most this much of the victim's time is missing, in the tier without eBPF.
 _POLL_S = 0.05
-# A command that returns sooner has only started its work, which goes on in the background. One that took longer has
-# done it, and what it leaves is a server that it needed: `redis-server & redis-benchmark` is not to be waited for.
-_RETURNS_AT_ONCE_S = 0.3
 # How late the end of a victim is seen whose command returned before its work was done.
 _EMPTY_S = 0.002
+# And of one that left a server, which takes longer to find out (0.3 ms for one process, and more for each).
+_SERVER_S = 0.05
 _ONLINE = "sys/devices/system/cpu/online"
 # Far above what reading three clocks takes, and what NTP may slew in a trial of a minute (500 ppm: 30 ms).
 _STEP_S = 0.1
@@ -77,6 +82,25 @@ class _Measured:
     signals: SignalWindow | None = None
     counted: Mapping[str, Reading] = field(default_factory=dict)
     asleep_s: Mapping[Asleep, float] = field(default_factory=dict)
+    stalled_tasks: float = 0.0
+
+
+@dataclass(slots=True)
+class _LeftBehind:
+    """What a victim's command left in its cgroup as it returned: its work until it ends, or is a server by then."""
+
+    command: Command
+    returned_s: float
+    _look_s: float = 0.0
+
+    def is_done(self) -> bool:
+        pids = self.command.group.pids()
+        if not pids:
+            return True
+        if monotonic() < self._look_s:
+            return False
+        self._look_s = monotonic() + _SERVER_S
+        return is_server(pids)
 
 
 class TrialRunner:
@@ -90,6 +114,7 @@ class TrialRunner:
         victim: Group | ExistingCgroup,
         neighbours: Neighbours,
         *,
+        around: AroundTrial,
         layout: CgroupLayout,
         strays: Strays,
         outputs: Outputs,
@@ -100,11 +125,13 @@ class TrialRunner:
         self._signals = signals
         self._victim = victim
         self._neighbours = neighbours
+        self._around = around
         self._outputs = outputs
         self._layout = layout
         self._strays = strays
         self._interrupts = interrupts
         self._went_on_s = 0.0
+        self._allowed: set[int] | None = None
         self._units: dict[str, str] = {}
 
     def run(self, index: int, block: int, treatment: Treatment) -> TrialResult:
@@ -114,14 +141,16 @@ class TrialRunner:
             VictimFailedError: It exited with an error.
             VictimTimeoutError: It exceeded the time limit.
             MetricError: Its output does not hold the metric.
+            TrialVoidedError: A command around the trial says that it is not to count.
             DidNotFreezeError: A cgroup runs on that was to stand still.
             JostleError: The cgroup that is watched, or a neighbour, is gone.
             UsageError: A metric comes in another unit than in the first trial, or its pattern takes too long.
             Interrupted: There was a signal.
         """
-        stem = f"trial-{index:03d}-{treatment.stem}"
+        # The warm-ups all have the index 0.
+        stem = f"trial-{index:03d}-{treatment.stem}{f'-{block}' if block and not index else ''}"
         try:
-            with self._strays.trial():
+            with self._strays.trial(), self._around.trial(stem):
                 return self._run(index, block, treatment, stem)
         finally:
             for path in self._outputs.of(stem):
@@ -130,7 +159,7 @@ class TrialRunner:
     def _run(self, index: int, block: int, treatment: Treatment, stem: str) -> TrialResult:
         before = machine_state()
         with self._neighbours.beside(treatment, stem) as commands:
-            measured = self._measure(stem, treatment, commands)
+            measured = self._measure(stem, commands)
             void = self._strays.found() or self._neighbours.misbehaved(treatment, commands, stem)
         names = self._neighbours.names()
         victim = fold_subtrees(sched.subtree(measured.window.cgroups, self._victim.path), names)
@@ -152,14 +181,23 @@ class TrialRunner:
             signals=self._victim_signals(measured.signals, names),
             counted=measured.counted,
             asleep_s=measured.asleep_s,
+            stalled_tasks=measured.stalled_tasks,
+            displaced_ratio=displaced_ratio(measured.window, victim.run_ns, self._allowed or ()),
+            disk=disk_of([measured.window], self._victim.path, list(names)),
+            network=network_of([measured.window], self._victim.path, list(names)),
+            memory=memory_of([measured.window], self._victim.path, list(names)),
             went_on_s=self._went_on_s,
+            # The tiers below eBPF do not know for whom.
+            bystanders_ns=bystanders_ns(victim, names) if self._plan.tier == "ebpf" else None,
         )
         return TrialResult(index, block, treatment.arm, seen, measured.window, void)
 
-    def _measure(self, stem: str, treatment: Treatment, commands: list[Command]) -> _Measured:
+    def _measure(self, stem: str, commands: list[Command]) -> _Measured:
         """The victim from its release to its end, or for as long as it is watched, unless a neighbour ends first."""
+        self._allowed = None
         before, start_s = self._source.read(), monotonic()
-        if treatment.arm is Arm.WITH and self._wait(commands, SETTLE_S) is not None:
+        # In both arms: what the neighbours leave behind has as long to go.
+        if self._wait(commands, SETTLE_S) is not None:
             return _Measured(sched.window(before, self._source.read()), monotonic() - start_s, None)
         with self._victim_started(stem) as command:
             signals = self._signals.read(self._paths())
@@ -171,15 +209,23 @@ class TrialRunner:
             )
             duration_s = monotonic() - start_s
             after = self._source.read()
+            late = command.left() if over is None and command else ""
             window = sched.window(before, after)
             signalled = signals_within(signals, self._signals.read(self._paths()))
         if over is None and command:
             raise VictimTimeoutError(
-                f"the victim {command.text!r} did not end within {self._plan.timeout_s:g} s",
-                "give it less work, or raise --timeout",
+                f"the victim {command.text!r} did not end within {self._plan.timeout_s:g} s: {late} went on",
+                "give it less work, let it end what it starts, or raise --timeout",
             )
-        asleep_s = watch.seconds(duration_s) if watch else {}
-        return _Measured(window, duration_s, command, signalled, self._counted(before, after), asleep_s)
+        return _Measured(
+            window,
+            duration_s,
+            command,
+            signalled,
+            self._counted(before, after),
+            watch.seconds(duration_s) if watch else {},
+            watch.stalled_tasks(duration_s) if watch else 0.0,
+        )
 
     def _counted(self, before: Snapshot, after: Snapshot) -> dict[str, Reading]:
         """Of the victim with everything below it."""
@@ -187,7 +233,7 @@ class TrialRunner:
         return add_counts(each for path, each in grown.items() if is_within(path, self._victim.path))
 
     def _paths(self) -> list[str]:
-        return [self._victim.path, *self._neighbours.names()]
+        return [*lineage(self._victim.path)[:-1], *self._neighbours.names()]
 
     def _wait(
         self,
@@ -198,20 +244,22 @@ class TrialRunner:
     ) -> Command | None:
         """The victim when it has ended, or a neighbour that runs no more; None after `timeout_s`.
 
-        A victim whose command returned at once has ended when all in its cgroup has.
+        A victim has ended when all in its cgroup has: what its command left is its work, gone to the background. Not
+        so a server that it needed (`redis-server & redis-benchmark`), which waits for others and does not end; one
+        that is not up yet when the command returns is work until it is.
 
         Without eBPF a task's times are gone when it exits, so they are read again and again until then.
         """
         deadline_s = monotonic() + timeout_s
         watched = [*([victim] if victim else []), *neighbours]
         patience_s = timeout_s if self._plan.tier == "ebpf" else _POLL_S
-        behind: Command | None = None
-        returned_s = self._went_on_s = 0.0
+        behind: _LeftBehind | None = None
+        self._went_on_s = 0.0
         while True:
             left_s = deadline_s - monotonic()
-            if behind and not behind.group.pids():
-                self._went_on_s = monotonic() - returned_s
-                return behind
+            if behind and behind.is_done():
+                self._went_on_s = monotonic() - behind.returned_s
+                return behind.command
             self._neighbours.renew()
             pause_s = min(
                 *(patience_s, RENEW_S),
@@ -221,13 +269,10 @@ class TrialRunner:
             ended = wait_for_first(watched, min(pause_s, left_s), self._interrupts)
             if ended is None and pause_s < left_s:
                 self._look(watch)
-            elif (
-                ended is not None
-                and ended is victim
-                and monotonic() - (deadline_s - timeout_s) < _RETURNS_AT_ONCE_S
-                and ended.goes_on()
-            ):
-                behind, returned_s = ended, monotonic()
+            elif ended is not None and ended is victim and ended.goes_on():
+                behind = _LeftBehind(ended, monotonic())
+                if behind.is_done():
+                    return ended
                 watched.remove(ended)
             elif ended is None or ended is victim or ended.is_over():
                 return ended
@@ -238,6 +283,7 @@ class TrialRunner:
         if self._plan.tier != "ebpf":
             self._source.read()
         self._strays.look()
+        self._allowed = cpus_of_all(self._victim.pids(), self._allowed)
         if watch and not watch.pause_s():
             watch.look()
 
@@ -279,7 +325,7 @@ class TrialRunner:
         if isinstance(self._victim, Group) or not is_idle(victim, duration_s):
             return None
         run_ms = victim.run_ns / NS_PER_MS
-        return f"the victim {victim.path} ran for {run_ms:.0f} ms in {duration_s:.1f} s: give it load"
+        return f"the victim {self._victim.called} ran for {run_ms:.0f} ms in {duration_s:.1f} s: give it load"
 
 
 def samples_of(
@@ -297,6 +343,15 @@ def samples_of(
         for spec in specs
         for sample in (read_metrics(spec, *texts) if spec.reader else [measured[spec.text]])
     )
+
+
+def cpus_of_all(pids: Iterable[int], known: set[int] | None) -> set[int] | None:
+    """The CPUs that every process of these may use, and those looked at before; None: none was there yet."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            allowed = os.sched_getaffinity(pid)
+            known = allowed if known is None else known & allowed
+    return known
 
 
 @dataclass(frozen=True, slots=True)

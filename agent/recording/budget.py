@@ -1,7 +1,7 @@
 """The overhead budget: what the probe may cost the host, and what it leaves out when it costs more.
 
-Cost is measured, not guessed: the kernel's accounting of BPF programs is switched on for one window in
-`CHECK_EVERY` and off again, since accounting itself adds two clock readings to every context switch.
+Cost is measured, not guessed: the hooks time one in some of their own runs (probes/bpf/timing.h). One window in
+`CHECK_EVERY` decides, so that what is left out stays so for a while.
 """
 
 from dataclasses import dataclass, field

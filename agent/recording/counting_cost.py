@@ -11,7 +11,7 @@ from probes.sched_probe import SchedProbe
 
 # The kernel's own events go the same way as a PMU's, and are the cheapest to read.
 STAND_INS = (CPU_CLOCK, TASK_CLOCK, PAGE_FAULTS, CONTEXT_SWITCHES)
-# At most so often so long: some 4,000 switches a time, of which one in 64 is timed, and fewer on a busy host.
+# At most so often so long: some 4,000 switches a time, of which one in 61 is timed, and fewer on a busy host.
 LOAD_S, MOST_LOADS, ENOUGH_TIMED = 0.2, 5, 60
 _NAP_S = 20e-6
 TOO_FEW = "too few switches between cgroups were seen to tell"
@@ -42,7 +42,7 @@ def _ns_per_change(probe: SchedProbe) -> float | None:
     cost = None
     for _ in range(MOST_LOADS):
         switch_often(LOAD_S)
-        cost = probe.counting_cost()
+        cost = probe.cost().counting
         if cost is None or cost.timed >= ENOUGH_TIMED:
             break
     return cost.ns_per_change if cost else None

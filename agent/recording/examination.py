@@ -11,15 +11,23 @@ from collectors.host.topology import Topology, read_topology
 from collectors.sources.capabilities import Capability, file_capabilities
 from collectors.sources.counting import capabilities as counter_capabilities
 from collectors.sources.ebpf import open_probe
+from probes import loader
+from probes.compiled import CompileRequest
 from probes.errors import JostleError
 from probes.kernel import Kernel
+from probes.sched_probe import SchedProbe
 
 _OF_THE_PROBE = (
+    "compiled probes",
+    "kernel memory",
     "scheduler latency",
     "preemption",
     "run-queue length",
     "throttled waits",
     "stolen time",
+    "disk waits",
+    "network queues",
+    "reclaim by whom",
     "co-run",
 )
 
@@ -44,10 +52,35 @@ def _probed(layout: CgroupLayout, topology: Topology) -> tuple[list[Capability],
     try:
         with open_probe(layout, events) as probe:
             counting = measure_counting(probe, events, why_stand_ins)
-            return [*_scheduler(probe.kernel), _corun(topology)], counting
+            compiled = _compiled(probe.request(0 if why_stand_ins else len(events)), probe.not_kept)
+            scheduler = [compiled, _memory(probe), *_scheduler(probe.kernel)]
+            return [*scheduler, *_devices(probe.kernel, layout), _corun(topology)], counting
     except JostleError as error:
         missing = [Capability(name, "missing", error.message, error.remedy) for name in _OF_THE_PROBE]
         return missing, uncounted(error.message)
+
+
+def _compiled(request: CompileRequest, not_kept: str | None) -> Capability:
+    """Whether a recording's start needs the compiler."""
+    name = "compiled probes"
+    for found in loader.look_up(request):
+        if found.probes:
+            return Capability(name, "available", f"kept in {found.path}: a start needs no compiler")
+        if found.why_not:
+            remedy = f"remove it, or make {found.path} yours alone to write to"
+            return Capability(name, "degraded", f"{found.path} is not taken: {found.why_not}", remedy)
+    if not_kept:
+        return Capability(name, "degraded", f"compiled at each start: {not_kept}", "jostle prepare --help")
+    return Capability(name, "available", "compiled by bcc at the first start, and kept")
+
+
+def _memory(probe: SchedProbe) -> Capability:
+    """What the maps hold, for how much; it is not swapped, and counts to the cgroup that starts the probe."""
+    held, sizes = probe.cost().memory_bytes, probe.dimensions
+    how_much = "not told by the kernel" if held is None else f"{held / (1 << 20):.0f} MiB"
+    return Capability(
+        "kernel memory", "available", f"{how_much}: for {sizes.cpus} CPUs and {sizes.slots} cgroups"
+    )
 
 
 def _scheduler(known: Kernel) -> Iterator[Capability]:
@@ -76,6 +109,48 @@ def _kernel_options(known: Kernel) -> Iterator[Capability]:
     else:
         remedy = "CONFIG_IRQ_TIME_ACCOUNTING=y or CONFIG_PARAVIRT_TIME_ACCOUNTING=y"
         yield Capability("stolen time", "missing", "the run queue's clock does not tell it", remedy)
+
+
+def _devices(known: Kernel, layout: CgroupLayout) -> Iterator[Capability]:
+    """What the kernel shows of who is served while others wait; each by the presence of what it takes."""
+    if known.block_argument is None:
+        yield Capability(
+            "disk waits", "missing", "the kernel has no block layer's tracepoints", "CONFIG_BLOCK=y"
+        )
+    elif layout.mode == "v1":
+        yield Capability(
+            "disk waits", "degraded", "what is written back later is the kernel's: v1 does not tell"
+        )
+    else:
+        yield Capability(
+            "disk waits", "available", "by the block layer's tracepoints, also where io.stat is not"
+        )
+    if not known.network:
+        yield Capability(
+            "network queues",
+            "missing",
+            "the kernel tells no queue's packets and their cgroups",
+            "run Linux 5.17",
+        )
+    elif layout.v2_mount is None:
+        yield Capability(
+            "network queues", "missing", "sockets tell their cgroup in v2 alone", "mount cgroup2"
+        )
+    else:
+        yield Capability(
+            "network queues", "available", "of devices that have a queue (tc qdisc); busy ones by sample"
+        )
+    if known.reclaim:
+        yield Capability(
+            "reclaim by whom", "available", "by the reclaim tracepoints, by the limit that was reached"
+        )
+    else:
+        yield Capability(
+            "reclaim by whom",
+            "missing",
+            "the kernel has no memory controller that shows it",
+            "CONFIG_MEMCG=y",
+        )
 
 
 def _corun(topology: Topology) -> Capability:

@@ -1,7 +1,6 @@
-"""What jostle's own probes cost the host, by the kernel's accounting of BPF programs."""
+"""What jostle's own probes cost the host, by those of their runs that they timed themselves."""
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,51 +8,43 @@ from dataclasses import dataclass
 from agent.documents.verdict import SelfCost
 from collectors.sources.tiers import Source
 from collectors.windows.sched import NS_PER_S
-from probes import bpf_syscall
 
 
 @dataclass(slots=True)
 class CostMeter:
-    """Filled when `measure` ends; all stay None where the kernel keeps no such accounts.
+    """Filled when `measure` ends; all stay None where no programs run.
 
     Attributes:
-        ns_per_switch: Time in the switch hook per context switch.
+        ns_per_switch: Time in the switch hook per context switch, without what calling it takes the kernel.
         other_ns_per_s: Time in all other programs (the sweeps above all) per second.
         counters_ns_per_switch: The part of `ns_per_switch` in which events are read; None also where none is counted.
+        kernel_memory_bytes: What the maps hold.
     """
 
     ns_per_switch: float | None = None
     other_ns_per_s: float | None = None
     counters_ns_per_switch: float | None = None
+    kernel_memory_bytes: int | None = None
 
 
 @contextlib.contextmanager
 def measure(probe: Source) -> Iterator[CostMeter]:
-    """Account for the programs that run within.
-
-    The accounting itself adds two clock readings to each call, so keep it short.
-    """
+    """What the programs cost that run within; where none of these runs was timed, by all since the start."""
     meter = CostMeter()
-    if not probe.run_stats():
-        yield meter
+    before, start_s = probe.cost(), time.monotonic()
+    yield meter
+    after, seconds = probe.cost(), time.monotonic() - start_s
+    if before is None or after is None:
         return
-    try:
-        accounting = bpf_syscall.enable_stats()
-    except OSError:
-        yield meter
-        return
-    try:
-        before, start_s, counting_before = probe.run_stats(), time.monotonic(), probe.counting_cost()
-        yield meter
-        after, seconds, counting = probe.run_stats(), time.monotonic() - start_s, probe.counting_cost()
-    finally:
-        os.close(accounting)
-    spent_ns = [a.run_time_ns - b.run_time_ns for a, b in zip(after, before, strict=True)]
-    switches = after[0].run_count - before[0].run_count
-    meter.ns_per_switch = spent_ns[0] / switches if switches else None
-    meter.other_ns_per_s = sum(spent_ns[1:]) / seconds
-    if counting and counting_before:
-        meter.counters_ns_per_switch = counting.ns_per_switch(counting_before, switches)
+    timed, timed_ns = after.timed - before.timed, after.timed_ns - before.timed_ns
+    if timed == 0:
+        timed, timed_ns = after.timed, after.timed_ns
+    meter.ns_per_switch = timed_ns / timed if timed else None
+    meter.kernel_memory_bytes = after.memory_bytes
+    meter.other_ns_per_s = (after.other_ns - before.other_ns) / seconds
+    if after.counting and before.counting:
+        switches = after.switches - before.switches
+        meter.counters_ns_per_switch = after.counting.ns_per_switch(before.counting, switches)
 
 
 def self_cost(meter: CostMeter, switches: int, seconds: float, cpus: int) -> SelfCost | None:
@@ -67,4 +58,5 @@ def self_cost(meter: CostMeter, switches: int, seconds: float, cpus: int) -> Sel
         switches_per_s=per_second,
         cpu_pct=100 * spent_ns_per_s / NS_PER_S / cpus,
         counters_ns_per_switch=meter.counters_ns_per_switch,
+        kernel_memory_bytes=meter.kernel_memory_bytes,
     )

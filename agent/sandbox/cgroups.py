@@ -1,7 +1,7 @@
 """Cgroups of jostle's own: made, filled, emptied and removed again.
 
-On a host whose cpu controller is on v2 each is one directory; on a hybrid host it is two of the same name, in
-the v1 cpu tree for scheduling and in the v2 tree for identity.
+On a host whose controllers are on v2 each is one directory; on a hybrid host it is several of the same name, in the v1
+trees of cpu and memory for what these divide, and in the v2 tree for identity.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collectors.host.hierarchy import CgroupLayout
+from collectors.host.readings import Missing, read_text
 from probes.errors import HostError, JostleError
 
 PREFIX = "jostle-"
@@ -101,10 +102,10 @@ class Workspace:
 
     def __init__(self, layout: CgroupLayout) -> None:
         self._mounts = _mounts(layout)
-        self._cpu_on_v2 = layout.cpu_on == "v2"
+        self._on_v2 = _on_v2(layout)
         self.name = f"{PREFIX}{os.getpid()}-{os.urandom(3).hex()}"
         self._base = Group(f"/{self.name}", tuple(mount / self.name for mount in self._mounts))
-        self._enabled_cpu = False
+        self._enabled: list[str] = []
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -117,12 +118,13 @@ class Workspace:
 
     def __enter__(self) -> "Workspace":
         try:
-            if self._cpu_on_v2:
-                self._enabled_cpu = enable_cpu(self._mounts[0])
+            for controller in self._on_v2:
+                if enable(self._mounts[0], controller):
+                    self._enabled.append(controller)
             for directory in self._base.directories:
                 directory.mkdir()
-            if self._cpu_on_v2:
-                enable_cpu(self._base.directories[0])
+            for controller in self._on_v2:
+                enable(self._base.directories[0], controller)
         except OSError as error:
             self._remove()
             raise _cannot_make(error) from error
@@ -134,11 +136,11 @@ class Workspace:
 
     def _remove(self) -> None:
         self._base.remove()
-        if self._enabled_cpu:
+        for controller in self._enabled:
             # Refused with EBUSY when others came to use it meanwhile, which is as it should be. After SIGKILL it
             # stays enabled: that changes nothing for cgroups that have no cpu limits and weights.
             with contextlib.suppress(OSError):
-                _subtree_control(self._mounts[0]).write_text("-cpu", encoding="ascii")
+                _subtree_control(self._mounts[0]).write_text(f"-{controller}", encoding="ascii")
 
     def make(self, name: str) -> Group:
         """A new cgroup below the workspace."""
@@ -152,18 +154,26 @@ class Workspace:
 
 
 def _mounts(layout: CgroupLayout) -> list[Path]:
-    mounts = [mount for mount in (layout.v2_mount, layout.v1_mounts.get("cpu")) if mount is not None]
+    wanted = (layout.v2_mount, layout.v1_mounts.get("cpu"), layout.v1_mounts.get("memory"))
+    mounts = list(dict.fromkeys(mount for mount in wanted if mount is not None))
     if not mounts:
         raise HostError("no cgroup hierarchy to make cgroups in", "mount cgroup2 at /sys/fs/cgroup")
     return mounts
 
 
-def enable_cpu(directory: Path) -> bool:
-    """Have the children of a v2 cgroup scheduled as groups; returns whether they were not before."""
+def _on_v2(layout: CgroupLayout) -> list[str]:
+    """Those of the controllers that divide something which the v2 hierarchy has."""
+    there = read_text(layout.v2_mount / "cgroup.controllers") if layout.v2_mount else ""
+    known = [] if isinstance(there, Missing) else there.split()
+    return [controller for controller in ("cpu", "memory") if controller in known]
+
+
+def enable(directory: Path, controller: str) -> bool:
+    """Have a controller divide between the children of a v2 cgroup; returns whether it did not before."""
     control = _subtree_control(directory)
-    if "cpu" in control.read_text(encoding="ascii").split():
+    if controller in control.read_text(encoding="ascii").split():
         return False
-    control.write_text("+cpu", encoding="ascii")
+    control.write_text(f"+{controller}", encoding="ascii")
     return True
 
 

@@ -2,17 +2,33 @@
 
 An exception that a signal handler raises can come up in the middle of anything, also of cleaning up, and is lost
 when that happens to be a finaliser. So an experiment or a recording only remembers the signal, and asks for it
-where it waits; those are the only places where it spends time.
+where it waits; those are the only places where it is meant to spend time.
+
+Should it stand still elsewhere, in a file of the kernel's or a pipe that does not answer, no handler of Python's runs:
+a thread that a signal wakes all the same ends the process then. What it held, the janitor puts back.
 """
 
+import atexit
 import contextlib
+import math
 import os
+import select
 import signal
-from collections.abc import Callable
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
+
+from probes.privilege import give_up_all
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+EXIT_INTERRUPTED = 130
+# For so long after a signal the main thread may stand at one place: what it ends itself takes it at most 1 s each.
+STILL_S = 3.0
+_LOOK_S = 0.1
+_signalled = threading.Event()
 
 
 class Interrupted(BaseException):
@@ -22,6 +38,66 @@ class Interrupted(BaseException):
 def raise_on_signals() -> None:
     """From now on these signals raise Interrupted wherever jostle is: for work that leaves nothing behind."""
     _handle(_interrupt)
+
+
+def end_when_still(numbers: Collection[int], stood_s: float = math.inf) -> None:
+    """From now on one of these signals ends this process should the caller, its main thread, stand still after it.
+
+    That is at one place for STILL_S, or at several for `stood_s` in all.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(writer, False)
+    # Written to by the C handler, in whatever thread it runs.
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(
+        target=_watch, args=(reader, numbers, threading.get_ident(), stood_s), daemon=True
+    ).start()
+    atexit.register(_end_by_default, numbers)
+
+
+def _end_by_default(numbers: Collection[int]) -> None:
+    """While Python ends it runs neither threads nor handlers, and nobody may read what it flushes then."""
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    if _signalled.is_set():
+        signal.alarm(round(STILL_S))
+
+
+def _watch(reader: int, numbers: Collection[int], thread: int, most_s: float) -> None:
+    give_up_all()  # the agent keeps none, in no thread
+    while os.read(reader, 1)[0] not in numbers:
+        pass
+    _signalled.set()
+    place, stood_s, looked_s = _place(thread), 0.0, time.monotonic()
+    since_s = looked_s
+    while looked_s - since_s < STILL_S and stood_s < most_s:
+        time.sleep(_LOOK_S)
+        now, before_s, looked_s = _place(thread), looked_s, time.monotonic()
+        if now == place:
+            stood_s += looked_s - before_s
+        else:
+            place, since_s = now, looked_s
+    _end(place)
+
+
+def _place(thread: int) -> list[tuple[str, str, int]]:
+    """Where a thread is, innermost first: function, file, and position in its byte code."""
+    frame, place = sys._current_frames().get(thread), []  # noqa: SLF001  documented, the only way to look
+    while frame is not None:
+        place.append((frame.f_code.co_name, frame.f_code.co_filename, frame.f_lasti))
+        frame = frame.f_back
+    return place
+
+
+def _end(place: list[tuple[str, str, int]]) -> NoReturn:
+    where = f" ({place[0][0]} in {os.path.basename(place[0][1])})" if place else ""  # noqa: PTH119  no Path is needed
+    text = f"jostle: ended without what it waited for, which does not answer{where}\n"
+    with contextlib.suppress(OSError, ValueError):
+        # Standard error may be what does not answer.
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, text.encode("ascii", "replace"))
+    os._exit(EXIT_INTERRUPTED)
 
 
 class Interrupts:

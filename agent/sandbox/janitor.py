@@ -4,18 +4,20 @@
 
 Every change to a cgroup that is not jostle's own (frozen, capped) is a lease, which jostle renews while it is well.
 Without a word from it for LEASE_S the janitor puts all back, and again should a jostle that was stopped half-way go on
-and make the change after all. When jostle is gone, it also kills what runs in jostle's own cgroups, and what left them,
-and removes them. Each message is answered, so that jostle knows of the janitor what the janitor knows of jostle: one
-that does not answer is killed, and jostle puts back and stops.
+and make the change after all. A change may have a deadline of its own, after which the janitor puts it back in any
+case. When jostle is gone, it also kills what runs in jostle's own cgroups, and what left them, and removes them. Each
+message is answered, so that jostle knows of the janitor what the janitor knows of jostle: one that does not answer is
+killed, and jostle puts back and stops.
 
 It shares nothing with jostle that ends both: its own session, deaf to the terminal's signals; the top cgroup of each
 hierarchy, where cgroup.kill, a frozen unit or a unit's limits do not reach; no out-of-memory killer. It imports next to
 nothing, so that it starts in 30 ms and takes 10 MB. A *spare* of it waits for the end of either: it puts back what is
-on disk should both be killed, and lets the janitor go on should somebody have stopped it.
+on disk should both be killed, and lets the janitor go on should somebody stop it.
 """
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -42,8 +44,8 @@ from agent.sandbox.leases import (
     wake,
     write,
 )
-from collectors.host.hierarchy import detect_layout
-from probes.errors import JostleError
+from collectors.host.hierarchy import detect_layout, is_within
+from probes.errors import JostleError, UsageError
 from probes.isolated import python
 
 _WELL, _EXPIRED = b".", b"!"
@@ -51,6 +53,8 @@ _RENEWAL = b"\n"
 _LONGEST_MESSAGE = 1 << 16
 # How soon a change is put back that a jostle makes whose lease is over.
 _ENFORCE_S = 0.1
+# How soon a janitor that somebody stopped goes on: within the lease, should jostle be stopped as well.
+_WATCH_S = LEASE_S / 4
 # How long it may take to end what jostle left. The spare goes on for longer.
 _CLEAR_S = 15.0
 _SPARE_S = 60.0
@@ -108,11 +112,12 @@ class Janitor:
         os.close(self._lease.descriptor)
 
     @contextlib.contextmanager
-    def changed(self, file: Path, during: str, after: str) -> Iterator[None]:
+    def changed(self, file: Path, during: str, after: str, most_s: float = math.inf) -> Iterator[None]:
         """Within it a cgroup's `file` holds `during`; then `after`, also should jostle be killed.
 
         It is the cgroup that had this path at first, whatever it is called later. One that is gone by then needs no
-        writing back. Within it `renew` must be called again and again.
+        writing back. Within it `renew` must be called again and again. After `most_s` the janitor puts it back
+        whatever jostle says.
 
         Raises:
             JostleError: It cannot be written.
@@ -121,7 +126,8 @@ class Janitor:
         with _directory_of(file) as directory:
             change = Change(str(file), os.fstat(directory).st_ino, during, after)
             try:
-                self._ask(_line("change", *change.key, during, after), directory)
+                limit = [] if most_s == math.inf else [most_s]
+                self._ask(_line("change", *change.key, during, after, *limit), directory)
                 with _explained(file, during):
                     write(directory, file.name, during)
                 yield
@@ -130,6 +136,22 @@ class Janitor:
                 with _explained(file, after):
                     change.put_back(directory)
                 self._undone(change)
+
+    def claim(self, paths: Iterable[str]) -> None:
+        """Have these cgroups to oneself until all is over.
+
+        Raises:
+            UsageError: Another jostle experiments on one of them, or on a part of it.
+        """
+        mine = list(paths)
+        self._lease.append("claims", mine)
+        for pid, theirs in heal().claims:
+            for path in mine:
+                if any(is_within(path, other) or is_within(other, path) for other in theirs):
+                    raise UsageError(
+                        f"another jostle (process {pid}) runs an experiment on {path}",
+                        "wait until it has ended",
+                    )
 
     def renew(self) -> None:
         """A sign of life, where one is due.
@@ -198,6 +220,7 @@ class _HeldChange:
 
     change: Change
     directory: int
+    until_s: float = math.inf
     expired: bool = False
 
     def put_back(self) -> None:
@@ -212,7 +235,8 @@ def serve(line: socket.socket, lease: Lease) -> list[_HeldChange]:
     last_s = time.monotonic()
     while True:
         expired = any(each.expired for each in held.values())
-        left_s = _ENFORCE_S if expired else last_s + LEASE_S - time.monotonic()
+        deadline_s = min([last_s + LEASE_S, *(each.until_s for each in held.values())])
+        left_s = _ENFORCE_S if expired else deadline_s - time.monotonic()
         if select.select([line], [], [], max(0.0, left_s) if held else None)[0]:
             message, descriptors, _, _ = socket.recv_fds(line, _LONGEST_MESSAGE, 1)
             if not message:
@@ -223,17 +247,18 @@ def serve(line: socket.socket, lease: Lease) -> list[_HeldChange]:
             last_s = time.monotonic()
             with contextlib.suppress(BrokenPipeError):
                 line.send(_EXPIRED if any(each.expired for each in held.values()) else _WELL)
-        over = time.monotonic() - last_s >= LEASE_S
+        now_s = time.monotonic()
         for each in reversed(held.values()):
-            if over or each.expired:
+            if each.expired or now_s >= min(each.until_s, last_s + LEASE_S):
                 each.put_back()
                 each.expired = True
 
 
 def _take(held: dict[tuple[str, int], _HeldChange], message: bytes, descriptors: Sequence[int]) -> None:
     match json.loads(message):
-        case ["change", str(file), int(inode), str(during), str(after)]:
-            held[file, inode] = _HeldChange(Change(file, inode, during, after), descriptors[0])
+        case ["change", str(file), int(inode), str(during), str(after), *limit]:
+            until_s = time.monotonic() + limit[0] if limit else math.inf
+            held[file, inode] = _HeldChange(Change(file, inode, during, after), descriptors[0], until_s)
         case ["undone", str(file), int(inode)]:
             os.close(held.pop((file, inode)).directory)
 
@@ -264,7 +289,8 @@ def _start_spare(lease: Lease) -> int:
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)
-        select.select(watched, [], [])
+        while not select.select(watched, [], [], _WATCH_S)[0]:
+            wake(record)
         _stand_in(lease.path)
         os._exit(0)
     return 0

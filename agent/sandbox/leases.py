@@ -6,8 +6,9 @@ tells is to be put back by whoever comes next. A file is a list of JSON lines:
 
     ["jostle", PID, STARTED, DIRECTORIES]          who, and which cgroups are its own
     ["janitor", PID, STARTED]
-    ["change", FILE, INODE, DURING, AFTER]         that of the cgroup: it stays the same when the cgroup is renamed
+    ["change", FILE, INODE, DURING, AFTER, …]      that of the cgroup: it stays the same when the cgroup is renamed
     ["undone", FILE, INODE]
+    ["claims", PATHS]                              cgroups that no other jostle may experiment on meanwhile
 
 They are lost at a boot, as the state of cgroups is: nothing is synced to a disk.
 """
@@ -103,6 +104,7 @@ class LeaseRecord:
     janitor: tuple[int, str] = (0, "")
     directories: tuple[Path, ...] = ()
     changes: dict[tuple[str, int], Change] = field(default_factory=dict)
+    claims: tuple[str, ...] = ()
 
 
 def parse_lease(lines: Iterable[str]) -> LeaseRecord:
@@ -115,10 +117,12 @@ def parse_lease(lines: Iterable[str]) -> LeaseRecord:
                     record.jostle, record.directories = (pid, started), tuple(map(Path, directories))
                 case ["janitor", int(pid), str(started)]:
                     record.janitor = pid, started
-                case ["change", str(file), int(inode), str(during), str(after)]:
+                case ["change", str(file), int(inode), str(during), str(after), *_]:
                     record.changes[file, inode] = Change(file, inode, during, after)
                 case ["undone", str(file), int(inode)]:
                     record.changes.pop((file, inode), None)
+                case ["claims", list(claims)]:
+                    record.claims = tuple(map(str, claims))
     return record
 
 
@@ -183,11 +187,13 @@ class Healed:
         put_back: The files that say again what they said.
         failed: What could not be put back or ended, in words.
         living: Of each jostle that still holds something, its process and the files.
+        claims: Of each other jostle that lives, its process and the cgroups that it experiments on.
     """
 
     put_back: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     living: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    claims: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
 
 def heal() -> Healed:
@@ -199,6 +205,7 @@ def heal() -> Healed:
     put_back: list[str] = []
     failed: list[str] = []
     living: list[tuple[int, tuple[str, ...]]] = []
+    claims: list[tuple[int, tuple[str, ...]]] = []
     try:
         place = _place(make=False)
     except FileNotFoundError:
@@ -211,12 +218,18 @@ def heal() -> Healed:
                         put_back += recover(lease)
                     except JostleError as error:
                         failed.append(str(error))
-                elif lease and (record := lease.read()).changes:
-                    wake(record)
-                    living.append((record.jostle[0], tuple(each.file for each in record.changes.values())))
+                elif lease:
+                    record = lease.read()
+                    if record.jostle[0] != os.getpid():
+                        claims.append((record.jostle[0], record.claims))
+                    if record.changes:
+                        wake(record)
+                        living.append(
+                            (record.jostle[0], tuple(each.file for each in record.changes.values()))
+                        )
     finally:
         os.close(place)
-    return Healed(tuple(put_back), tuple(failed), tuple(living))
+    return Healed(tuple(put_back), tuple(failed), tuple(living), tuple(claims))
 
 
 def heal_one(path: Path) -> bool:

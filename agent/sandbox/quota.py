@@ -47,8 +47,8 @@ class Quota:
             yield
 
 
-def find_quota(path: str, directories: Iterable[Path], allowed_cpus: int) -> Quota:
-    """The quota of a cgroup whose processes may run on `allowed_cpus` CPUs.
+def find_quota(name: str, directories: Iterable[Path], allowed_cpus: int) -> Quota:
+    """The quota of a cgroup, called so in messages, whose processes may run on `allowed_cpus` CPUs.
 
     Raises:
         HostError: None of its directories has one.
@@ -61,7 +61,7 @@ def find_quota(path: str, directories: Iterable[Path], allowed_cpus: int) -> Quo
             limits = [each.quota_us / each.period_us for each in lineage if each and each.quota_us]
             return Quota(found.file, found.text, found.period_us, float(min([allowed_cpus, *limits])))
     raise HostError(
-        f"the CPU use of the cgroup {path} cannot be capped: it has neither cpu.max nor cpu.cfs_quota_us",
+        f"the CPU use of the cgroup {name} cannot be capped: it has neither cpu.max nor cpu.cfs_quota_us",
         "enable the cpu controller for it (a unit: systemctl set-property --runtime UNIT CPUWeight=100)",
     )
 

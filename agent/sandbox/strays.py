@@ -24,7 +24,7 @@ _ENDED_S = 5.0
 _POLL_S = 0.005
 _ENDED = ("Z", "X", "")
 # Of a look's time on a CPU: 1 % of one at most.
-_PAUSE_PER_COST = 100
+PAUSE_PER_COST = 100
 _CLIENTS = {
     "docker": ("run", "exec", "start", "compose"),
     "podman": ("run", "exec", "start"),
@@ -105,7 +105,7 @@ class Strays:
         if time.monotonic() >= self._due_s:
             began_s = time.thread_time()
             self.found()
-            self._due_s = time.monotonic() + _PAUSE_PER_COST * (time.thread_time() - began_s)
+            self._due_s = time.monotonic() + PAUSE_PER_COST * (time.thread_time() - began_s)
 
     def found(self) -> str | None:
         """What left its cgroup in this trial, as a reason for why it is void; None: nothing was seen to."""

@@ -1,17 +1,20 @@
 """Running the scenarios, each as `jostle experiment` would, in random order."""
 
+import contextlib
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Protocol
 
 from agent.documents.selftest import Label, Selftest, SelftestFinding
 from agent.documents.times import moment
-from agent.documents.verdict import Verdict
+from agent.documents.verdict import Conclusion, Verdict
+from agent.documents.verdict_parts import Arm
 from agent.experiment.conclude import conclude
 from agent.experiment.plan import Plan, neighbour_name
 from agent.experiment.runner import Observer
@@ -19,14 +22,15 @@ from agent.experiment.session import run_session
 from agent.experiment.victim_metrics import parse_spec
 from agent.recording.host import describe_host
 from agent.sandbox.interrupts import Interrupted, Interrupts
-from agent.selftest.scenarios import Place, Scenario
-from agent.selftest.score import rates, tallies
+from agent.selftest.bystander import bystander
+from agent.selftest.scenarios import Scenario, TwoCpus
+from agent.selftest.score import rates, tallies, trial_noise_pct
 from collectors.host.hierarchy import detect_layout
 from collectors.host.readings import Missing
 from collectors.host.topology import Topology
-from probes.errors import HostError, JostleError
+from probes.errors import HostError, JostleError, UsageError
 
-PAIRS, MAX_PAIRS = 4, 12
+PAIRS, MAX_PAIRS = 6, 24
 THRESHOLD_PCT = 5.0
 _TIMEOUT_S = 60.0
 
@@ -43,11 +47,16 @@ class SelftestObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """What to run: every scenario `repeat` times, in an order drawn from `seed`."""
+    """What to run: every scenario `repeat` times, in an order drawn from `seed`; beside a bystander or alone.
+
+    Those with nothing to find `repeat_nothing` times, where that is given: to show that a rate is small takes many.
+    """
 
     scenarios: tuple[Scenario, ...]
     repeat: int
     seed: int
+    bystander: bool = False
+    repeat_nothing: int | None = None
 
     def order(self) -> list[tuple[Scenario, int]]:
         """(scenario, seed of its experiment) in the order they run.
@@ -55,12 +64,16 @@ class Campaign:
         `random.Random(seed).random()` alone: the one method whose sequence is promised to stay.
         """
         draw = random.Random(self.seed).random  # noqa: S311  a written-down order, no secret
-        drawn = [(draw(), scenario) for scenario in self.scenarios for _ in range(self.repeat)]
+        drawn = [(draw(), scenario) for scenario in self.scenarios for _ in range(self._times(scenario))]
         shuffled = [scenario for _, scenario in sorted(drawn, key=lambda each: each[0])]
         return [(scenario, int(draw() * 2**31)) for scenario in shuffled]
 
+    def _times(self, scenario: Scenario) -> int:
+        has_effect = scenario.verdict is not Conclusion.NO_INTERFERENCE
+        return self.repeat if has_effect or self.repeat_nothing is None else self.repeat_nothing
 
-def choose_place(allowed: Sequence[int], topology: Topology) -> Place:
+
+def choose_cpus(allowed: Sequence[int], topology: Topology) -> TwoCpus:
     """Two CPUs that do not share a core.
 
     Raises:
@@ -76,34 +89,78 @@ def choose_place(allowed: Sequence[int], topology: Topology) -> Place:
         raise HostError(
             "the self-test needs two CPUs that do not share a core", "run it on a larger host, or unpinned"
         )
-    return Place(first, there)
+    return TwoCpus(first, there)
 
 
-def run_selftest(campaign: Campaign, observer: SelftestObserver, interrupts: Interrupts) -> Selftest:
+def run_selftest(
+    campaign: Campaign,
+    observer: SelftestObserver,
+    interrupts: Interrupts,
+    keep: Callable[[Selftest], None] = lambda _: None,
+    begun: Selftest | None = None,
+) -> Selftest:
     """Run all experiments, or as many as there is time for until an interrupt.
+
+    Args:
+        campaign: Of which experiments.
+        observer: Is told of each.
+        interrupts: Ends it.
+        keep: Is given the document after each experiment.
+        begun: What there is already, to be gone on with; see `resumed`.
 
     Raises:
         HostError: This host cannot run any experiment.
     """
-    started, start_s = moment(time.time()), time.monotonic()
-    labels = tuple(map(label_of, campaign.scenarios))
-    findings = list(_findings(campaign, observer, interrupts))
-    planned = len(campaign.order())
-    return Selftest(
-        partial=len(findings) < planned,
-        planned=planned,
-        seed=campaign.seed,
-        repeat=campaign.repeat,
-        threshold_pct=THRESHOLD_PCT,
-        started=started,
-        duration_s=time.monotonic() - start_s,
-        jostle_version=version("jostle"),
-        host=describe_host(detect_layout()),
-        rates=rates(labels, findings),
-        tallies=tallies(labels, findings),
-        labels=labels,
-        findings=tuple(findings),
-    )
+    started, start_s = begun.started if begun else moment(time.time()), time.monotonic()
+    before_s = begun.duration_s if begun else 0.0
+    labels, planned = tuple(map(label_of, campaign.scenarios)), len(campaign.order())
+    layout = detect_layout()
+    host, findings = describe_host(layout), list(begun.findings if begun else ())
+
+    def so_far() -> Selftest:
+        noises = [each.trial_noise_pct for each in findings if each.trial_noise_pct is not None]
+        return Selftest(
+            partial=len(findings) < planned,
+            planned=planned,
+            seed=campaign.seed,
+            repeat=campaign.repeat,
+            threshold_pct=THRESHOLD_PCT,
+            started=started,
+            duration_s=before_s + time.monotonic() - start_s,
+            jostle_version=version("jostle"),
+            host=host,
+            rates=rates(labels, findings),
+            tallies=tallies(labels, findings),
+            labels=labels,
+            findings=tuple(findings),
+            bystander=campaign.bystander,
+            repeat_nothing=campaign.repeat_nothing,
+            trial_noise_pct=median(noises) if noises else None,
+        )
+
+    with bystander(layout) if campaign.bystander else contextlib.nullcontext():
+        for finding in _findings(campaign, observer, interrupts, len(findings)):
+            findings.append(finding)
+            keep(so_far())
+    return so_far()
+
+
+def resumed(begun: Selftest, known: Sequence[Scenario]) -> Campaign:
+    """The campaign that a document is a part of.
+
+    Raises:
+        UsageError: It is whole, of another version, or of scenarios that are others today.
+    """
+    by_name = {scenario.name: scenario for scenario in known}
+    chosen = tuple(by_name[label.scenario] for label in begun.labels if label.scenario in by_name)
+    campaign = Campaign(chosen, begun.repeat, begun.seed, begun.bystander, begun.repeat_nothing)
+    if not begun.partial:
+        raise UsageError("this self-test is whole: there is nothing to go on with", "start another one")
+    done = [(finding.scenario, finding.seed) for finding in begun.findings]
+    ran = [(scenario.name, seed) for scenario, seed in campaign.order()[: len(done)]]
+    if begun.jostle_version != version("jostle") or len(chosen) < len(begun.labels) or done != ran:
+        raise UsageError("this self-test was begun by another jostle", "start it anew")
+    return campaign
 
 
 def label_of(scenario: Scenario) -> Label:
@@ -121,30 +178,33 @@ def label_of(scenario: Scenario) -> Label:
 
 
 def _findings(
-    campaign: Campaign, observer: SelftestObserver, interrupts: Interrupts
+    campaign: Campaign, observer: SelftestObserver, interrupts: Interrupts, done: int
 ) -> Iterator[SelftestFinding]:
     order = campaign.order()
-    for number, (scenario, seed) in enumerate(order, 1):
+    for number, (scenario, seed) in enumerate(order[done:], done + 1):
         if interrupts.requested:
             return
         within = observer.experiment_started(number, len(order), scenario)
         start_s = time.monotonic()
         outcome: Verdict | JostleError
+        noise_pct = None
         try:
-            outcome = _experiment(scenario, seed, within, interrupts)
+            outcome, noise_pct = _experiment(scenario, seed, within, interrupts)
         except HostError:
             raise
         except Interrupted:
             return
         except JostleError as error:
             outcome = error
-        finding = finding_of(scenario, seed, time.monotonic() - start_s, outcome)
+        finding = finding_of(scenario, seed, time.monotonic() - start_s, outcome, noise_pct)
         observer.experiment_ended(label_of(scenario), finding)
         yield finding
 
 
-def _experiment(scenario: Scenario, seed: int, observer: Observer, interrupts: Interrupts) -> Verdict:
-    """What `jostle experiment` does, to its verdict.
+def _experiment(
+    scenario: Scenario, seed: int, observer: Observer, interrupts: Interrupts
+) -> tuple[Verdict, float | None]:
+    """What `jostle experiment` does, to its verdict; and the noise of its trials without the neighbours.
 
     Raises:
         Interrupted: Before it came to its end.
@@ -160,17 +220,23 @@ def _experiment(scenario: Scenario, seed: int, observer: Observer, interrupts: I
         threshold_pct=THRESHOLD_PCT,
         timeout_s=_TIMEOUT_S,
         cpus=None,
+        confirm="auto",
     )
     with tempfile.TemporaryDirectory(prefix="jostle-selftest-") as directory:
         session = run_session(plan, Path(directory), observer, interrupts)
         decision = session.outcome.decision
         if session.outcome.partial or decision is None:
             raise Interrupted
-        return conclude(session, decision, command=("jostle", "selftest"), files=())
+        alone = [t.seen.sample.value for t in session.outcome.trials if not t.void and t.arm is Arm.WITHOUT]
+        return conclude(session, decision, command=("jostle", "selftest"), files=()), trial_noise_pct(alone)
 
 
 def finding_of(
-    scenario: Scenario, seed: int, duration_s: float, outcome: Verdict | JostleError
+    scenario: Scenario,
+    seed: int,
+    duration_s: float,
+    outcome: Verdict | JostleError,
+    noise_pct: float | None = None,
 ) -> SelftestFinding:
     """What the self-test keeps of a verdict, or of the error for which there is none."""
     verdict = outcome if isinstance(outcome, Verdict) else None
@@ -191,4 +257,5 @@ def finding_of(
         culprit=culprit.name if culprit else None,
         culprit_share_pct=culprit.share_pct if culprit else None,
         error=None if verdict else str(outcome),
+        trial_noise_pct=noise_pct,
     )

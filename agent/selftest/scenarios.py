@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from agent.documents.verdict import CauseKind, Conclusion
 from probes.isolated import python_shell
 
-_VICTIM, _NEIGHBOUR, _LIMITED, _SERVICE = (
-    python_shell(f"agent.selftest.workloads.{name}") for name in ("victim", "neighbour", "limited", "service")
+_VICTIM, _NEIGHBOUR, _LIMITED, _SERVICE, _DISK, _MEMORY = (
+    python_shell(f"agent.selftest.workloads.{name}")
+    for name in ("victim", "neighbour", "limited", "service", "disk", "memory")
 )
 # Abstract addresses are the whole machine's: each self-test needs its own, and one that nobody can take before it.
 _SERVICE_NAME = secrets.token_hex(8)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TwoCpus:
     """Two CPUs of different cores, by number: where everything runs."""
 
     here: int
@@ -50,9 +51,17 @@ class Scenario:
     culprit: int | None = 1
 
 
-def scenarios(place: Place) -> tuple[Scenario, ...]:
+def scenarios(cpus: TwoCpus) -> tuple[Scenario, ...]:
     """All labelled scenarios, set up on these CPUs."""
-    return (*_crowded(place), *_several(place), *_own_doing(place), *_harmless(place), *_own_habits(place))
+    return (
+        *_crowded(cpus),
+        *_several(cpus),
+        *_on_disks(cpus),
+        *_in_memory(cpus),
+        *_own_doing(cpus),
+        *_harmless(cpus),
+        *_own_habits(cpus),
+    )
 
 
 def victim(options: str = "--operations 400") -> str:
@@ -63,6 +72,16 @@ def victim(options: str = "--operations 400") -> str:
 def neighbour(options: str) -> str:
     """A neighbour that runs a built-in workload with these options."""
     return f"{_NEIGHBOUR} {options}"
+
+
+def disk(options: str) -> str:
+    """A process that uses a disk."""
+    return f"{_DISK} {options}"
+
+
+def memory(options: str) -> str:
+    """A process that uses memory."""
+    return f"{_MEMORY} {options}"
 
 
 def on(cpus: int | str, command: str) -> str:
@@ -80,9 +99,9 @@ def nothing(name: str, truth: str, victim: str, *neighbours: str) -> Scenario:
     return Scenario(name, truth, victim, neighbours, Conclusion.NO_INTERFERENCE, None, None)
 
 
-def _crowded(place: Place) -> tuple[Scenario, ...]:
+def _crowded(cpus: TwoCpus) -> tuple[Scenario, ...]:
     """One neighbour on the victim's CPU: fair shares of one CPU are half of it, or less."""
-    here, alone = place.here, on(place.here, victim())
+    here, alone = cpus.here, on(cpus.here, victim())
 
     def crowd(name: str, truth: str, load: str, who: str = alone) -> Scenario:
         return Scenario(name, truth, who, (on(here, neighbour(load)),))
@@ -121,9 +140,9 @@ def _crowded(place: Place) -> tuple[Scenario, ...]:
     )
 
 
-def _several(place: Place) -> tuple[Scenario, ...]:
+def _several(cpus: TwoCpus) -> tuple[Scenario, ...]:
     """Several neighbours, or several CPUs."""
-    here, there, both = place.here, place.there, f"{place.here},{place.there}"
+    here, there, both = cpus.here, cpus.there, f"{cpus.here},{cpus.there}"
     alone, sleeper = on(here, victim()), neighbour("idle --processes 2")
     spin = neighbour("spin --processes 1")
     return (
@@ -132,6 +151,19 @@ def _several(place: Place) -> tuple[Scenario, ...]:
             "two victim processes on two CPUs, with a busy loop on each",
             on(both, victim("--operations 800 --processes 2")),
             (on(here, spin) + " & " + on(there, spin),),
+        ),
+        Scenario(
+            "displaced",
+            "two victim processes that would run side by side on two CPUs, which the neighbour keeps busy: what they "
+            "wait behind each other, they wait for a CPU that it has",
+            on(both, victim("--operations 800 --processes 2")),
+            (on(both, neighbour("spin --processes 2")),),
+        ),
+        Scenario(
+            "displaced-pauses",
+            "four victim processes that pause on two CPUs, which the neighbour keeps busy",
+            on(both, victim("--operations 400 --processes 4 --think-ms 1")),
+            (on(both, neighbour("spin --processes 3")),),
         ),
         Scenario(
             "outnumbered",
@@ -174,15 +206,74 @@ def _several(place: Place) -> tuple[Scenario, ...]:
             (on(there, spin),),
             cause=CauseKind.THROTTLED,
         ),
+        Scenario(
+            "shared-quota-decoy",
+            "the same, beside one more that is busy for 5 of 100 ms: less than its part of the quota",
+            limited("--parent --quota-pct 120 --period-ms 20", alone),
+            (on(there, neighbour("bursty --processes 1 --duty-pct 5")), on(there, spin)),
+            cause=CauseKind.THROTTLED,
+            culprit=2,
+        ),
     )
 
 
-def _own_doing(place: Place) -> tuple[Scenario, ...]:
+def _on_disks(cpus: TwoCpus) -> tuple[Scenario, ...]:
+    """Small reads past the page cache: whoever keeps the disk busy with 1 MiB at a time is in their way."""
+    here, there = cpus.here, cpus.there
+    reader = on(here, disk("read --operations 4000"))
+    writer = on(there, disk("write --processes 2"))
+    decoy = on(here, neighbour("bursty --processes 1 --period-ms 20 --duty-pct 10"))
+
+    def found(name: str, truth: str, culprit: int, *neighbours: str) -> Scenario:
+        return Scenario(name, truth, reader, neighbours, cause=CauseKind.IO, culprit=culprit)
+
+    return (
+        found(
+            "disk-writer",
+            "the first keeps the victim's CPU busy for 2 of 20 ms, the second its disk without rest",
+            2,
+            decoy,
+            writer,
+        ),
+        found(
+            "disk-two-writers",
+            "both write to the victim's disk, the first 1 MiB every 100 ms, the second without rest",
+            2,
+            on(there, disk("write --pause-ms 100")),
+            writer,
+        ),
+    )
+
+
+def _in_memory(cpus: TwoCpus) -> tuple[Scenario, ...]:
+    """A file that fits into a limit, until another below it reads a larger one, and what is needed again is gone."""
+    here, there = cpus.here, cpus.there
+    return (
+        Scenario(
+            "memory-shared-limit",
+            "the first keeps the victim's CPU busy for 2 of 20 ms, the second reads more of a file of holes than the "
+            "limit that the victim shares, of 96 MiB, has room for",
+            limited("--parent --memory-mib 96", on(here, memory("look-up --file-mib 64"))),
+            (
+                on(here, neighbour("bursty --processes 1 --period-ms 20 --duty-pct 10")),
+                on(there, memory("stream")),
+            ),
+            cause=CauseKind.MEMORY_PRESSURE,
+            culprit=2,
+        ),
+    )
+
+
+def _own_doing(cpus: TwoCpus) -> tuple[Scenario, ...]:
     """The neighbour asks the victim's service for work: what slows the victim is its own threads, its own quota."""
-    ask = on(place.there, neighbour(f"ask --processes 1 --service {_SERVICE_NAME}"))
-    main = on(place.here, victim())
+    ask = on(cpus.there, neighbour(f"ask --processes 1 --service {_SERVICE_NAME}"))
+    main = on(cpus.here, victim())
     service = f"{_SERVICE} {_SERVICE_NAME}"
-    apart = f"{on(place.there, service)} & {main}"
+    apart = f"{on(cpus.there, service)} & {main}"
+    writes = on(cpus.there, disk(f"serve --service {_SERVICE_NAME}"))
+    reads = on(cpus.here, disk(f"read --operations 1000 --after {_SERVICE_NAME}"))
+    keeps = on(cpus.there, memory(f"serve --keep-mib 56 --service {_SERVICE_NAME}"))
+    looks_up = on(cpus.here, memory(f"look-up --file-mib 64 --after {_SERVICE_NAME}"))
 
     def own(name: str, truth: str, command: str, cause: CauseKind) -> Scenario:
         return Scenario(name, truth, command, (ask,), Conclusion.SELF_INFLICTED, cause, None)
@@ -191,7 +282,7 @@ def _own_doing(place: Place) -> tuple[Scenario, ...]:
         own(
             "own-service",
             "the victim's service and its main process share a CPU; the client sleeps until it is answered",
-            f"{on(place.here, service)} & {main}",
+            f"{on(cpus.here, service)} & {main}",
             CauseKind.SELF,
         ),
         own(
@@ -200,12 +291,25 @@ def _own_doing(place: Place) -> tuple[Scenario, ...]:
             limited("--quota-pct 110 --period-ms 20", f"sh -c {shlex.quote(apart)}"),
             CauseKind.THROTTLED,
         ),
+        own(
+            "own-disk",
+            "the victim's service writes to the disk that its main process reads, 8 MiB each time the client asks",
+            f"{writes} & {reads}",
+            CauseKind.IO,
+        ),
+        own(
+            "own-memory",
+            "the victim's service keeps 56 MiB when the client asks: the victim's limit, of 96 MiB, has no room then "
+            "for the 64 MiB that its main process looks things up in",
+            limited("--memory-mib 96", f"sh -c {shlex.quote(f'{keeps} & {looks_up}')}"),
+            CauseKind.MEMORY_PRESSURE,
+        ),
     )
 
 
-def _harmless(place: Place) -> tuple[Scenario, ...]:
+def _harmless(cpus: TwoCpus) -> tuple[Scenario, ...]:
     """Neighbours that cannot take anything worth 5 % from this victim."""
-    here, there, alone = place.here, place.there, on(place.here, victim())
+    here, there, alone = cpus.here, cpus.there, on(cpus.here, victim())
     spin, sleeper = neighbour("spin --processes 1"), neighbour("idle --processes 4")
     return (
         nothing("sleeper", "four processes that sleep", alone, on(here, sleeper)),
@@ -247,9 +351,9 @@ def _harmless(place: Place) -> tuple[Scenario, ...]:
     )
 
 
-def _own_habits(place: Place) -> tuple[Scenario, ...]:
+def _own_habits(cpus: TwoCpus) -> tuple[Scenario, ...]:
     """What slows the victim slows it with and without the neighbours: none of it is their doing."""
-    here, there = place.here, place.there
+    here, there = cpus.here, cpus.there
     spin, sleeper = neighbour("spin --processes 1"), on(here, neighbour("idle --processes 2"))
     quota = limited("--quota-pct 30 --period-ms 20", on(here, victim("--operations 90")))
     crowd = on(here, victim("--operations 400 --processes 4"))

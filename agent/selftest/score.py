@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from statistics import median
+from math import expm1, log
+from statistics import NormalDist, median
 
 from agent.documents.selftest import Label, Rate, SelftestFinding, Tally
 from agent.documents.verdict import Conclusion
@@ -49,6 +50,15 @@ def tallies(labels: Iterable[Label], findings: Sequence[SelftestFinding]) -> tup
     for finding in findings:
         by_name.setdefault(finding.scenario, []).append(finding)
     return tuple(_tally(label, by_name[label.scenario]) for label in labels if label.scenario in by_name)
+
+
+def trial_noise_pct(values: Sequence[float]) -> float | None:
+    """By how much trials that ought to be alike differ: a robust spread in per cent; None of a single one."""
+    if len(values) < 2:
+        return None
+    logs = [log(value) for value in values]
+    away = [abs(each - median(logs)) for each in logs]
+    return 100 * expm1(median(away) / NormalDist().inv_cdf(0.75))
 
 
 def _tally(label: Label, findings: Sequence[SelftestFinding]) -> Tally:

@@ -17,6 +17,8 @@ from agent.statistics.effect import TrialPair
 
 # Windows are alike in load when they fall between the same two powers of this.
 LOAD_STEP = 1.5
+# A ratio of nanoseconds: no step that matters.
+COUNTED_NS = 0.0
 
 
 class Activity(Enum):
@@ -117,14 +119,14 @@ def _cycle(windows: Sequence[Observed], members: Sequence[int]) -> Cycle | None:
         tuple(sorted(index for kinds in matched for index in kinds[kind]))
         for kind in (Activity.QUIET, Activity.BUSY)
     )
-    return Cycle(quiet, busy, TrialPair(mean(Activity.QUIET), mean(Activity.BUSY)))
+    return Cycle(quiet, busy, TrialPair(mean(Activity.QUIET), mean(Activity.BUSY), COUNTED_NS))
 
 
 def _mean(pairs: Sequence[TrialPair]) -> TrialPair:
     without, with_ = (
         _log_mean(values) for values in zip(*((p.without, p.with_) for p in pairs), strict=True)
     )
-    return TrialPair(math.exp(without), math.exp(with_))
+    return TrialPair(math.exp(without), math.exp(with_), COUNTED_NS)
 
 
 def _log_mean(values: Sequence[float]) -> float:

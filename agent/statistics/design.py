@@ -1,26 +1,37 @@
-"""The design of an experiment: which arm of each block runs first, and when to look at the data.
+"""The design of an experiment: which arm of each pair runs first, when to look at the data, at which error.
 
-Permuted groups of four blocks: every group holds two of each order, in one of the six arrangements, drawn with equal
-chance. So whatever favours the second trial of a block (warm caches, a spent turbo budget) cancels in the mean instead
-of passing for an effect: with independent coins, one run in eight of four pairs would put the same arm first every
-time.
+Each pair tosses a coin of its own for its order, so under "the neighbours change nothing" every pattern of signs of the
+pairs' ratios is equally likely, whatever the machine does meanwhile: waves, drift, a first trial that warms the caches.
+Nothing in the order has a period that something on the host could be in step with. The price is that an order that
+matters may lean to one side; a test of it is in every verdict (`checks.py`).
 
 Stopping as soon as an ordinary 95 % interval allows it would be wrong far more often than 5 % of the time. Instead the
-number of looks is fixed beforehand and each look gets an equal part of the 5 %. By the union bound all the intervals of
-a run hold the truth together with at least 95 %, whatever the dependence between them, so the one at which the run
-stops does too, however it came to stop: these are repeated confidence intervals (Jennison and Turnbull, J. R. Statist.
-Soc. B 51:305, 1989) with Bonferroni spending.
+number of looks is fixed beforehand and each look gets a part of the error, the later ones more (Lan and DeMets,
+Biometrika 70:659, 1983; Jennison and Turnbull, J. R. Statist. Soc. B 51:305, 1989). By the union bound all the
+intervals of a run hold the truth together, whatever the dependence between them, so the one at which it stops does too.
 """
 
+import math
 import random
 from dataclasses import dataclass
 from enum import Enum
-from itertools import combinations
 
 from probes.errors import UsageError
 
 ALPHA = 0.05
-GROUP = 4
+# The two-sided error of all looks together, shared between what may be claimed: one-sided 0.016, 0.003 and 0.006 make
+# the 0.025 by which `interference` may be claimed in error. The typical trial has most: it is what most effects change.
+TYPICAL_ALPHA, MEAN_ALPHA, FAILURES_ALPHA = 0.032, 0.006, 0.006
+# Each look has this many times the error of the one before (.004, .006, .009, .013, .018 of five looks).
+GROWTH = 1.45
+# Each look has this many times the pairs of the one before: one more pair changes little when there are twenty.
+STEP = 1.6
+# Harmless is declared when at most this part of the trials could be slowed and nobody has seen one: from 22 pairs on.
+MOST_SLOW_PCT = 16.0
+FEWEST_TO_CLEAR = 22
+# A random pause before each of the first pairs, of up to this part of a pair: four pairs in step with a wave of the
+# host would look like certainty, later on the orders see to it.
+PAUSED_PAIRS, LONGEST_PAUSE = 8, 0.5
 
 
 class Order(Enum):
@@ -28,12 +39,6 @@ class Order(Enum):
 
     WITHOUT_FIRST = "without-first"
     WITH_FIRST = "with-first"
-
-
-ARRANGEMENTS = [
-    tuple(Order.WITH_FIRST if block in chosen else Order.WITHOUT_FIRST for block in range(GROUP))
-    for chosen in combinations(range(GROUP), GROUP // 2)
-]
 
 
 def block_orders(seed: int, blocks: int) -> list[Order]:
@@ -48,10 +53,13 @@ def block_orders(seed: int, blocks: int) -> list[Order]:
     if blocks < 0:
         raise UsageError(f"cannot order {blocks} blocks", "ask for 0 or more")
     uniform = random.Random(seed).random  # noqa: S311  a randomised design, not a secret
-    orders: list[Order] = []
-    while len(orders) < blocks:
-        orders.extend(ARRANGEMENTS[int(uniform() * len(ARRANGEMENTS))])
-    return orders[:blocks]
+    return [Order.WITHOUT_FIRST if uniform() < 0.5 else Order.WITH_FIRST for _ in range(blocks)]
+
+
+def block_pauses(seed: int, blocks: int) -> list[float]:
+    """How long to pause before each block, as a part of the time that a block takes; 0 from `PAUSED_PAIRS` on."""
+    uniform = random.Random(f"{seed} pauses").random  # noqa: S311  as above
+    return [LONGEST_PAUSE * uniform() if block < PAUSED_PAIRS else 0.0 for block in range(blocks)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +72,25 @@ class LookPlan:
 
     looks: tuple[int, ...]
 
+    def part(self, pairs: int) -> float:
+        """The part of the error that the look at so many pairs has; all parts sum to 1."""
+        number = max(0, sum(look <= pairs for look in self.looks) - 1)
+        return GROWTH**number / sum(GROWTH**each for each in range(len(self.looks)))
+
+    def equivalence_alpha(self, pairs: int) -> float | None:
+        """Two-sided error of the interval that may lie within the threshold; None where that is too early to say.
+
+        The looks from `FEWEST_TO_CLEAR` on share the whole error between them: before, nothing can be cleared.
+        """
+        late = [look for look in self.looks if look >= FEWEST_TO_CLEAR]
+        if pairs < FEWEST_TO_CLEAR or not late:
+            return None
+        return ALPHA * self.part(pairs) / sum(self.part(look) for look in late)
+
     @property
-    def alpha(self) -> float:
-        """The two-sided error of the interval at each look."""
-        return ALPHA / len(self.looks)
+    def by_hand_alpha(self) -> float:
+        """The error of an interval at a number of pairs that somebody chose while the run went on: any of them."""
+        return TYPICAL_ALPHA / self.looks[-1]
 
     def next_look(self, pairs: int) -> int | None:
         """How many pairs the next look wants when there are `pairs`; None after the last look."""
@@ -75,26 +98,20 @@ class LookPlan:
 
 
 def plan_looks(pairs: int, max_pairs: int) -> LookPlan:
-    """Looks at `pairs`, then each half as many again, at whole groups of balanced order, then at `max_pairs`.
+    """Looks at `pairs`, then at 1.6 times as many again, an even number, then at `max_pairs`.
 
-    `plan_looks(4, 30).looks == (4, 8, 12, 20, 30)`. Few looks that grow: each costs some width of every
-    interval, and one more pair changes little when there are twenty already.
+    `plan_looks(6, 24).looks == (6, 10, 16, 24)`. Few looks that grow: each costs some width of every interval.
 
     Raises:
         UsageError: fewer than one pair, or a maximum below the beginning.
     """
     if pairs < 1:
-        raise UsageError(f"cannot decide from {pairs} pairs", "ask for at least 1, better 4 to 8")
+        raise UsageError(f"cannot decide from {pairs} pairs", "ask for at least 1, better 6 to 8")
     if max_pairs < pairs:
         raise UsageError(
             f"the most pairs ({max_pairs}) are fewer than the first ({pairs})", f"ask for at least {pairs}"
         )
     looks = [pairs]
     while looks[-1] < max_pairs:
-        looks.append(min(next_whole_group(looks[-1] * 3 / 2), max_pairs))
+        looks.append(min(2 * math.ceil(looks[-1] * STEP / 2), max_pairs))
     return LookPlan(tuple(looks))
-
-
-def next_whole_group(pairs: float) -> int:
-    """The smallest multiple of the order's group size that is at least `pairs`."""
-    return int(-(-pairs // GROUP)) * GROUP

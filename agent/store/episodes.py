@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from msgspec.structs import replace
+
 from agent.documents.event import _NS, Episode, Event, EventState
 from agent.documents.times import moment
 
@@ -23,7 +25,14 @@ def _paired(told: Iterable[tuple[int, Event]], ends_utc_ns: Mapping[int, int]) -
             raised[key] = event
         else:
             # Without what raised it, which is too old to be kept, it still says all but the value.
-            yield _episode(raised.pop(key, event), event.utc_ns, over=True)
+            first = raised.pop(key, event)
+            whole = replace(
+                first,
+                cost_cpu_s=first.cost_cpu_s if event.cost_cpu_s is None else event.cost_cpu_s,
+                victims=event.victims,
+                victim_count=event.victim_count,
+            )
+            yield _episode(whole, event.utc_ns, over=True)
     for (recording, *_), event in raised.items():
         yield _episode(event, ends_utc_ns[recording], over=False)
 

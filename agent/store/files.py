@@ -7,6 +7,7 @@ passed nobody else can change, so from then on the path is as good as a descript
 """
 
 import errno
+import fcntl
 import os
 import resource
 import stat
@@ -20,6 +21,7 @@ MOST_FILES = 1 << 17
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 # What is recorded tells of everybody on the host. A stricter umask holds.
 DIRECTORY_MODE, FILE_MODE = 0o700, 0o600
+_SAFELY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _ELSEWHERE = "choose another place with -o"
 _MOST_LINKS = 40  # as the kernel: path_resolution(7)
 
@@ -40,6 +42,26 @@ def write_whole(path: Path, text: str) -> None:
             path.write_text(text, encoding="utf-8", errors="surrogateescape")
         else:
             _replace(own_place(path), text)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def append_line(path: Path, header: str, line: str) -> None:
+    """Add a line to a series that begins with this header, which a new file gets; several writers take turns.
+
+    Raises:
+        UsageError: It holds something else, it cannot be written there, or somebody else could change what is.
+    """
+    try:
+        descriptor = os.open(own_place(path), os.O_RDWR | os.O_APPEND | os.O_CREAT | _SAFELY, FILE_MODE)
+        with os.fdopen(descriptor, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            begins = (
+                file.read(len(header.encode())) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b"-"
+            )
+            if begins not in (b"", header.encode()):
+                raise UsageError(f"{path} is not a series of verdicts", "name another file, or a new one")
+            file.write(("" if begins else header).encode() + line.encode(errors="surrogateescape"))
     except OSError as error:
         raise cannot_write(path, error) from error
 

@@ -47,6 +47,28 @@ def locked(path: Path) -> int:
     return descriptor
 
 
+def holder(path: Path) -> int | None:
+    """The process that holds the lock of a file, as far as /proc tells; None where there is none."""
+    wanted = path.stat()
+    for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+        _, kind, *_, process, place, _, _ = line.split()
+        if (
+            kind == "FLOCK"
+            and place.rpartition(":")[2] == str(wanted.st_ino)
+            and _has_open(int(process), wanted)
+        ):
+            return int(process)
+    return None
+
+
+def _has_open(process: int, wanted: os.stat_result) -> bool:
+    """Whether it has this file open: numbers of files are of a file system each."""
+    try:
+        return any(os.path.samestat(file.stat(), wanted) for file in Path(f"/proc/{process}/fd").iterdir())
+    except OSError:
+        return False
+
+
 def opened(path: Path) -> sqlite3.Connection:
     """The database in a file that is locked: sound, and of this version.
 

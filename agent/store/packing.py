@@ -7,8 +7,8 @@ single wrong bit; msgspec checks every type.
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -27,7 +27,7 @@ DAMAGE = (
 _LEVEL = 1
 # 5,000 idle cgroups that differ in their number alone are packed to a thirtieth, zeros to a thousandth.
 _FREE_BYTES, _LARGEST_RATIO = 2 << 20, 40
-_COUNTERS = tuple(spec.name for spec in SCHED_FIGURES)
+_COUNTERS = attrgetter(*(spec.name for spec in SCHED_FIGURES))
 
 
 class Allowance:
@@ -90,12 +90,34 @@ def unpack_window(packed: object, left: Allowance | None = None) -> SchedWindow:
     Raises:
         One of DAMAGE: It packed no such thing.
     """
+    return _window(_unzipped(packed, left))
+
+
+def unpack_parts(packed: object, parts: msgspec.msgpack.Decoder[Any], left: Allowance) -> Any:  # noqa: ANN401
+    """What `parts` takes of a window, which costs less than the whole; the whole where it was packed in another form.
+
+    What it takes it must check itself: that no count is negative, and how many buckets a histogram has.
+
+    Raises:
+        One of DAMAGE: It packed no such thing.
+    """
+    found = _unzipped(packed, left)
+    return parts.decode(found.window) if _is_plain(found) else _window(found)
+
+
+def _unzipped(packed: object, left: Allowance | None) -> _Packed:
     if not isinstance(packed, bytes):
         raise TypeError("a window is not a blob")
-    found = _PACKED.decode((left or Allowance(len(packed))).unzip(packed))
-    plain = not found.is_json and found.figures == CgroupFigures._fields
-    window = _WINDOW.decode(found.window) if plain else _converted(found)
-    if any(count < 0 for count in _counts(window)):
+    return _PACKED.decode((left or Allowance(len(packed))).unzip(packed))
+
+
+def _is_plain(packed: _Packed) -> bool:
+    return not packed.is_json and packed.figures == CgroupFigures._fields
+
+
+def _window(found: _Packed) -> SchedWindow:
+    window = _WINDOW.decode(found.window) if _is_plain(found) else _converted(found)
+    if _least(window) < 0:
         raise ValueError("a count is negative")
     if any(len(cgroup.histogram) != NR_BUCKETS for cgroup in window.cgroups.values()):
         raise ValueError("a histogram has other buckets")
@@ -113,12 +135,13 @@ def _converted(packed: _Packed) -> SchedWindow:
     return msgspec.convert(found, SchedWindow, str_keys=True)
 
 
-def _counts(window: SchedWindow) -> Iterator[float]:
-    """Every figure of its cgroups; none of them is ever negative."""
-    yield from (window.duration_ns, window.untracked, window.impossible)
-    for cgroup in window.cgroups.values():
-        yield from (getattr(cgroup, name) for name in _COUNTERS)
-        yield from cgroup.histogram
-        yield from chain.from_iterable(cgroup.waited_for.values())
-    for row in window.signals.cgroups.values() if window.signals else ():
-        yield from (figure for figure in row if figure is not None)
+def _least(window: SchedWindow) -> float:
+    """The least of all figures; none is ever negative. By min over whole rows: 1 ms where a loop takes 3."""
+    cgroups = window.cgroups.values()
+    figures = [
+        *(window.duration_ns, window.untracked, window.impossible),
+        *(min(row) for cgroup in cgroups for row in (_COUNTERS(cgroup), cgroup.histogram)),
+        *(figure for cgroup in cgroups for wait in cgroup.waited_for.values() for figure in wait),
+    ]
+    rows = window.signals.cgroups.values() if window.signals else ()
+    return min(chain(figures, (figure for row in rows for figure in row if figure is not None)))

@@ -4,13 +4,13 @@ Who runs on this host now was perhaps not there then, so nothing is asked of it.
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from agent.store.run_file import Run
 from agent.store.windows import windows
 from collectors.host.resolver import Cgroups, workloads_among
-from collectors.host.workloads import Workload, identify
+from collectors.host.workloads import Workload, identify, name_by_path
 from collectors.windows.sched import SchedWindow
 
 LISTED_BY = "jostle report --history"
@@ -19,6 +19,12 @@ LISTED_BY = "jostle report --history"
 def cgroups_of(run: Run, place: str = " in the recording") -> Cgroups:
     """The cgroups that ran in a recording."""
     return _cgroups(run.windows, place, "jostle report RUN")
+
+
+def names_of(run: Run) -> Callable[[str], str]:
+    """What to call a cgroup of a recording."""
+    known = cgroups_of(run).workloads
+    return lambda path: known[path].name if path in known else name_by_path(path)
 
 
 def cgroups_in_history(db: sqlite3.Connection, between_ns: tuple[int, int], place: str) -> Cgroups:

@@ -11,9 +11,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from agent.store.packing import Allowance, pack_window, unpack_window
+import msgspec
+
+from agent.store.packing import Allowance, pack_window, unpack_parts, unpack_window
 from collectors.windows.sched import SchedWindow
 from collectors.windows.signals import SignalWindow
 from probes.errors import UsageError
@@ -25,7 +27,8 @@ EVER = (-(2**63), 2**63 - 1)
 Value = TypeVar("Value")
 
 # A history holds many recordings, one for each start of the agent, each with facts of its own; a run file has
-# recording 1 alone.
+# recording 1 alone. A row of `windows` is the sum of so many windows of one recording as `sum_of` says, of which `id`
+# is the last: no number is missing between two rows, and none is in both. An event keeps the number of its window.
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts (
@@ -34,18 +37,23 @@ CREATE TABLE facts (
 ) WITHOUT ROWID;
 CREATE TABLE windows (
     id INTEGER PRIMARY KEY, recording INTEGER NOT NULL, end_utc_ns INTEGER NOT NULL, duration_ns INTEGER NOT NULL,
-    crc32 INTEGER NOT NULL, packed BLOB NOT NULL
+    sum_of INTEGER NOT NULL, crc32 INTEGER NOT NULL, packed BLOB NOT NULL
 );
 CREATE TABLE events (
-    id INTEGER PRIMARY KEY, window INTEGER NOT NULL REFERENCES windows, utc_ns INTEGER NOT NULL, document TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, window INTEGER NOT NULL, utc_ns INTEGER NOT NULL, document TEXT NOT NULL,
     crc32 INTEGER NOT NULL
+);
+CREATE TABLE flights (
+    id INTEGER PRIMARY KEY, recording INTEGER NOT NULL, begin_utc_ns INTEGER NOT NULL, end_utc_ns INTEGER NOT NULL,
+    crc32 INTEGER NOT NULL, packed BLOB NOT NULL
 );
 CREATE INDEX events_by_window ON events (window);
 """
 _CHECKED = {
     "facts": "recording, key, value",
-    "windows": "recording, end_utc_ns, duration_ns",
+    "windows": "recording, end_utc_ns, duration_ns, sum_of",
     "events": "window, utc_ns, document",
+    "flights": "recording, begin_utc_ns, end_utc_ns",
 }
 # In a file that was cut off SQLite reads zeros, which are NULL: such a row is found, and then refused.
 _BETWEEN = "FROM windows WHERE (end_utc_ns > ? AND end_utc_ns - duration_ns < ?) IS NOT FALSE"
@@ -92,10 +100,10 @@ class WindowWriter:
 
     def insert(self, window: SchedWindow, end_utc_ns: int) -> int:
         """Insert one window, which ended at `end_utc_ns`, ns since the epoch; its number."""
-        row = (self.recording, end_utc_ns, window.duration_ns)
+        row = (self.recording, end_utc_ns, window.duration_ns, 1)
         cursor = self.db.execute(
-            "INSERT INTO windows (recording, end_utc_ns, duration_ns, crc32, packed) VALUES (?, ?, ?, ?, ?)",
-            (*row, _checksum(row), pack_window(window)),
+            "INSERT INTO windows (recording, end_utc_ns, duration_ns, sum_of, crc32, packed) VALUES (?, ?, ?, ?, ?, ?)",
+            (*row, checksum(row), pack_window(window)),
         )
         return int(cursor.lastrowid or 0)
 
@@ -103,14 +111,14 @@ class WindowWriter:
 def insert_facts(db: sqlite3.Connection, recording: int, said: Iterable[tuple[str, str]]) -> None:
     """Write down what is said of a recording, by key; what was said before under the same key is replaced."""
     rows = ((recording, key, value) for key, value in said)
-    db.executemany("REPLACE INTO facts VALUES (?, ?, ?, ?)", ((*row, _checksum(row)) for row in rows))
+    db.executemany("REPLACE INTO facts VALUES (?, ?, ?, ?)", ((*row, checksum(row)) for row in rows))
 
 
 def insert_event(db: sqlite3.Connection, window: int, utc_ns: int, document: str) -> None:
     """Insert one event, told with this window."""
     row = (window, utc_ns, document)
     db.execute(
-        "INSERT INTO events (window, utc_ns, document, crc32) VALUES (?, ?, ?, ?)", (*row, _checksum(row))
+        "INSERT INTO events (window, utc_ns, document, crc32) VALUES (?, ?, ?, ?)", (*row, checksum(row))
     )
 
 
@@ -122,14 +130,17 @@ def require_checksums(db: sqlite3.Connection) -> None:
     """
     for table, columns in _CHECKED.items():
         for *row, found in db.execute(f"SELECT {columns}, crc32 FROM {table}"):  # noqa: S608  our own words
-            if _checksum(tuple(row)) != found:
+            if checksum(tuple(row)) != found:
                 raise ValueError(f"a row of {table} has changed since it was written")
-    first, last, count = db.execute("SELECT min(id), max(id), count(*) FROM windows").fetchone()
+    first, last, count = db.execute(
+        "SELECT min(id - sum_of + 1), max(id), sum(sum_of) FROM windows"
+    ).fetchone()
     if count and last - first + 1 != count:
         raise ValueError("windows are gone from within it")
 
 
-def _checksum(row: tuple[object, ...]) -> int:
+def checksum(row: tuple[object, ...]) -> int:
+    """Of a row's columns that are not packed."""
     return zlib.crc32(repr(row).encode())
 
 
@@ -140,10 +151,70 @@ def tables() -> frozenset[tuple[object, ...]]:
         return frozenset(db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
 
 
-def prune(db: sqlite3.Connection, oldest: int) -> None:
-    """Delete the windows before number `oldest`, their events, and what was said of recordings that have none left."""
-    db.execute("DELETE FROM events WHERE window < ?", (oldest,))
-    db.execute("DELETE FROM windows WHERE id < ?", (oldest,))
+class Span(NamedTuple):
+    """What a row of `windows` covers, without what is in it: times in ns, the end since the epoch."""
+
+    number: int
+    recording: int
+    end_utc_ns: int
+    duration_ns: int
+    sum_of: int
+
+    @property
+    def first(self) -> int:
+        """The number of the first window that it is the sum of; its own is that of the last."""
+        return self.number - self.sum_of + 1
+
+    @property
+    def begin_utc_ns(self) -> int:
+        """When it began, or would have if nothing was lost within it."""
+        return self.end_utc_ns - self.duration_ns
+
+    def lost_before(self, before: "Span") -> int:
+        """Windows missing between one and this: read, but not stored, or not read at all; none over a restart."""
+        missing = (self.begin_utc_ns - before.end_utc_ns) * self.sum_of / max(1, self.duration_ns)
+        return max(0, round(missing)) if before.recording == self.recording else 0
+
+
+def window_spans(
+    db: sqlite3.Connection, between_ns: tuple[int, int] = EVER, after: int = 0
+) -> Iterator[Span]:
+    """All windows beyond number `after` with a part between two points of time, in the order they were written."""
+    rows = db.execute(
+        f"SELECT id, recording, end_utc_ns, duration_ns, sum_of {_BETWEEN} AND id > ? ORDER BY id",
+        (*between_ns, after),
+    )
+    return (Span(*map(as_count, row)) for row in rows)
+
+
+def read_windows(db: sqlite3.Connection, spans: Iterable[Span]) -> Iterator[SchedWindow]:
+    """What these windows hold, as they were written.
+
+    Raises:
+        One of `packing.DAMAGE`: One holds what was never written.
+    """
+    for span in spans:
+        yield unpack_window(
+            db.execute("SELECT packed FROM windows WHERE id = ?", (span.number,)).fetchone()[0]
+        )
+
+
+def replace_by_sum(db: sqlite3.Connection, parts: Sequence[Span], whole: SchedWindow) -> None:
+    """Put the sum of windows that follow one another in their place. Their events stay those of their numbers."""
+    first, last = parts[0], parts[-1]
+    row = (last.recording, last.end_utc_ns, whole.duration_ns, last.number - first.first + 1)
+    db.execute("DELETE FROM windows WHERE id BETWEEN ? AND ?", (first.first, last.number))
+    db.execute(
+        "INSERT INTO windows (id, recording, end_utc_ns, duration_ns, sum_of, crc32, packed)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (last.number, *row, checksum(row), pack_window(whole)),
+    )
+
+
+def prune(db: sqlite3.Connection, oldest: Span) -> None:
+    """Delete the windows before this one, their events, and what was said of recordings that have none left."""
+    db.execute("DELETE FROM events WHERE window < ?", (oldest.first,))
+    db.execute("DELETE FROM windows WHERE id < ?", (oldest.first,))
     db.execute("DELETE FROM facts WHERE recording < (SELECT recording FROM windows ORDER BY id LIMIT 1)")
 
 
@@ -163,11 +234,27 @@ def windows(
         One of `packing.DAMAGE`: The file holds what was never written.
     """
     rows = db.execute(f"SELECT id, recording, end_utc_ns {_BETWEEN} ORDER BY id", between_ns).fetchall()
-    left = Allowance(_size_bytes(db))
+    left = Allowance(size_bytes(db))
     for number, recording, end_ns in rows[::every]:
         packed = db.execute("SELECT packed FROM windows WHERE id = ?", (number,)).fetchone()[0]
-        window = replace(unpack_window(packed, left), end_ns=_count(end_ns))
-        yield _count(recording), window if wanted is None else _only(window, wanted)
+        window = replace(unpack_window(packed, left), end_ns=as_count(end_ns))
+        yield as_count(recording), window if wanted is None else only(window, wanted)
+
+
+def window_parts(
+    db: sqlite3.Connection, spans: Iterable[Span], parts: msgspec.msgpack.Decoder[Any]
+) -> Iterator[tuple[Span, Any]]:
+    """What these windows hold, as `packing.unpack_parts` has them."""
+    left = Allowance(size_bytes(db))
+    for span in spans:
+        packed = db.execute("SELECT packed FROM windows WHERE id = ?", (span.number,)).fetchone()[0]
+        yield span, unpack_parts(packed, parts, left)
+
+
+def told_with(db: sqlite3.Connection, first: int, last: int) -> list[str]:
+    """The documents of the events that were told with the windows of these numbers, in the order they were told."""
+    rows = db.execute("SELECT document FROM events WHERE window BETWEEN ? AND ? ORDER BY id", (first, last))
+    return [document for (document,) in rows]
 
 
 def facts(db: sqlite3.Connection, recordings: Sequence[int]) -> dict[str, str]:
@@ -178,13 +265,14 @@ def facts(db: sqlite3.Connection, recordings: Sequence[int]) -> dict[str, str]:
 
 def count_windows(db: sqlite3.Connection, between_ns: tuple[int, int]) -> int:
     """How many windows `windows` would give."""
-    return _count(db.execute(f"SELECT count(*) {_BETWEEN}", between_ns).fetchone()[0])
+    return as_count(db.execute(f"SELECT count(*) {_BETWEEN}", between_ns).fetchone()[0])
 
 
 def events(db: sqlite3.Connection) -> list[tuple[int, str]]:
     """(recording, document) of every event, in the order they were told."""
     return db.execute(
-        "SELECT recording, document FROM events JOIN windows ON windows.id = events.window ORDER BY events.id"
+        "SELECT recording, document FROM events JOIN windows"
+        " ON windows.id = (SELECT min(id) FROM windows WHERE id >= events.window) ORDER BY events.id"
     ).fetchall()
 
 
@@ -196,15 +284,18 @@ def ends_utc_ns(db: sqlite3.Connection) -> dict[int, int]:
 def span_ns(db: sqlite3.Connection) -> tuple[int, int] | None:
     """Begin and end of all that there is, in ns since the epoch; None where there is nothing."""
     begin, end = db.execute("SELECT min(end_utc_ns - duration_ns), max(end_utc_ns) FROM windows").fetchone()
-    return None if end is None else (_count(begin), _count(end))
+    return None if end is None else (as_count(begin), as_count(end))
 
 
-def _size_bytes(db: sqlite3.Connection) -> int:
+def size_bytes(db: sqlite3.Connection) -> int:
+    """Of the file."""
     (pages,), (size,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
-    return _count(pages) * _count(size)
+    return as_count(pages) * as_count(size)
 
 
-def _only(window: SchedWindow, wanted: Callable[[str], bool]) -> SchedWindow:
+def only(window: SchedWindow, wanted: Callable[[str], bool]) -> SchedWindow:
+    """The window with those cgroups alone whose path is wanted."""
+
     def kept(by_path: Mapping[str, Value]) -> dict[str, Value]:
         return {path: value for path, value in by_path.items() if wanted(path)}
 
@@ -218,7 +309,7 @@ def _only(window: SchedWindow, wanted: Callable[[str], bool]) -> SchedWindow:
     return replace(window, cgroups=kept(window.cgroups), signals=signals)
 
 
-def _count(value: object) -> int:
+def as_count(value: object) -> int:
     """A counter or a point of time, which is never negative."""
     if not isinstance(value, int) or value < 0:
         raise TypeError(f"{value!r} is not a count")

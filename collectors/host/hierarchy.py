@@ -12,6 +12,7 @@ from typing import Literal
 
 from collectors.host.mounts import Mount, read_mounts
 from collectors.host.readings import Missing, parse_count, read_lines, read_text
+from collectors.host.roots import of_host
 from probes.errors import HostError
 
 CgroupMode = Literal["v1", "v2", "hybrid"]
@@ -73,12 +74,13 @@ class Membership:
 
 
 def detect_layout(root: Path = Path("/")) -> CgroupLayout:
-    """Find the hierarchies in `root`/proc/self/mountinfo.
+    """Find the hierarchies in `root`/proc/self/mountinfo; of a jostle in a container, those of the host's root.
 
     Raises:
-        HostError: No cgroup hierarchy is mounted, or the mounts cannot be read.
+        HostError: No cgroup hierarchy is mounted, the mounts cannot be read, or a cgroup namespace of its own hides
+            others.
     """
-    mounts = read_mounts(root)
+    mounts = _of_host() if of_host(root) != root else read_mounts(root)
     if isinstance(mounts, Missing):
         raise HostError(mounts.reason, "mount /proc")
     # Those that show a whole hierarchy first.
@@ -88,6 +90,7 @@ def detect_layout(root: Path = Path("/")) -> CgroupLayout:
     chosen = [*v1.values(), *([v2] if v2 else [])]
     if not chosen:
         raise HostError("no cgroup hierarchy is mounted", "mount -t cgroup2 none /sys/fs/cgroup")
+    _require_whole([mount for mount in (v2, v1.get("cpu")) if mount is not None], root)
     return CgroupLayout(
         mode="hybrid" if v1 and v2 else "v2" if v2 else "v1",
         v2_mount=v2.point if v2 else None,
@@ -97,6 +100,27 @@ def detect_layout(root: Path = Path("/")) -> CgroupLayout:
         mount_roots={mount.point: mount.top for mount in chosen if mount.top != "/"},
         namespace_roots=_namespace_roots(chosen, root),
     )
+
+
+def _of_host() -> list[Mount] | Missing:
+    """The mounts of the host's first process, as a container sees them that has the host's root mounted."""
+    mounts = read_mounts(of_host(), "1")
+    return mounts if isinstance(mounts, Missing) else [mount for mount in mounts if mount.point.is_dir()]
+
+
+def _require_whole(mounts: Iterable[Mount], root: Path) -> None:
+    """Refuse to take a container's own cgroups for the host's: the first process is in none that they show."""
+    lines = read_lines(root / "proc/1/cgroup")
+    first = [] if isinstance(lines, Missing) else list(_memberships(lines))
+    for mount in mounts:
+        kinds = {""} if mount.kind == "cgroup2" else mount.options
+        path = next((path for _, names, path in first if set(names.split(",")) & kinds), "/")
+        if path.startswith("/..") and not mount.top.startswith("/.."):
+            raise HostError(
+                "a cgroup namespace of its own hides the host's cgroups",
+                "give its container the host's (--cgroupns=host), or the host's root: "
+                "-v /:/host:ro,rslave and jostle --host-root /host",
+            )
 
 
 def walk(mount: Path) -> Iterator[Cgroup]:

@@ -9,10 +9,20 @@ from pathlib import Path
 
 import psutil
 
-from collectors.host.hierarchy import CgroupLayout, Membership, cgroup_of_pid, tells_more, walk
+from collectors.host.hierarchy import (
+    CgroupLayout,
+    Membership,
+    cgroup_of_pid,
+    is_within,
+    members,
+    tells_more,
+    walk,
+)
 from collectors.host.names import name_workload
 from collectors.host.readings import Missing
 from collectors.host.resolver import Cgroups, Homes, workloads_among
+from collectors.host.roots import of_host
+from probes.errors import UsageError
 
 
 def live(layout: CgroupLayout, controllers: Sequence[str] = ("cpu",), root: Path = Path("/")) -> Cgroups:
@@ -24,8 +34,14 @@ def live(layout: CgroupLayout, controllers: Sequence[str] = ("cpu",), root: Path
         known=(cgroup.path for mount in places for cgroup in walk(mount)),
         names=lambda paths: workloads_among(paths, lambda path: name_workload(path, root)),
         homes=lambda wanted: homes_of(wanted, layout, root),
-        mounts=tuple(sorted(every, key=lambda mount: -len(mount.parts))),
+        mounts=tuple(sorted(every | _as_the_host_says(every), key=lambda mount: -len(mount.parts))),
     )
+
+
+def _as_the_host_says(mounts: set[Path]) -> set[Path]:
+    """The same directories for a person who has the host's root as `/`."""
+    root = of_host()
+    return {Path("/", mount.relative_to(root)) for mount in mounts if mount.is_relative_to(root)}
 
 
 def homes_of(wanted: str, layout: CgroupLayout, root: Path = Path("/")) -> Homes:
@@ -48,6 +64,26 @@ def homes_of(wanted: str, layout: CgroupLayout, root: Path = Path("/")) -> Homes
         else:
             in_root = True
     return Homes(tuple(sorted(paths)), in_root, unseen)
+
+
+def require_told(path: str, layout: CgroupLayout, root: Path = Path("/")) -> None:
+    """Refuse a cgroup whose processes are all told apart by v1 cgroups of other paths, as it has no figures of its own.
+
+    Raises:
+        UsageError: It is such a cgroup of the v2 hierarchy; with those that have the figures.
+    """
+    if layout.v2_mount is None or path == "/":
+        return
+    mount = layout.v2_mount
+    inside = (each.directory(mount) for each in walk(mount) if is_within(each.path, path))
+    pids = (pid for held in map(members, inside) if not isinstance(held, Missing) for pid in held)
+    found = [cgroup_of_pid(pid, layout, root) for pid in pids]
+    told = {next(iter(_in_order(each, layout))) for each in found if not isinstance(each, Missing)}
+    if told and not any(home is None or is_within(home, path) for home in told):
+        raise UsageError(
+            f"the processes of {path} are told apart by their v1 cgroups, and counted there",
+            f"name one of these: {', '.join(sorted(filter(None, told)))}",
+        )
 
 
 def _in_order(membership: Membership, layout: CgroupLayout) -> list[str | None]:

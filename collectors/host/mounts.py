@@ -29,9 +29,9 @@ class Mount:
     options: frozenset[str]
 
 
-def read_mounts(root: Path = Path("/")) -> list[Mount] | Missing:
-    """What is mounted, in order; of several mounts on one point, the last, which hides the others."""
-    lines = read_lines(root / "proc/self/mountinfo")
+def read_mounts(root: Path = Path("/"), process: str = "self") -> list[Mount] | Missing:
+    """What a process sees mounted, in order; of several mounts on one point, the last, which hides the others."""
+    lines = read_lines(root / "proc" / process / "mountinfo")
     if isinstance(lines, Missing):
         return lines
     on_point = {mount.point: mount for line in lines if (mount := _parse(line, root)) is not None}

@@ -2,7 +2,8 @@
 
 In this order, and the first that fits decides: its path, or its directory in a mounted hierarchy; its name, which is
 the last part of the path, a unit (`api` for `api.service`), a container's name, `NAMESPACE/POD[/CONTAINER]` or a pod;
-the beginning of a container's id, or a PID; a process by name. What fits nothing or several things is refused, with
+what several may be called after: its image, its service in Docker Compose, or what made the pod (a Deployment, …); the
+beginning of a container's id, or a PID; a process by name. What fits nothing or several things is refused, with
 the candidates: two commands that guess would guess differently, and one of them freezes what it finds.
 """
 
@@ -97,6 +98,15 @@ class Cgroups:
             found[stem] |= {path for path in paths if path.endswith(".service")} or paths
         return {name: frozenset(paths) for name, paths in found.items()}
 
+    @cached_property
+    def origins(self) -> Mapping[str, frozenset[str]]:
+        """What containers and pods are made from: images, services of Docker Compose, owners; and who is."""
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for path, workload in self.workloads.items():
+            for name, owner in _origins_of(path, workload):
+                found[name].add(owner)
+        return {name: frozenset(paths) for name, paths in found.items()}
+
     def shown(self, paths: Iterable[str]) -> str:
         """Some of them for a message: names, with the paths behind."""
         named = (self.workloads.get(path) for path in paths)
@@ -116,7 +126,7 @@ def resolve(wanted: str, among: Cgroups) -> str:
     path = _path(wanted, among.mounts)
     if path in among.paths:
         return path
-    namesakes = among.spellings.get(wanted, frozenset())
+    namesakes = among.spellings.get(wanted) or among.origins.get(wanted, frozenset())
     if namesakes:
         return _only(namesakes, f"{len(namesakes)} cgroups are called {wanted}", among)
     homes = among.homes(wanted)
@@ -195,7 +205,7 @@ def nearest(wanted: str, among: Cgroups) -> list[str]:
     if not word:
         return []
     by_spelling: dict[str, str] = {}
-    for name, paths in sorted(among.spellings.items()):
+    for name, paths in sorted([*among.spellings.items(), *among.origins.items()]):
         by_spelling.setdefault(name.lower(), min(paths))
     for path in sorted(among.paths - {"/"}):
         by_spelling.setdefault(path.lower(), path)
@@ -219,11 +229,33 @@ def _names_of(path: str, workload: Workload) -> Iterator[tuple[str, str]]:
     yield workload.name, path
     if workload.namespace is None or workload.pod_name is None:
         return
-    pod = lineage(path)[1] if workload.kind == "container" else path
-    if identify(pod).kind != "pod":  # containerd's own cgroups have none for the pod
-        pod = path
+    pod = _pod_of(path, workload)
     yield f"{workload.namespace}/{workload.pod_name}", pod
     yield workload.pod_name, pod
+
+
+def _pod_of(path: str, workload: Workload) -> str:
+    """The pod's cgroup, or the container's own: containerd's own cgroups have none for the pod."""
+    pod = lineage(path)[1] if workload.kind == "container" else path
+    return pod if identify(pod).kind == "pod" else path
+
+
+def _origins_of(path: str, workload: Workload) -> Iterator[tuple[str, str]]:
+    """What it is made from, and the cgroup that people mean by it."""
+    if workload.image is not None:
+        # registry:5000/shop/api:1.2@sha256:… is also shop's api:1.2, and api.
+        image = workload.image.partition("@")[0]
+        short = leaf(image)
+        for name in (workload.image, image, short, short.partition(":")[0]):
+            yield name, path
+    if workload.service is not None:
+        yield workload.service, path
+        if workload.project is not None:
+            yield f"{workload.project}/{workload.service}", path
+    if workload.pod_name is not None and workload.owner is not None:
+        pod = _pod_of(path, workload)
+        yield workload.owner, pod
+        yield f"{workload.namespace}/{workload.owner}", pod
 
 
 def _has_id(workload: Workload, prefix: str) -> bool:

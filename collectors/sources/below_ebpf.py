@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from itertools import count
 from time import monotonic_ns
 
-from probes.bpf_syscall import RunStats
 from probes.layout import FIELDS, NR_BUCKETS
-from probes.snapshot import SchedFigures, Snapshot
+from probes.snapshot import ProbeCost, SchedFigures, Snapshot
 
 Keys = defaultdict[str, int]
 
@@ -50,12 +49,9 @@ class Unattached:
     def __exit__(self, *_error: object) -> None:
         """Do nothing: nothing is attached to the kernel."""
 
-    def run_stats(self) -> list[RunStats]:
-        """Empty: no BPF programs run without eBPF."""
-        return []
-
-    def counting_cost(self) -> None:
-        """None: no events are counted without eBPF."""
+    def cost(self) -> ProbeCost | None:
+        """None: no BPF programs run without eBPF."""
+        return None
 
     def shed(self, level: int) -> None:
         """Do nothing: there is no work that could be left out."""

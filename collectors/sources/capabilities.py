@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from collectors.host.hierarchy import CgroupLayout, detect_layout
-from collectors.host.names import STATE_FOLDERS
 from collectors.host.readings import Missing, missing_in, names_in
+from collectors.host.runtimes import runtimes_found
 from collectors.host.topology import CpuGroups, read_topology
 from collectors.sources.cgroup_files import CgroupReader, CgroupReading
 from collectors.sources.cpu_time import HostCpuTime, read_cpu_time
@@ -182,11 +182,7 @@ def _resctrl(root: Path) -> Capability:
 
 
 def _names(root: Path) -> Capability:
-    found = [
-        runtime
-        for runtime, folders in STATE_FOLDERS.items()
-        if any(names_in(root / folder) for folder in folders)
-    ]
+    found = runtimes_found(root)
     source = f"containers by the files of {', '.join(found)}" if found else "no container's state was found"
     return Capability("names", "available", f"units and ids by path; {source}")
 

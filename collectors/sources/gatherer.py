@@ -6,9 +6,8 @@ from itertools import islice
 from pathlib import Path
 
 from collectors.host.hierarchy import CgroupLayout
-from collectors.host.names import name_workload
+from collectors.host.names import Names
 from collectors.host.topology import read_topology
-from collectors.host.workloads import Workload
 from collectors.sources.cgroup_files import NO_CGROUP, CgroupReading
 from collectors.sources.ebpf import list_cgroups
 from collectors.sources.signal_reader import SignalReader, SignalReading, signals_within
@@ -46,7 +45,7 @@ class SignalGatherer:
         self._reader = reader or SignalReader(layout, root)
         self._latest: SignalReading | None = None
         self._figures: dict[str, CgroupReading] = {}
-        self._names: dict[str, Workload] = {}
+        self._names = Names(root)
 
     def __enter__(self) -> "SignalGatherer":
         return self
@@ -74,7 +73,7 @@ class SignalGatherer:
                 signals,
                 counters={path: counted[path] for path in window.cgroups if path in counted},
                 coruns=self._coruns(window, after),
-                names={path: self._named(path) for path in paths},
+                names={path: self._names.of(path) for path in paths},
                 missing={**signals.missing, **_uncounted(after, len(paths))},
             ),
         )
@@ -98,10 +97,10 @@ class SignalGatherer:
         """The latest figures of the cgroups that are still there."""
         self._latest = reading
         self._figures.update(reading.cgroups)
+        there = set(after.paths.values())
+        self._names.keep(there)
         if len(self._figures) > len(reading.cgroups):
-            there = set(after.paths.values())
             self._figures = {path: found for path, found in self._figures.items() if path in there}
-            self._names = {path: name for path, name in self._names.items() if path in there}
 
     def _coruns(self, window: SchedWindow, after: Snapshot) -> dict[str, dict[str, Corun]]:
         """Of the cgroups in the window; two that have one path are shown as one."""
@@ -116,11 +115,6 @@ class SignalGatherer:
                 was = by_name.get(name, Corun(0, 0))
                 by_name[name] = Corun(was.smt_ns + corun.smt_ns, was.llc_ns + corun.llc_ns)
         return found
-
-    def _named(self, path: str) -> Workload:
-        if path not in self._names:
-            self._names[path] = name_workload(path, self._root)
-        return self._names[path]
 
 
 def _uncounted(after: Snapshot, cgroups: int) -> dict[str, Absence]:

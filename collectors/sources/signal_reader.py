@@ -27,13 +27,18 @@ from collectors.windows.signals import Absence, HostSignals, SignalWindow
 
 NEVER_READ = Missing("was not read at the beginning of the window")
 MOST = 2**63 - 1
+# /proc/stat counts in ticks of 10 ms, at both ends of a window.
+_TICKS_NS = 20_000_000
 _NAMES = CgroupFigures._fields
 _UNREAD: CgroupReading = CgroupFigures._make((NEVER_READ,) * len(_NAMES))
 
 
 @dataclass(frozen=True, slots=True)
 class SignalReading:
-    """All that was read at one moment: counters since each thing was made or the host was booted."""
+    """All that was read at one moment: counters since each thing was made or the host was booted.
+
+    The moment begins at `monotonic_ns` and ends at `ended_ns`, by CLOCK_MONOTONIC.
+    """
 
     monotonic_ns: int
     cgroups: Mapping[str, CgroupReading]
@@ -41,6 +46,7 @@ class SignalReading:
     clocks: Mapping[int, CpuClock] | Missing
     pressure: Mapping[str, Figure]
     caches: ResctrlGroups | Missing
+    ended_ns: int
 
 
 class SignalReader:
@@ -86,6 +92,7 @@ class SignalReader:
             clocks=self._frequency.read(),
             pressure=pressure,
             caches=read_resctrl(self._root),
+            ended_ns=monotonic_ns(),
         )
 
 
@@ -116,11 +123,11 @@ class _Missing:
         self._why: dict[str, Missing] = {}
         self._counts: dict[str, int] = {}
 
-    def or_none(self, name: str, figure: int | Missing) -> int | None:
+    def or_none(self, name: str, figure: int | Missing, most: int = MOST) -> int | None:
         if not isinstance(figure, Missing):
-            if figure <= MOST:
+            if figure <= most:
                 return figure
-            figure = Missing(f"{figure} is more than anything can count in a window")
+            figure = Missing(f"{figure} is more than there can be in a window: {most} at most")
         if name in self._counts:
             self._counts[name] += 1
         else:
@@ -155,11 +162,13 @@ def _cpus(before: SignalReading, after: SignalReading, missing: _Missing) -> dic
             missing.or_none(f"cpu.{name}", times)
         return {}
     elapsed_ns = after.monotonic_ns - before.monotonic_ns
+    # Stolen time leaps on some hosts when a guest is moved to another (a steal clock that went back).
+    most_ns = after.ended_ns - before.monotonic_ns + _TICKS_NS
     return {
         cpu: CpuSignals(
-            steal_ns=missing.or_none("cpu.steal_ns", time.steal_ns),
-            irq_ns=missing.or_none("cpu.irq_ns", time.irq_ns),
-            softirq_ns=missing.or_none("cpu.softirq_ns", time.softirq_ns),
+            steal_ns=missing.or_none("cpu.steal_ns", time.steal_ns, most_ns),
+            irq_ns=missing.or_none("cpu.irq_ns", time.irq_ns, most_ns),
+            softirq_ns=missing.or_none("cpu.softirq_ns", time.softirq_ns, most_ns),
             frequency_khz=missing.or_none(
                 "cpu.frequency_khz", frequency_khz(before.clocks, after.clocks, cpu, elapsed_ns)
             ),

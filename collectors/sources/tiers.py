@@ -17,11 +17,9 @@ from collectors.sources.ebpf import open_probe
 from collectors.sources.psi_source import PsiSource
 from collectors.sources.schedstat import NONE, SchedstatTally, TaskTimes
 from collectors.windows.sched import TICKS_NS
-from probes.bpf_syscall import RunStats
-from probes.counters import CountingCost
 from probes.kernel import require_all_tasks
 from probes.perf_event import PerfEvent
-from probes.snapshot import SchedFigures, Snapshot
+from probes.snapshot import ProbeCost, SchedFigures, Snapshot
 
 Tier = Literal["ebpf", "schedstat", "psi"]
 TIERS: tuple[Tier, ...] = ("ebpf", "schedstat", "psi")
@@ -37,24 +35,28 @@ class Source(Protocol):
     def read(self) -> Snapshot:
         """The cumulative figures of all cgroups now."""
 
-    def run_stats(self) -> list[RunStats]:
-        """The kernel's accounting of its BPF programs, the switch hook's first; empty where there are none."""
-
-    def counting_cost(self) -> CountingCost | None:
-        """What counting events costs the switch hook; None where nothing is counted."""
+    def cost(self) -> ProbeCost | None:
+        """What its BPF programs took until now; None where there are none."""
 
     def shed(self, level: int) -> None:
         """Leave out the first `level` steps of `probes.sched_probe.SHEDDING_ORDER`."""
 
 
-def open_source(layout: CgroupLayout, tier: Tier, events: Sequence[PerfEvent] = ()) -> Source:
-    """The source of a tier, at work; with eBPF it counts these events per cgroup where it can.
+def open_source(
+    layout: CgroupLayout,
+    tier: Tier,
+    events: Sequence[PerfEvent] = (),
+    *,
+    io: bool = True,
+    net: bool = True,
+) -> Source:
+    """The source of a tier, at work; with eBPF it counts these events per cgroup where it can, see `open_probe`.
 
     Raises:
         HostError: This host does not allow it.
     """
     if tier == "ebpf":
-        return open_probe(layout, events)
+        return open_probe(layout, events, io=io, net=net)
     return SchedstatSource(layout) if tier == "schedstat" else PsiSource(layout)
 
 

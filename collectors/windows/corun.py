@@ -6,7 +6,7 @@ a cache from one another while both run; waiting for one another is not part of 
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 from collectors.host.readings import Missing
@@ -67,10 +67,9 @@ def overlaps(one: Ring, other: Ring, since_ns: int) -> Iterator[tuple[int, int, 
     mine, theirs = next(slices, None), next(others, None)
     while mine and theirs:
         (start, end, a), (start_other, end_other, b) = mine, theirs
-        if a != b and KEY_IDLE not in (a, b):
-            ns = min(end, end_other) - max(start, start_other, since_ns)
-            if ns > 0:
-                yield a, b, ns
+        ns = min(end, end_other) - max(start, start_other, since_ns)
+        if ns > 0 and a != b:
+            yield a, b, ns
         if end <= end_other:
             mine = next(slices, None)
         else:
@@ -78,9 +77,10 @@ def overlaps(one: Ring, other: Ring, since_ns: int) -> Iterator[tuple[int, int, 
 
 
 def _spans(ring: Ring) -> Iterator[tuple[int, int, int]]:
-    """Start, end and key of each slice of a ring."""
-    ends = [*(start for start, _ in ring.slices[1:]), ring.until_ns]
-    return ((start, end, key) for (start, key), end in zip(ring.slices, ends, strict=False))
+    """Start, end and key of each slice of a ring but the idle task's, which on a calm host is every other one."""
+    for (start, key), (end, _) in pairwise((*ring.slices, (ring.until_ns, KEY_IDLE))):
+        if key != KEY_IDLE:
+            yield start, end, key
 
 
 def _longest(partners: dict[int, Corun]) -> dict[int, Corun]:

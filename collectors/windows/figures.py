@@ -49,6 +49,7 @@ class Topic(Enum):
     STALLS = "Stalled for want of"
     MEMORY = "Memory"
     BLOCK_IO = "Block I/O"
+    DEVICES = "Disks, network queues and reclaims"
     COUNTERS = "Counters"
 
 
@@ -134,6 +135,10 @@ def _limit(
 def _event(label: str, heading: str = "", unit: Unit = Unit.RATIO) -> FigureSpec:
     column = Column(Topic.COUNTERS, heading) if heading else None
     return FigureSpec(label, unit, Growth.LEVEL, column=column)
+
+
+def _device(label: str, heading: str, unit: Unit = Unit.COUNT) -> FigureSpec:
+    return FigureSpec(label, unit, column=Column(Topic.DEVICES, heading))
 
 
 def waited(cause: str, label: str) -> FigureSpec:
@@ -243,6 +248,25 @@ class CgroupFigures(NamedTuple, Generic[Value]):
     writes: Annotated[Value, _block_io("wios", Told(_IO_REQUESTS, "Write"), "writes", Unit.COUNT)]
 
 
+class DeviceFigures(NamedTuple):
+    """What the probe counts of one cgroup at disks, at network devices and for want of memory, over all of them.
+
+    Times are summed over requests, or packets. `behind` is the part in which others were served.
+    """
+
+    disk_ns: Annotated[int, _device("time of its disk requests until they were done", "Disk", Unit.NS)]
+    disk_behind_ns: Annotated[
+        int, _device("of the time of its disk requests, behind others'", "Disk behind others", Unit.NS)
+    ]
+    network_ns: Annotated[int, _device("time of its packets in devices' queues", "Network queue", Unit.NS)]
+    network_behind_ns: Annotated[
+        int, _device("of the time of its packets, behind others'", "Queue behind others", Unit.NS)
+    ]
+    network_dropped: Annotated[int, _device("packets that devices' queues dropped", "Dropped")]
+    tcp_retransmits: Annotated[int, _device("segments that TCP sent again", "Sent again")]
+    reclaimed_for_pages: Annotated[int, _device("pages reclaimed as it needed memory", "Reclaimed for it")]
+
+
 class CpuSignals(NamedTuple):
     """One CPU: what the hypervisor and interrupts took in a window, and its mean frequency while not idle.
 
@@ -293,7 +317,15 @@ def specs(record: type) -> tuple[FigureSpec, ...]:
 
 
 SCHED_FIGURES = specs(SchedCounters)
+CONTENTION = FigureSpec(
+    "part of the CPU time it wanted that it waited behind others, quotas apart",
+    Unit.RATIO,
+    Growth.LEVEL,
+    name="contention_ratio",
+)
+"""Derived of a window, or of several together: `CgroupWindow.contention_ratio`."""
 CGROUP_FIGURES = specs(CgroupFigures)
+DEVICE_FIGURES = specs(DeviceFigures)
 ARE_COUNTERS = tuple(spec.growth is Growth.COUNTER for spec in CGROUP_FIGURES)
 HOST_PRESSURE = tuple(spec.name for spec in CGROUP_FIGURES if spec.v2 and spec.v2.file.endswith(".pressure"))
 """What is read of the whole host as well."""

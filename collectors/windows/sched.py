@@ -1,24 +1,31 @@
 """Scheduler windows: what each cgroup ran, waited and was preempted between two snapshots of the probe."""
 
+import operator
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from collectors.host.hierarchy import is_within
+from collectors.host.hierarchy import is_within, lineage
 from collectors.host.resolver import matches
-from collectors.windows import histogram
+from collectors.host.tenants import culprits, outermost, tenant_of
+from collectors.windows import charged, histogram
+from collectors.windows.disks import DiskWindows, disks_within
 from collectors.windows.figures import SCHED_FIGURES, SchedCounters
+from collectors.windows.network import QueueWindows, queues_within
+from collectors.windows.reclaims import ReclaimWindows, reclaims_within
 from collectors.windows.signals import SignalWindow
 from probes.layout import FIELDS, NR_BUCKETS
 from probes.snapshot import CpuFigures, SchedFigures, Snapshot, Wait
 
-KERNEL, OTHER, REST = "kernel", "other", "rest"
+KERNEL, OTHER, REST = "kernel", charged.OTHER, "rest"
 """Names of what is not a cgroup: kernel threads, cgroups beyond the probe's slots, and in a victim's waits those
 aggressors that are not among its MOST_AGGRESSORS. A cgroup's name begins with `/`."""
 
 NS_PER_S, NS_PER_MS = 1e9, 1e6
 
 # On a host where everyone waits for everyone, 200 busy cgroups make 40,000 pairs: too many to keep each second.
+# So many are kept by themselves, and of what is left so many tenants.
 MOST_AGGRESSORS = 20
 # A run queue's clock may be as old as its last tick, 10 ms at most, at both ends of a window.
 TICKS_NS = 20_000_000
@@ -45,6 +52,23 @@ class CgroupWindow(SchedCounters):
         """Whether it ran and waited for so little of the window that nothing can be told of it."""
         return self.run_ns + self.wait_ns < LEAST_ACTIVE * duration_ns
 
+    @property
+    def others_ns(self) -> int:
+        """How long it waited while others ran on its CPU, kernel threads among them."""
+        return sum([wait.wait_ns for wait in self.waited_for.values()])
+
+    @property
+    def contention_ratio(self) -> float | None:
+        """Of the CPU time that it wanted and no quota forbade, the part that it waited behind others: 0 to 1.
+
+        None: it wanted none, or most of its wait is charged to nobody, as below the eBPF tier.
+        """
+        waited_ns = self.wait_ns - self.throttled_ns
+        wanted_ns = self.run_ns + waited_ns
+        if wanted_ns <= 0 or 2 * self.unattributed_ns > max(waited_ns, 1):
+            return None
+        return min(1.0, self.others_ns / wanted_ns)
+
 
 @dataclass(frozen=True, slots=True)
 class CpuWindow:
@@ -61,6 +85,9 @@ class SchedWindow:
 
     `shed` names what the probe left out in it to keep its budget, `untracked` counts cgroups that had no slot.
     `impossible` counts cgroups that are not in it, as they would have run or waited for longer than their tasks can.
+    `disks` is what each cgroup had of each disk, empty where block I/O was not looked at or there was none.
+    `network` is what each cgroup had of the queue of each network device, empty likewise.
+    `reclaims` is whose allocations had memory reclaimed within which limit, empty where there were none.
     `signals` is what else was read for it, None where nothing was.
     """
 
@@ -72,6 +99,9 @@ class SchedWindow:
     shed: tuple[str, ...] = ()
     signals: SignalWindow | None = None
     impossible: int = 0
+    disks: DiskWindows = field(default_factory=dict)
+    reclaims: ReclaimWindows = field(default_factory=dict)
+    network: QueueWindows = field(default_factory=dict)
 
 
 _NOTHING = WaitFor(0, 0)
@@ -90,18 +120,21 @@ def window(before: Snapshot, after: Snapshot) -> SchedWindow:
     if before.monotonic_ns < after.waits_since_ns:
         raise ValueError("a window is between a snapshot and the next one")
     duration_ns = max(1, after.monotonic_ns - before.monotonic_ns)
+    aggressors = _Aggressors(after.paths)
     grown = {
         key: _grown(
             after.paths.get(key, OTHER),
             before.cgroups.get(key),
             figures,
-            _waited_for(after.waits.get(key, ()), after.paths),
+            _waited_for(after.waits.get(key, ()), aggressors, after.paths.get(key, OTHER)),
         )
         for key, figures in after.cgroups.items()
         if figures is not before.cgroups.get(key)
     }
+    # Below the eBPF tier there may have been readings in between, which knew of tasks that the last did not see.
+    tasks = after.tasks if after.reach_ns + TICKS_NS >= duration_ns else {}
     possible = [
-        cgroup for key, cgroup in grown.items() if _is_possible(cgroup, after.tasks.get(key), after.reach_ns)
+        cgroup for key, cgroup in grown.items() if _is_possible(cgroup, tasks.get(key), after.reach_ns)
     ]
     return SchedWindow(
         end_ns=after.monotonic_ns,
@@ -111,6 +144,9 @@ def window(before: Snapshot, after: Snapshot) -> SchedWindow:
         untracked=after.untracked,
         shed=after.shed,
         impossible=len(grown) - len(possible),
+        disks=disks_within(before.disks, after.disks, after.paths),
+        network=queues_within(before.network, after.network, after.paths),
+        reclaims=reclaims_within(before.reclaims, after.reclaims, after.paths),
     )
 
 
@@ -135,6 +171,29 @@ def subtree(windows: Mapping[str, CgroupWindow], path: str) -> CgroupWindow:
     figures["preempted_foreign"] = max(0, figures["preempted_foreign"] - own_preemptions)
     others = {name: wait for name, wait in whole.waited_for.items() if not is_within(name, path)}
     return replace(whole, **figures, waited_for=others)
+
+
+def at_depth(window: SchedWindow, depth: int) -> SchedWindow:
+    """The window with cgroups of so many parts of a path, as victims and as aggressors, each with all below it."""
+    parts: dict[str, dict[str, CgroupWindow]] = {}
+    for path, cgroup in window.cgroups.items():
+        name = "/".join(path.split("/")[: depth + 1]) or "/"
+        parts.setdefault(name, {})[path] = cgroup
+    cgroups = {name: by_culprit(subtree(each, name), depth) for name, each in parts.items()}
+    return replace(window, cgroups=cgroups)
+
+
+def by_culprit(victim: CgroupWindow, depth: int | None = None) -> CgroupWindow:
+    """The same window, with the waits charged to culprits; see `tenants.culprits`."""
+    return renamed(victim, culprits(victim.waited_for, victim.path, depth))
+
+
+def renamed(victim: CgroupWindow, names: Mapping[str, str]) -> CgroupWindow:
+    """The same window, with those that it waited for under other names; what gets one name adds up."""
+    waits: dict[str, WaitFor] = {}
+    for name, wait in victim.waited_for.items():
+        waits[names[name]] = _plus(waits.get(names[name], _NOTHING), wait)
+    return replace(victim, waited_for=waits)
 
 
 def add(path: str, parts: Iterable[CgroupWindow]) -> CgroupWindow:
@@ -162,16 +221,46 @@ def _by_path(cgroups: Iterable[CgroupWindow]) -> dict[str, CgroupWindow]:
     return found
 
 
-def _waited_for(waits: Sequence[Wait], paths: Mapping[int, str]) -> dict[str, WaitFor]:
-    """One victim's, by name: the MOST_AGGRESSORS that were waited for longest, the others together as REST."""
+class _Aggressors(dict[int, tuple[str, str, str]]):
+    """By its key an aggressor's name, its tenant as outsiders see it, and its parent: looked up for 40,000 pairs."""
+
+    def __init__(self, paths: Mapping[int, str]) -> None:
+        super().__init__()
+        self._paths = paths
+
+    def __missing__(self, key: int) -> tuple[str, str, str]:
+        name = self._paths.get(key, OTHER)
+        self[key] = found = name, outermost(name), name.rpartition("/")[0] or "/"
+        return found
+
+
+def _waited_for(waits: Iterable[Wait], aggressors: _Aggressors, victim: str) -> dict[str, WaitFor]:
+    """One victim's, by name: the MOST_AGGRESSORS that were waited for longest, of the others as many tenants, and REST.
+
+    Who is one of many cgroups of a tenant is told as that tenant, as otherwise 40 of 2.5 % would hide.
+    """
     ranked = sorted(waits, reverse=True)
     found: dict[str, WaitFor] = {}
     for wait_ns, preemptions, aggressor in ranked[:MOST_AGGRESSORS]:
-        name, wait = paths.get(aggressor, OTHER), WaitFor(wait_ns, preemptions)
-        found[name] = _plus(found[name], wait) if name in found else wait
-    if rest := ranked[MOST_AGGRESSORS:]:
-        found[REST] = WaitFor(sum(ns for ns, _, _ in rest), sum(count for _, count, _ in rest))
+        name, whole = aggressors[aggressor][0], WaitFor(wait_ns, preemptions)
+        found[name] = _plus(found[name], whole) if name in found else whole
+    around, tenants = set(lineage(victim)), defaultdict[str, list[Wait]](list)
+    for wait in ranked[MOST_AGGRESSORS:]:
+        name, tenant, parent = aggressors[wait[2]]
+        if tenant in around:
+            tenant = name if parent in around else tenant_of(name, victim)
+        tenants[tenant].append(wait)
+    several = ((_sum(members), tenant) for tenant, members in tenants.items() if len(members) > 1)
+    for whole, tenant in sorted(several, reverse=True)[:MOST_AGGRESSORS]:
+        found[tenant] = _plus(found.get(tenant, _NOTHING), whole)
+        del tenants[tenant]
+    if tenants:
+        found[REST] = _sum([wait for members in tenants.values() for wait in members])
     return found
+
+
+def _sum(waits: Sequence[Wait]) -> WaitFor:
+    return WaitFor(sum([wait[0] for wait in waits]), sum([wait[1] for wait in waits]))
 
 
 def _plus(a: WaitFor, b: WaitFor) -> WaitFor:
@@ -181,7 +270,7 @@ def _plus(a: WaitFor, b: WaitFor) -> WaitFor:
 def _grown(
     path: str, before: SchedFigures | None, after: SchedFigures, waited_for: Mapping[str, WaitFor]
 ) -> CgroupWindow:
-    growth = _growth(before or _NO_FIGURES, after)
+    growth = growth_of(before, after)
     return CgroupWindow(
         path=path,
         run_ns=growth.run_ns,
@@ -202,9 +291,12 @@ def _grown(
     )
 
 
-def _growth(before: SchedFigures, after: SchedFigures) -> SchedFigures:
-    """How much each figure grew; never below 0."""
-    grown = [b - a if b > a else 0 for a, b in zip(before[:-1], after[:-1], strict=True)]
+def growth_of(before: SchedFigures | None, after: SchedFigures) -> SchedFigures:
+    """How much each figure grew, from 0 where there was none before; never below 0."""
+    before = before or _NO_FIGURES
+    grown = list(map(operator.sub, after[:-1], before[:-1]))
+    if min(grown) < 0:
+        grown = [max(0, figure) for figure in grown]
     return SchedFigures._make((*grown, histogram.subtract(after.histogram, before.histogram)))
 
 

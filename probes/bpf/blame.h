@@ -52,7 +52,7 @@ static __always_inline struct slice *slice_of(u32 row_index, u32 place)
 }
 
 /* The slice is written before `head` says so: the wait scan reads the rings of other CPUs. */
-static __always_inline void push_slice(struct cpu_state *state, u32 cpu, u64 start, u32 slot)
+static __always_inline void push_label(struct cpu_state *state, u32 cpu, u64 start, u32 slot)
 {
 	struct slice *slice = slice_of(cpu, state->head + 1);
 	if (slice) {
@@ -61,6 +61,11 @@ static __always_inline void push_slice(struct cpu_state *state, u32 cpu, u64 sta
 	}
 	barrier();
 	state->head++;
+}
+
+static __always_inline void push_slice(struct cpu_state *state, u32 cpu, u64 start, u32 slot)
+{
+	push_label(state, cpu, start, slot);
 	state->slot = slot;
 }
 

@@ -13,13 +13,6 @@ struct canary {
 
 BPF_F_TABLE("array", u32, struct canary, canaries, 1, BPF_F_MMAPABLE);
 
-static __always_inline u64 peek64(u64 address)
-{
-	u64 value = 0;
-	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
-	return value;
-}
-
 int on_canary(u64 *ctx)
 {
 	u32 zero = 0;

@@ -32,6 +32,17 @@ static __always_inline u8 load8(u64 object, u32 offset)
 }
 #endif
 
+/* At an address that is but a number. */
+static __always_inline u64 peek64(u64 address)
+{
+	u64 value = 0;
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+	return value;
+}
+
+/* An argument of a tracepoint as a number: a typed pointer may be followed, but not calculated with. */
+static __always_inline u64 argument_number(u64 *ctx, u32 argument) { return peek64((u64)(ctx + argument)); }
+
 /* For the compiler; x86 keeps stores in order, elsewhere a reader may see the odd slice of the past. */
 #define barrier() asm volatile("" ::: "memory")
 

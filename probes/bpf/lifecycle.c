@@ -36,7 +36,7 @@ int on_cgroup_mkdir(u64 *ctx)
 		cycle->untracked++;
 		return 0;
 	}
-	u32 place = cycle->free_head & (NR_SLOTS - 1);
+	u32 place = cycle->free_head % NR_SLOTS;
 	u64 *free = free_slots.lookup(&place);
 	if (!free)
 		return 0;
@@ -73,7 +73,7 @@ int on_cgroup_rmdir(u64 *ctx)
 		cycle->untracked--;
 		return 0;
 	}
-	u32 place = cycle->died_head & (NR_SLOTS - 1);
+	u32 place = cycle->died_head % NR_SLOTS;
 	u64 *died = died_slots.lookup(&place);
 	if (!died)
 		return 0;

@@ -59,6 +59,13 @@ static __always_inline u32 slot_of_task(u64 task, u32 pid)
 	return slot_of_key(cgroup_key(task));
 }
 
+/* An address as a number to reckon with: a typed pointer is none to the verifier until it is read back. */
+static __always_inline u64 number_of(struct cpu_state *state, u64 address)
+{
+	*(volatile u64 *)&state->scratch = address;
+	return *(volatile u64 *)&state->scratch;
+}
+
 /*
  * The same, remembered from the last time: four cold cache lines less. A css_set stands for the same cgroups while it
  * lives, and a task that has not died keeps its own alive; the address is used again only after tasks were moved or
@@ -75,8 +82,7 @@ static __always_inline u32 slot_of_next(struct cpu_state *state, u64 task, u32 p
 	volatile struct task_record *known = task_records.lookup(&index);
 	if (!cycle || !known)
 		return SLOT_OTHER;
-	*(volatile u64 *)&state->css_set = load64(task, OFF_task_struct_cgroups); /* read back it is a number, no typed pointer */
-	u64 css_set = *(volatile u64 *)&state->css_set << 16, generation = cycle->changes + cycle->assigned;
+	u64 css_set = number_of(state, load64(task, OFF_task_struct_cgroups)) << 16, generation = cycle->changes + cycle->assigned;
 	if (known->generation == generation) {
 		u64 css_set_slot = known->css_set_slot;
 		if ((css_set_slot ^ css_set) <= 0xFFFF)
@@ -86,10 +92,4 @@ static __always_inline u32 slot_of_next(struct cpu_state *state, u64 task, u32 p
 	known->css_set_slot = css_set | slot;
 	known->generation = generation;
 	return slot;
-}
-
-static __always_inline struct slot_stats *stats_of(u32 row, u32 slot)
-{
-	u32 index = row * NR_SLOTS + slot;
-	return slot_stats.lookup(&index);
 }

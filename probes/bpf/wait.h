@@ -55,17 +55,20 @@ static __always_inline struct wait wait_of(u64 task, struct task_record *record,
 	return wait;
 }
 
+/* A cfs_rq in 32 bits, to be told from another: the same only of those whose addresses lie whole 256 GiB apart. */
+static __always_inline u32 queue_id(struct cpu_state *state, u64 cfs_rq) { return number_of(state, cfs_rq) >> 6; }
+
 /*
  * The last throttled episode on this CPU. The kernel keeps, per cfs_rq, the total time that it was
  * throttled, by its own or an ancestor's quota, with tasks queued (throttled_clock_self_time, 677ea015f231; older
  * kernels: throttled_clock_pelt_time); when it has grown, an episode has ended since this slot last ran here. It
  * began when the slot left the CPU throttled, else (woken while throttled) when its first waiter was queued.
  */
-static __always_inline void update_throttle(struct slot_stats *stats, u64 cfs_rq, u64 queued)
+static __always_inline void update_throttle(struct slot_stats *stats, struct cpu_state *state, u64 cfs_rq, u64 queued)
 {
 	u64 seen_ns = load64(cfs_rq, OFF_cfs_rq_throttled_time);
-	if (stats->throttle_queue != cfs_rq) {
-		stats->throttle_queue = cfs_rq;
+	if (stats->throttle_queue != queue_id(state, cfs_rq)) {
+		stats->throttle_queue = queue_id(state, cfs_rq);
 		stats->throttle_start = stats->throttle_end = 0;
 	} else if (stats->throttle_seen_ns != seen_ns) {
 		if (stats->throttle_start == 0 || stats->throttle_end != 0)
@@ -78,24 +81,24 @@ static __always_inline void update_throttle(struct slot_stats *stats, u64 cfs_rq
 }
 
 /* A task left the CPU because the quota is used up: an episode has begun, unless another task began it before. */
-static __always_inline void begin_throttle(struct slot_stats *stats, u64 cfs_rq, u64 now)
+static __always_inline void begin_throttle(struct slot_stats *stats, struct cpu_state *state, u64 cfs_rq, u64 now)
 {
-	if (stats->throttle_queue == cfs_rq && stats->throttle_start && !stats->throttle_end)
+	if (stats->throttle_queue == queue_id(state, cfs_rq) && stats->throttle_start && !stats->throttle_end)
 		return;
 	u64 start = 0;
 #ifdef OFF_cfs_rq_throttled_since
 	start = load64(cfs_rq, OFF_cfs_rq_throttled_since);
 #endif
-	stats->throttle_queue = cfs_rq;
+	stats->throttle_queue = queue_id(state, cfs_rq);
 	stats->throttle_seen_ns = load64(cfs_rq, OFF_cfs_rq_throttled_time);
 	stats->throttle_start = start ? start : now;
 	stats->throttle_end = 0;
 }
 
 /* The end of the last episode, for a reader on another CPU: it may have ended since this slot last ran. */
-static __always_inline u64 throttle_end(struct slot_stats *stats, u64 cfs_rq)
+static __always_inline u64 throttle_end(struct slot_stats *stats, struct cpu_state *state, u64 cfs_rq)
 {
-	if (stats->throttle_queue != cfs_rq)
+	if (stats->throttle_queue != queue_id(state, cfs_rq))
 		return 0;
 	if (stats->throttle_end)
 		return stats->throttle_end;
@@ -121,11 +124,11 @@ struct throttled_span {
 };
 
 #if HAVE_THROTTLING
-static __always_inline struct throttled_span throttled_in(struct slot_stats *stats, struct task_record *record, u32 pid, u64 cfs_rq,
+static __always_inline struct throttled_span throttled_in(struct slot_stats *stats, struct cpu_state *state, struct task_record *record, u32 pid, u64 cfs_rq,
 						 u64 queued, u64 from)
 {
 	struct throttled_span span = {0, 0};
-	update_throttle(stats, cfs_rq, queued);
+	update_throttle(stats, state, cfs_rq, queued);
 	if (stats->throttle_end > from) {
 		span.to = stats->throttle_end;
 		span.from = throttled_from(record, pid, cfs_rq, stats->throttle_seen_ns, stats->throttle_start, span.to);
@@ -133,7 +136,7 @@ static __always_inline struct throttled_span throttled_in(struct slot_stats *sta
 	return span;
 }
 #else
-static __always_inline struct throttled_span throttled_in(struct slot_stats *stats, struct task_record *record, u32 pid, u64 cfs_rq,
+static __always_inline struct throttled_span throttled_in(struct slot_stats *stats, struct cpu_state *state, struct task_record *record, u32 pid, u64 cfs_rq,
 						 u64 queued, u64 from)
 {
 	return (struct throttled_span){0, 0};

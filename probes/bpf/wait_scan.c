@@ -68,16 +68,16 @@ static __always_inline void count_waiting(u64 task, u32 pid, struct task_record 
 		stats->unattributed_ns += new_ns - here_ns;
 	u64 span_from = 0, span_to = 0;
 #if HAVE_THROTTLING
-	struct slot_stats *local = stats_of(cpu, slot);
+	struct slot_stats *local = known_stats_of(cpu, slot);
 	u64 throttled_ns = load64(cfs_rq, OFF_cfs_rq_throttled_time);
 	if (is_throttled(task, cfs_rq)) {
-		bool open = local && local->throttle_queue == cfs_rq && local->throttle_start && !local->throttle_end;
+		bool open = local && local->throttle_queue == queue_id(state, cfs_rq) && local->throttle_start && !local->throttle_end;
 		span_from = open ? local->throttle_start : queued;
 		span_to = now;
 		throttled_ns += now - span_from;
 	} else if (local) {
 		span_from = local->throttle_start;
-		span_to = throttle_end(local, cfs_rq);
+		span_to = throttle_end(local, state, cfs_rq);
 	}
 	span_from = throttled_from(record, pid, cfs_rq, throttled_ns, span_from, span_to);
 	if (record->throttle_queue)
@@ -132,8 +132,9 @@ int on_task(u64 *ctx)
 
 	if (!record || queued == 0 || queued >= now)
 		return 0;
-	struct slot_stats *stats = stats_of(SCAN_ROW, slot);
-	if (!stats || slot == SLOT_IDLE)
+	u32 of = slot;
+	struct slot_stats *stats = slot == SLOT_IDLE ? NULL : stats_of(SCAN_ROW, &of);
+	if (!stats)
 		return 0;
 
 	struct wait wait = wait_of(task, record, pid, queued, now, ran->attached);
@@ -141,7 +142,7 @@ int on_task(u64 *ctx)
 	if (load64(task, OFF_task_struct_last_queued) != queued) /* it has just arrived, so run_delay holds the wait */
 		return 0;
 	if (!asleep)
-		count_waiting(task, pid, record, &wait, stats, ran, state, cpu, slot, cfs_rq, queued, now);
+		count_waiting(task, pid, record, &wait, stats, ran, state, cpu, of, cfs_rq, queued, now);
 	if (record->pid != pid) { /* a new task that has never run, or one that left before the probe came */
 		take_over(record, pid);
 		if (wait.is_newcomer)

@@ -6,7 +6,7 @@ from math import nan
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from agent.documents.metric import Better, change_pct
+from agent.documents.metric import Better, change_pct, tells_nothing
 from agent.documents.verdict import Cause, Effect, Verdict
 from agent.documents.verdict_parts import Arm, Blame, Confirmation, Pair, SweepPoint, Trial, WaitMatrix
 from reports.charts.canvas import (
@@ -90,7 +90,7 @@ def confirmation_chart(confirmed: tuple[Confirmation, ...], better: Better = "lo
 
     def draw(axes: Axes) -> None:
         for row, entry in enumerate(confirmed):
-            low, high = entry.ci95_pct or (entry.slowdown_pct, entry.slowdown_pct)
+            low, high = _bounds(entry)
             axes.plot(
                 _drawn([low, high], better), [row, row], color=INK, linewidth=1.5, marker="|", markersize=8
             )
@@ -109,7 +109,7 @@ def sweep_chart(sweep: tuple[SweepPoint, ...], better: Better = "lower") -> str:
 
     def draw(axes: Axes) -> None:
         for point in sweep:
-            low, high = point.ci95_pct or (point.slowdown_pct, point.slowdown_pct)
+            low, high = _bounds(point)
             ends = _drawn([low, high], better)
             axes.plot([point.level_pct] * 2, ends, color=INK, linewidth=1.2, marker="_", markersize=7)
         levels_pct = [point.level_pct for point in sweep]
@@ -147,6 +147,13 @@ def pair_chart(pairs: tuple[Pair, ...], effect: Effect) -> str:
     return chart(draw, 250, "pairs", f"{judged(effect)[0]} in each pair of trials", described)
 
 
+def _bounds(entry: Confirmation | SweepPoint) -> tuple[float, float]:
+    """Its interval; the figure alone where there is none, or where it would flatten all others to a line."""
+    if entry.ci95_pct is None or tells_nothing(entry.ci95_pct):
+        return entry.slowdown_pct, entry.slowdown_pct
+    return entry.ci95_pct[0], entry.ci95_pct[1]
+
+
 def _axis(better: Better) -> str:
     return "slowdown (%)" if better == "lower" else "change (%)"
 
@@ -158,10 +165,11 @@ def _drawn(slowdowns_pct: Iterable[float], better: Better) -> list[float]:
 
 
 def _draw_bounds(axes: Axes, effect: Effect) -> None:
-    if effect.noise_floor_pct is not None:
+    told = effect.ci95_pct is None or not tells_nothing(effect.ci95_pct)  # else the pairs were a line at 0
+    if effect.noise_floor_pct is not None and told:
         floor = _drawn([-effect.noise_floor_pct, effect.noise_floor_pct], effect.better)
         axes.axhspan(*floor, color=RULE, label="noise floor")
-    if effect.ci95_pct is not None:
+    if effect.ci95_pct is not None and told:
         axes.axhspan(*_drawn(effect.ci95_pct, effect.better), color=WITH, alpha=0.18, label="95 % interval")
     if effect.slowdown_pct is not None:
         (estimate,) = _drawn([effect.slowdown_pct], effect.better)

@@ -4,7 +4,15 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from agent.documents.blame import BlameSummary, Charge, WaitPart
+from agent.documents.blame import (
+    BlameSummary,
+    Charge,
+    DiskBlame,
+    MemoryBlame,
+    MemoryPart,
+    NetworkBlame,
+    WaitPart,
+)
 from agent.documents.tasks import TaskShare
 from reports.figures import apportioned_pct, count, counted, percent, quantity, seconds, shown, time_ns
 from reports.sections.answer import blame_answer
@@ -20,6 +28,7 @@ from reports.sections.model import (
     figure_columns,
 )
 
+MIB = 2**20
 ROWS = {
     Charge.KERNEL: "kernel threads",
     Charge.OTHER: "cgroups with no slot (other)",
@@ -89,6 +98,10 @@ def _task_name(task: TaskShare) -> str:
 def _sections(blame: BlameSummary) -> Iterator[ReportSection]:
     if blame.parts:
         yield _part_table(blame.parts)
+    yield from map(_disk_table, blame.disks or ())
+    yield from map(_network_table, blame.networks or ())
+    if blame.memory:
+        yield _memory_table(blame.memory)
     within = tuple((part, task) for part in blame.parts for task in part.within or ())
     if within:
         yield _task_table(within)
@@ -120,6 +133,62 @@ def _shared_out(blame: BlameSummary) -> Iterator[tuple[str, str]]:
             "By sample",
             f"{percent(blame.sampled_pct)} of the wait: the sum is exact, its shares are estimates",
         )
+
+
+def _disk_table(use: DiskBlame) -> Table:
+    amounts = (("read", use.reads, use.read_bytes), ("write", use.writes, use.written_bytes))
+    moved = ", ".join(
+        f"{quantity(size / MIB, 'MiB')} in {counted(n, what)}" for what, n, size in amounts if n
+    )
+    time = f"{quantity(use.queue_ms, 'ms')} until the disk began, {quantity(use.service_ms, 'ms')} until it was done"
+    note = f"{moved or 'no reads or writes'}; summed over its requests {time}."
+    return _served_table(
+        f"Whom {use.disk} served while its requests waited", "Served", use.parts, "its own requests", note
+    )
+
+
+def _network_table(use: NetworkBlame) -> Table:
+    sent = f"{quantity(use.bytes / MIB, 'MiB')} in {counted(use.packets, 'packet')}"
+    time = f"summed over its packets {quantity(use.queue_ms, 'ms')} until they were sent"
+    lost = f"{count(use.dropped)} dropped, {count(use.retransmits)} sent again"
+    title = f"Whose packets {use.device} sent while its own waited"
+    return _served_table(title, "Sent", use.parts, "its own packets", f"{sent}; {time}; {lost}.")
+
+
+def _served_table(title: str, heading: str, parts: tuple[WaitPart, ...], own: str, note: str) -> Table:
+    return Table(
+        title,
+        (TableColumn(heading, Kind.NAME), *figure_columns("Time", "Share")),
+        tuple(
+            (
+                own if part.charge is Charge.SELF else _row_name(part),
+                quantity(part.wait_ms, "ms"),
+                percent(part.share_pct),
+            )
+            for part in parts
+        ),
+        note=note,
+        bars_pct=tuple(part.share_pct for part in parts),
+    )
+
+
+def _memory_table(memory: MemoryBlame) -> Table:
+    own = f"{quantity(memory.own_limit_bytes / MIB, 'MiB')} within a limit of its own"
+    spent = f"its tasks were at that for {quantity(memory.reclaiming_ms, 'ms')}"
+    return Table(
+        "Whose need had memory reclaimed within limits that it shares",
+        (TableColumn("Needed more", Kind.NAME), *figure_columns("Reclaimed", "Share")),
+        tuple(
+            (
+                "its own need" if part.charge is Charge.SELF else _row_name(part),
+                quantity(part.reclaimed_bytes / MIB, "MiB"),
+                percent(part.share_pct),
+            )
+            for part in memory.parts
+        ),
+        note=f"{own if memory.own_limit_bytes else 'none within a limit of its own'}; {spent}.",
+        bars_pct=tuple(part.share_pct for part in memory.parts),
+    )
 
 
 def _part_table(parts: tuple[WaitPart, ...]) -> Table:
@@ -173,5 +242,5 @@ def waited_for(part: WaitPart | None) -> str:
     return f"{'kernel' if within and part.charge is Charge.KERNEL else name}{within}"
 
 
-def _row_name(part: WaitPart) -> str:
+def _row_name(part: WaitPart | MemoryPart) -> str:
     return part.name if part.charge is Charge.CGROUP else ROWS[part.charge]

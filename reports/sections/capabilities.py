@@ -1,6 +1,6 @@
 """What a host can measure, as sections: the answer of `jostle doctor`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agent.documents.capabilities import Capability, Counting
 from reports.figures import time_ns
@@ -32,6 +32,9 @@ WORDS = {
     "names": "names of units and containers",
     "schedstat": "waits without eBPF",
 }
+
+NOT_MEASURED = frozenset({"compiled probes", "kernel memory"})
+"""Capabilities that are in the table, and in no sentence about what can be measured."""
 
 
 def doctor_report(capabilities: Sequence[Capability], counting: Counting) -> Report:
@@ -76,7 +79,7 @@ def _sentence(capabilities: Sequence[Capability]) -> str:
         state: [
             WORDS.get(capability.name, capability.name)
             for capability in capabilities
-            if capability.state == state
+            if capability.state == state and capability.name not in NOT_MEASURED
         ]
         for state in STATES
     }
@@ -87,3 +90,21 @@ def _sentence(capabilities: Sequence[Capability]) -> str:
 def _listed(names: Sequence[str]) -> str:
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def metrics_report(readers: Mapping[str, tuple[str, str]]) -> Report:
+    """What `--metric` may be.
+
+    Args:
+        readers: By name, the lines that it looks for and what it reads of them.
+    """
+    sentence = (
+        "--metric is duration (the default), stretch of a running cgroup, one of these readers, or "
+        "NAME=REGEX:lower|higher[:UNIT] with one group around the number. Of several results in one output the last "
+        "complete one counts, of several matches of a pattern the last."
+    )
+    told = tuple(
+        Facts(name, (("Reads", about), ("Looks for", looks_for)))
+        for name, (looks_for, about) in sorted(readers.items())
+    )
+    return Report("Metrics", sentence, told)

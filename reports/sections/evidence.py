@@ -4,12 +4,13 @@ from itertools import pairwise
 
 from agent.documents.metric import Better
 from agent.documents.verdict import Effect, Verdict
-from agent.documents.verdict_parts import Efficiency, Trial, WaitHistograms, WaitMatrix
-from reports.figures import change, count, percent, quantity, time_ns
+from agent.documents.verdict_parts import Capacity, Efficiency, Trial, WaitHistograms, WaitMatrix
+from reports.figures import change, count, counted, percent, quantity, time_ns
 from reports.sections.model import (
     CGROUP,
     NAME,
     Cells,
+    Facts,
     Kind,
     Table,
     TableColumn,
@@ -43,6 +44,18 @@ def pair_table(verdict: Verdict) -> Table:
             for pair in verdict.pairs or ()
         ),
     )
+
+
+def capacity_facts(found: Capacity) -> Facts:
+    """What the slowdown costs, in CPUs and, where their price was given, in money."""
+    cpus, bounds, money = quantity(found.cpus_with), found.ci95_cpus_with, found.ci95_extra_cost
+    of_cpus = f" (95 %: {quantity(bounds[0])} to {quantity(bounds[1])})" if bounds else ""
+    of_money = f" (95 %: {quantity(money[0])} to {quantity(money[1])})" if money else ""
+    rows = [("The same work needs", f"{cpus} CPUs{of_cpus} where {quantity(found.cpus_without)} did")]
+    if found.extra_cost is not None:
+        what = f"{counted(found.instances, 'instance')} at {quantity(found.cpu_cost)} per CPU"
+        rows.append(("More a year", f"{quantity(found.extra_cost)}{of_money}, {what}"))
+    return Facts("What it costs", tuple(rows))
 
 
 def efficiency_table(found: Efficiency) -> Table:
@@ -95,19 +108,32 @@ def matrix_table(matrix: WaitMatrix) -> Table:
 
 
 def trial_table(trials: tuple[Trial, ...]) -> Table:
-    """Every trial in the order they ran, those that do not count with the reason."""
+    """Every trial in the order they ran; those that do not count are named with the reason below."""
     return by_column(
         "Trials",
         figures("Trial", (trial.index for trial in trials), count),
         figures("Block", (trial.block for trial in trials), count),
-        Cells(TableColumn("Neighbours"), tuple(trial.arm for trial in trials)),
+        Cells(
+            TableColumn("Neighbours"),
+            tuple(f"{trial.arm}, void" if trial.void else trial.arm for trial in trials),
+        ),
         figures("Duration (s)", (trial.duration_s for trial in trials), quantity),
         times("Run", (trial.run_ns for trial in trials)),
         times("Wait", (trial.wait_ns for trial in trials)),
         times("Throttled", (trial.throttled_ns for trial in trials)),
         figures("Preempted", (trial.preempted for trial in trials), count),
-        Cells(TableColumn("Void because"), tuple(trial.void or "" for trial in trials)),
+        note=_voids(trials),
     )
+
+
+def _voids(trials: tuple[Trial, ...]) -> str:
+    """Which trials do not count, by reason; nothing where all count."""
+    by_reason: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.void:
+            by_reason.setdefault(trial.void, []).append(count(trial.index))
+    told = (f"{', '.join(numbers)} ({reason})" for reason, numbers in by_reason.items())
+    return f"Void, and not counted: {'; '.join(told)}." if by_reason else ""
 
 
 def histogram_table(histograms: WaitHistograms) -> Table:

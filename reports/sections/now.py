@@ -17,15 +17,8 @@ from reports.sections.model import (
     TableColumn,
     figure_columns,
 )
-from reports.sections.top import about_usual, behind, cpus, usually
+from reports.sections.top import FARES, about_usual, behind, cpus, usually
 
-_WORDS = {
-    Lot.SUFFERS: "suffers",
-    Lot.STARVED: "is starved",
-    Lot.QUOTA: "is held back by a quota",
-    Lot.CROWDED: "is crowded by its own threads",
-    Lot.FINE: "is fine",
-}
 _OTHERS_LOTS = frozenset({Lot.SUFFERS, Lot.STARVED})
 
 
@@ -46,7 +39,7 @@ def answer(now: HostNow) -> tuple[str, str, str]:
     lost = f", lost {cpus(first.lost_cpus)} to others{usual}" if first.lot in _OTHERS_LOTS else ""
     had = f"wanted {cpus(first.wanted_cpus)} CPUs, got {cpus(first.got_cpus)}{lost} in {seconds(now.duration_s)}"
     return (
-        f"{first.name} {_WORDS[first.lot]}{others}: {had}.",
+        f"{first.name} {FARES[first.lot]}{others}: {had}.",
         f"why: {_why(first, now)}.",
         f"try: {first.advice[0]}",
     )
@@ -95,13 +88,18 @@ def _sections(now: HostNow) -> Iterator[ReportSection]:
             note="In CPUs: Want, tasks that ran or waited; Got; Lost, what others had of it. Behind has the share "
             f"of its wait. {about_usual(now.history, known=known)}",
         )
-        yield Listing("Why, and what to do", tuple(_to_do(each, now) for each in now.sufferers))
+        yield Listing("Why, and what to do", tuple(_to_do(now)))
     if now.warnings:
         yield Listing("Warnings", now.warnings)
 
 
-def _to_do(each: Sufferer, now: HostNow) -> str:
-    return f"{each.name}: {_why(each, now)}; to do: {'; '.join(each.advice)}"
+def _to_do(now: HostNow) -> Iterator[str]:
+    """What several have in common is said once."""
+    told: dict[tuple[str, ...], str] = {}
+    for each in now.sufferers:
+        what = f"as for {told[each.advice]}" if each.advice in told else "; ".join(each.advice)
+        told.setdefault(each.advice, each.name)
+        yield f"{each.name}: {_why(each, now)}; to do: {what}"
 
 
 def _row(each: Sufferer, *, known: bool) -> tuple[str, ...]:
@@ -131,17 +129,20 @@ def _share(part: WaitPart) -> str:
 def _why(each: Sufferer, now: HostNow) -> str:
     part = _told(each)
     if part is None:
-        return _settings(each)
-    wait = f"{_share(part)} of its wait is for {part.name if part.within else waited_for(part)}"
+        return _settings(each, now)
+    whom = part.name if part.within else waited_for(part)
+    wait = f"{_share(part)} of its wait is for {whom}"
     if part.charge in {Charge.SELF, Charge.THROTTLED}:
-        return f"{wait}; {_settings(each)}"
+        return f"{wait}; {_settings(each, now)}"
+    if each.waits_for_many:
+        wait = f"it waits for many, {_share(part)} for {whom}"
     own = each.behind[0]
     also = f"; {_share(own)} is for {waited_for(own)}" if own.charge is Charge.SELF else ""
-    seen = mostly(part) or " (seen: it ran there meanwhile)"
-    return f"{wait}{seen}{also}; {_settings(each)}; {cpus(now.busy_cpus)} of {now.cpus} CPUs were busy"
+    seen = mostly(part) or (" (seen: it ran there meanwhile)" if part.charge is Charge.CGROUP else "")
+    return f"{wait}{seen}{also}; {_settings(each, now)}"
 
 
-def _settings(each: Sufferer) -> str:  # noqa: PLR0911  one for each reason
+def _settings(each: Sufferer, now: HostNow) -> str:  # noqa: PLR0911  one for each reason
     """The setting or the state of the CPUs that holds it there."""
     match each.reason:
         case Reason.PINNED:
@@ -159,9 +160,10 @@ def _settings(each: Sufferer) -> str:  # noqa: PLR0911  one for each reason
         case Reason.STEAL:
             return "the hypervisor gave the CPUs to other guests"
         case Reason.FULL:
-            return f"all CPUs are busy{_weights(each)}"
+            return f"all CPUs are busy ({cpus(now.busy_cpus)} of {now.cpus}){_weights(each)}"
         case Reason.MOMENTS:
-            return f"CPUs were idle at other moments{_weights(each)}"
+            busy = f"{cpus(now.busy_cpus)} of {now.cpus} CPUs were busy"
+            return f"CPUs were idle at other moments: {busy}{_weights(each)}"
 
 
 def _weights(each: Sufferer) -> str:

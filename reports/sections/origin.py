@@ -1,12 +1,13 @@
 """Where figures come from, as sections: the experiment, the host, the command, the files, the cost."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 
+from agent.documents.plan import RegisteredPlan
 from agent.documents.verdict import SelfCost
 from agent.documents.verdict_parts import DataFile, Experiment, Host
-from reports.figures import UNAVAILABLE, coarse_percent, count, counted, quantity, seconds
+from reports.figures import UNAVAILABLE, coarse_percent, count, counted, percent, quantity, seconds
 from reports.sections.model import Facts, Kind, Listing, ShellCommand, Table, TableColumn
 
 COST_WORDS = {
@@ -27,8 +28,36 @@ def experiment_facts(experiment: Experiment) -> Facts:
             ("CPUs", experiment.cpus or "not pinned"),
             ("Trials", f"{count(len(experiment.order))} in random order, seed {experiment.seed}"),
             ("Started", f"{experiment.started}, took {seconds(experiment.duration_s)}"),
+            *_planned(experiment),
             ("jostle", experiment.jostle_version),
         ),
+    )
+
+
+def _planned(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    if experiment.plan_sha256:
+        yield "Plan", f"written before the first trial, SHA-256 {experiment.plan_sha256}"
+    if experiment.earlier_runs:
+        asked = counted(experiment.earlier_runs, "earlier experiment")
+        yield "Asked before", f"in {asked} in the same place: all count, not the one that suits"
+
+
+def foreseen(plan: RegisteredPlan) -> Iterator[str]:
+    """What the plan can show, from two pairs, in sentences."""
+    power, most = plan.power, plan.looks[-1]
+    if power is None:
+        return
+    shows = "show nothing" if power.found_pct is None else f"show a slowdown of {percent(power.found_pct)}"
+    clears = "clear neighbours that change nothing" if power.clears else "clear nothing"
+    yield f"On this host {counted(most, 'pair')} (about {seconds(power.duration_s)}) can {shows}, and {clears}."
+    if power.pairs_to_clear is None:
+        yield "Not even 1,000 pairs would clear: make the trials longer, or the host quieter."
+    elif not power.clears:
+        took = seconds(power.to_clear_s)
+        yield f"{counted(power.pairs_to_clear, 'pair')} would (about {took}): --max-pairs {power.pairs_to_clear}."
+    yield (
+        f"Told from two pairs, in which the noise of a trial was {percent(power.trial_noise_pct)}: it may be half or "
+        "twice that. Each is so in four runs of five."
     )
 
 
@@ -79,9 +108,9 @@ def own_cost(cost: SelfCost | None) -> str:
     if cost is None:
         return UNAVAILABLE
     per_switch = f"{quantity(cost.ns_per_switch, 'ns')} per context switch"
-    return (
-        f"{per_switch} at {quantity(cost.switches_per_s, '/s')}, {coarse_percent(cost.cpu_pct)} of CPU time"
-    )
+    memory = cost.kernel_memory_bytes
+    held = "" if memory is None else f", {memory / (1 << 20):.0f} MiB of kernel memory"
+    return f"{per_switch} at {quantity(cost.switches_per_s, '/s')}, {coarse_percent(cost.cpu_pct)} of CPU time{held}"
 
 
 def counters_part(cost: SelfCost | None, uncounted: str | None) -> str:

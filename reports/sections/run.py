@@ -15,7 +15,7 @@ from agent.documents.summary import (
     RunSummary,
 )
 from agent.documents.times import clock, zone
-from collectors.windows.figures import SCHED_FIGURES
+from collectors.windows.figures import CONTENTION, SCHED_FIGURES
 from reports.figures import (
     TIME_UNITS,
     count,
@@ -24,11 +24,12 @@ from reports.figures import (
     mean_number,
     percent,
     quantity,
+    ratio_pct,
     seconds,
     shared_unit,
     time_ns,
 )
-from reports.sections.events import event_listing
+from reports.sections.events import called, event_listing
 from reports.sections.evidence import bucket
 from reports.sections.model import (
     WARNINGS,
@@ -59,7 +60,7 @@ from reports.sections.run_signals import WORDS as SIGNAL_WORDS
 from reports.sections.run_signals import missing_sentences, signal_sections
 
 WORDS = {
-    **{spec.name: spec.label for spec in SCHED_FIGURES},
+    **{spec.name: spec.label for spec in (*SCHED_FIGURES, CONTENTION)},
     "wait_p50_ns": "p50 of the waits",
     "wait_p99_ns": "p99 of the waits",
     "involuntary_foreign": "involuntary switches to others",
@@ -135,7 +136,7 @@ def _sentence(summary: RunSummary) -> str:
 
 def _deciding(summary: RunSummary) -> Iterator[ReportSection]:
     if summary.events is not None:
-        yield event_listing(summary.events)
+        yield event_listing(summary.events, called(summary.cgroups))
     if summary.warnings:
         yield Listing(WARNINGS, summary.warnings)
     yield wait_table(summary.cgroups)
@@ -166,9 +167,11 @@ def wait_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
         times("p50", (cgroup.wait_p50_ns for cgroup in cgroups)),
         times("p99", (cgroup.wait_p99_ns for cgroup in cgroups)),
         times("Run", (cgroup.run_ns for cgroup in cgroups)),
+        figures("Behind others", (ratio_pct(cgroup.contention_ratio) for cgroup in cgroups), percent),
         figures("Waiting", (cgroup.mean_waiting for cgroup in cgroups), mean_number),
         figures("Running", (cgroup.mean_running for cgroup in cgroups), mean_number),
-        note="Waiting and Running are mean numbers of tasks.",
+        note="Behind others is the contention ratio: of the CPU time it wanted, quotas apart, the part it waited for "
+        "them. Waiting and Running are mean numbers of tasks.",
     )
 
 
@@ -193,10 +196,11 @@ def wait_by_table(cgroups: tuple[CgroupSummary, ...]) -> Table:
         "By sample is the part of all it waited whose shares are estimates.",
     ]
     rows = [(cgroup, entry) for cgroup in cgroups for entry in cgroup.wait_by[:MOST_WAITED_FOR]]
+    name_of = called(cgroups)
     return by_column(
         "Who waited for whom",
         names(cgroup.name for cgroup, _ in rows),
-        names((entry.name for _, entry in rows), TableColumn("Waited for", Kind.NAME)),
+        names((name_of(entry.name) for _, entry in rows), TableColumn("Waited for", Kind.NAME)),
         times("Wait", (entry.wait_ns for _, entry in rows)),
         figures("By sample", (sampled_pct(each.wait_ns, each.sampled_ns) for each, _ in rows), percent),
         note=" ".join(notes),

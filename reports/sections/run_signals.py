@@ -6,6 +6,7 @@ from typing import Any
 from agent.documents.summary import SIGNALS, CgroupSummary, HostSummary, RunSummary, WorkloadSummary
 from collectors.windows.figures import (
     CGROUP_FIGURES,
+    DEVICE_FIGURES,
     CacheSignals,
     CounterFigures,
     CpuSignals,
@@ -14,6 +15,7 @@ from collectors.windows.figures import (
     specs,
 )
 from reports.figures import UNAVAILABLE, count, counted, quantity
+from reports.sections.events import called
 from reports.sections.model import (
     NAME,
     Cells,
@@ -47,6 +49,7 @@ _NOTES = {
     Topic.STALLS: "Time in which a task was stalled (PSI).",
     Topic.MEMORY: "Refaults, reclaimed and (major) faults are pages.",
     Topic.BLOCK_IO: "Of all devices.",
+    Topic.DEVICES: "Summed over requests and packets, without what is below a cgroup. Reclaimed for it are pages.",
     Topic.COUNTERS: "Misses per 1,000 instructions.",
 }
 
@@ -68,10 +71,10 @@ def figure_table(topic: Topic, cgroups: Iterable[CgroupSummary]) -> Table:
     """The figures that the registry has in this table, of the cgroups whose signals were read."""
     shown = [
         (spec, spec.column.heading)
-        for spec in (*CGROUP_FIGURES, *specs(CounterFigures))
+        for spec in (*CGROUP_FIGURES, *DEVICE_FIGURES, *specs(CounterFigures))
         if spec.column and spec.column.topic is topic
     ]
-    read = [cgroup for cgroup in cgroups if cgroup.signals]
+    read = [cgroup for cgroup in cgroups if (cgroup.devices if topic is Topic.DEVICES else cgroup.signals)]
     columns = (
         _column(heading, spec.unit, [_figure(cgroup, spec.name) for cgroup in read])
         for spec, heading in shown
@@ -86,7 +89,11 @@ def _column(heading: str, unit: Unit, values: Sequence[float | None]) -> Cells:
 
 
 def _figure(cgroup: CgroupSummary, name: str) -> int | float | None:
-    return cgroup.limit_cpus if name == "limit_cpus" else (cgroup.signals or {}).get(name)
+    return (
+        cgroup.limit_cpus
+        if name == "limit_cpus"
+        else {**(cgroup.signals or {}), **(cgroup.devices or {})}.get(name)
+    )
 
 
 def _is_limited(cgroup: CgroupSummary) -> bool:
@@ -95,13 +102,14 @@ def _is_limited(cgroup: CgroupSummary) -> bool:
     return any(_figure(cgroup, name) for name in signs)
 
 
-def corun_table(cgroups: Iterable[CgroupSummary]) -> Table:
+def corun_table(cgroups: Sequence[CgroupSummary]) -> Table:
     """The three with whom each cgroup ran longest at the same time."""
+    name_of = called(cgroups)
     rows = [(cgroup, partner) for cgroup in cgroups for partner in cgroup.corun_with[:3]]
     return by_column(
         "Who ran at the same time",
         names(cgroup.name for cgroup, _ in rows),
-        names((partner.name for _, partner in rows), TableColumn("Beside", Kind.NAME)),
+        names((name_of(partner.name) for _, partner in rows), TableColumn("Beside", Kind.NAME)),
         times("Same core", (partner.smt_ns for _, partner in rows)),
         times("Same cache", (partner.llc_ns for _, partner in rows)),
         note="Sampled: the latest stretch of each window, taken for the whole.",
@@ -138,13 +146,10 @@ def workload_table(cgroups: Iterable[CgroupSummary]) -> Table:
         "Containers",
         (
             NAME,
-            *(
-                TableColumn(heading, Kind.NAME)
-                for heading in ("Namespace", "Pod", "Container", "QoS", "Runtime")
-            ),
+            *(TableColumn(heading, Kind.NAME) for heading in ("QoS", "Runtime", "Image", "Cgroup")),
         ),
         tuple(
-            (cgroup.name, *_workload_cells(cgroup.workload))
+            (cgroup.name, *_workload_cells(cgroup.workload), cgroup.path)
             for cgroup in cgroups
             if cgroup.workload and cgroup.workload.kind in ("container", "pod")
         ),
@@ -169,11 +174,7 @@ def _never_known(name: str, summary: RunSummary) -> bool:
 
 
 def _workload_cells(workload: WorkloadSummary) -> tuple[str, ...]:
-    pod = workload.pod or workload.pod_uid
-    return tuple(
-        cell or ""
-        for cell in (workload.namespace, pod, workload.container, workload.qos_class, workload.runtime)
-    )
+    return tuple(cell or "" for cell in (workload.qos_class, workload.runtime, workload.image))
 
 
 def _known(table: Table) -> Iterator[Table]:

@@ -58,6 +58,8 @@ def _sections(selftest: Selftest) -> Iterator[ReportSection]:
             ("Seed", str(selftest.seed)),
             ("Experiments of each scenario", count(selftest.repeat)),
             ("Threshold", percent(selftest.threshold_pct)),
+            ("Bystander", "one that wants 40 % of each CPU" if selftest.bystander else "none"),
+            ("Noise of a trial alone", percent(selftest.trial_noise_pct)),
             ("Started", selftest.started),
             ("Version", selftest.jostle_version),
         ),

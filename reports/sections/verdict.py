@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from agent.documents.metric import changed, changed_between
-from agent.documents.verdict import Compared, Conclusion, Effect, Verdict
+from agent.documents.metric import NOT_KNOWN, changed, changed_between, tells_nothing
+from agent.documents.verdict import Compared, Conclusion, Effect, Verdict, unseen
+from agent.documents.verdict_parts import AppliedTreatment
 from reports.figures import (
     UNAVAILABLE,
     as_shown,
@@ -20,6 +21,7 @@ from reports.figures import (
 from reports.sections.answer import verdict_answer
 from reports.sections.evidence import (
     blame_table,
+    capacity_facts,
     efficiency_table,
     histogram_table,
     judged,
@@ -75,11 +77,20 @@ METHOD = Prose(
     "Trials ran in blocks, each with one trial of the victim beside its neighbours and one without them, in an order "
     "drawn at random from the seed given below, so that a machine that drifts drifts in both arms. The slowdown (of a "
     "rate, of the time that a unit of work takes) is estimated from the ratios within the blocks, on the logarithmic "
-    "scale. Its 95 % interval decides: above the threshold and the noise floor it is interference, wholly within the "
-    "threshold it is none, and anything else is inconclusive. The noise floor is how far trials without neighbours "
-    "differ among themselves. The additional time is divided by how much longer the victim ran, waited, was throttled "
-    "or was blocked in the one arm than in the "
-    "other; what none of these accounts for is called unexplained.",
+    "scale, for the typical trial (the pseudo-median) and for the mean. Interference is an interval of either above "
+    "the threshold, or more failures beside the neighbours than chance explains. It is none where the typical slowdown "
+    "lies wholly within the threshold, the mean below it, and next to no trial can be slow. Anything else is "
+    "inconclusive. The noise floor is half the interval's width. The additional time is divided by how much longer "
+    "the victim ran, waited, was throttled or was blocked in the one arm than in the other; what none of these "
+    "accounts for is called unexplained.",
+)
+METHOD_OF_SLOTS = Prose(
+    "Method",
+    "The neighbours ran on but for short slots, in blocks: in one slot of each block, at a place drawn at random, they "
+    "were treated; the slot behind it and the moment after each change count for neither side; all other slots are "
+    "what they are compared with. The blocks in which each place was treated once make a pair, on the logarithmic "
+    "scale; pairs that resemble one another are put together. The interval of the pairs decides as in trials. The "
+    "p-value places the treated slots anew, as the design could have.",
 )
 COMPARED: dict[Compared | None, tuple[str, str, str]] = {
     None: ("pair", "Without neighbours", "With neighbours"),
@@ -147,12 +158,22 @@ def headline(verdict: Verdict) -> str:
 def conclusions(verdict: Verdict) -> Iterator[ReportSection]:
     """The sections that say how large the effect is, where the time went, and to whom."""
     yield effect_facts(verdict.effect)
+    if verdict.capacity:
+        yield capacity_facts(verdict.capacity)
+    if verdict.failures:
+        yield failure_table(verdict)
     if verdict.causes:
         yield cause_table(verdict)
     if verdict.blocked:
         yield blocked_table(verdict)
-    if verdict.aggressors:
+    if verdict.aggressors or unseen(verdict):
         yield suspect_table(verdict)
+    if verdict.remedies:
+        yield remedy_table(verdict)
+        yield Listing(
+            "To keep a remedy",
+            tuple(f"{row.remedy}: {line}" for row in verdict.remedies for line in row.apply),
+        )
     if verdict.confirmed:
         yield confirmation_table(verdict)
     if verdict.metrics:
@@ -198,7 +219,10 @@ def quality(verdict: Verdict) -> Iterator[ReportSection]:
 
 def method(verdict: Verdict) -> Iterator[ReportSection]:
     """How an experiment measures; a comparison of recordings has no such thing to say."""
-    if verdict.experiment is not None:
+    if verdict.treatment is not None:
+        yield METHOD_OF_SLOTS
+        yield treatment_facts(verdict.treatment)
+    elif verdict.experiment is not None:
         yield METHOD
 
 
@@ -225,13 +249,108 @@ def effect_facts(effect: Effect | None) -> Facts:
         (
             (what, change(effect.slowdown_pct, better)),
             ("95 % interval", change_interval(effect.ci95_pct, better)),
-            ("Evidence", f"{counted(effect.pairs, unit)}, p = {p_value(effect.p_value)}"),
+            ("Evidence", evidence_of(effect, unit)),
             ("Metric", f"{effect.metric}, {effect.better} is better"),
             (without, quantity(effect.without, effect.unit)),
             (with_, quantity(effect.with_, effect.unit)),
-            ("Noise floor", change(effect.noise_floor_pct, better)),
+            ("Noise floor", _noise_floor(effect)),
             ("Threshold", change(effect.threshold_pct, better)),
+            *_mean(effect),
+            *_left_out(effect),
+            *(
+                ()
+                if effect.slow_trials_pct is None
+                else (("Slow trials", f"at most {percent(effect.slow_trials_pct)}"),)
+            ),
         ),
+    )
+
+
+def _noise_floor(effect: Effect) -> str:
+    """Half of the interval, and as little known where that tells nothing."""
+    if effect.ci95_pct is not None and tells_nothing(effect.ci95_pct):
+        return NOT_KNOWN
+    return change(effect.noise_floor_pct, effect.better)
+
+
+def evidence_of(effect: Effect, unit: str) -> str:
+    """How many pairs, and p; where all went one way p is the least that so many can have, and says no more."""
+    pairs = counted(effect.pairs, unit)
+    if effect.slower_pairs == effect.pairs > 1:
+        return f"all {effect.pairs} of {pairs} slower"
+    return f"{pairs}, p = {p_value(effect.p_value)}"
+
+
+def _mean(effect: Effect) -> tuple[tuple[str, str], ...]:
+    mean = effect.mean
+    if mean is None or effect.estimand == "mean":
+        return (("Estimand", "the mean"),) if mean else ()
+    is_known = mean.seen_most_pct is not None and not tells_nothing((0.0, mean.seen_most_pct))
+    seen = f"; of trials like these at most {change(mean.seen_most_pct)}" if is_known else ""
+    longer = "longer" if mean.slowdown_pct >= 0 else "shorter"
+    told = f"{change(abs(mean.slowdown_pct))} {longer} ({change_interval(mean.ci95_pct)}{seen})"
+    return (("Mean time", told),)
+
+
+def _left_out(effect: Effect) -> tuple[tuple[str, str], ...]:
+    if effect.taken_pct is None:
+        return ()
+    without, with_ = map(percent, effect.taken_pct)
+    return (
+        (
+            "Left out",
+            f"what bystanders took: {without} of the time without the neighbours, {with_} with them",
+        ),
+    )
+
+
+def failure_table(verdict: Verdict) -> Table:
+    """What failed in both arms."""
+    return Table(
+        "What failed",
+        (TableColumn("What"), *figure_columns("Without", "With", "p")),
+        tuple(
+            (row.what, quantity(row.without), quantity(row.with_), p_value(row.p_value))
+            for row in verdict.failures or ()
+        ),
+        note="p is exact, of no more failures with the neighbours, and corrected for the number of kinds.",
+    )
+
+
+def treatment_facts(treatment: AppliedTreatment) -> Facts:
+    """What was done to the neighbours while they ran."""
+    return Facts(
+        "What was done to the neighbours",
+        (
+            ("Treatment", treatment.kind),
+            ("Slots", count(treatment.slots)),
+            ("Longest", f"{quantity(treatment.longest_stop_ms, 'ms')}"),
+            ("Of the time", percent(treatment.stopped_pct)),
+            ("Guard", quantity(treatment.guard_ms, "ms")),
+            ("All as before", "yes" if treatment.restored else "no"),
+        ),
+    )
+
+
+def remedy_table(verdict: Verdict) -> Table:
+    """What each remedy gives back, and what it takes, the best first."""
+    _, better = judged(verdict.effect)
+    columns = figure_columns("Gives back"), figure_columns("Pairs", "Neighbour's CPUs", "With it")
+    return Table(
+        "Remedies",
+        (TableColumn("Remedy"), *columns[0], INTERVAL, *columns[1]),
+        tuple(
+            (
+                row.remedy,
+                change(row.slowdown_pct, better),
+                change_interval(row.ci95_pct, better),
+                count(row.pairs),
+                quantity(row.neighbour_cpus_without),
+                quantity(row.neighbour_cpus_with),
+            )
+            for row in verdict.remedies or ()
+        ),
+        note="By how much the victim is slower without it. The intervals hold together with 95 %.",
     )
 
 
@@ -267,15 +386,35 @@ def blocked_table(verdict: Verdict) -> Table:
 
 
 def suspect_table(verdict: Verdict) -> Table:
-    """The suspects, with the share of the additional time and the cause that each is charged with."""
+    """The suspects, with the share of the additional time, the cause that each is charged with, and how it is known.
+
+    Also each cause behind which nobody is known.
+    """
+    charged = (
+        (
+            percent(entry.share_pct),
+            interval(entry.ci95_pct) if entry.ci95_pct else "",
+            entry.cause,
+            entry.witness or "",
+            entry.name,
+            entry.cgroup,
+        )
+        for number, entry in enumerate(verdict.aggressors)
+        if entry.share_pct or number == 0
+    )
+    further = "--confirm" if verdict.experiment is not None else "an experiment"
+    nobody = "nobody was seen" if verdict.confirmed else f"nobody was seen; {further} would find out"
     return Table(
         "Suspects",
-        (TableColumn("Share", Kind.FIGURE), TableColumn("Cause"), NAME, CGROUP),
-        tuple(
-            (percent(entry.share_pct), entry.cause, entry.name, entry.cgroup)
-            for number, entry in enumerate(verdict.aggressors)
-            if entry.share_pct or number == 0
+        (
+            TableColumn("Share", Kind.FIGURE),
+            INTERVAL,
+            TableColumn("Cause"),
+            TableColumn("Known by"),
+            NAME,
+            CGROUP,
         ),
+        (*charged, *(("", "", cause.cause, "", nobody, "") for cause in unseen(verdict))),
     )
 
 
@@ -319,8 +458,19 @@ def metric_table(verdict: Verdict) -> Table:
             )
             for entry in verdict.metrics or ()
         ),
-        note="p-values are corrected for the number of metrics.",
+        note=" ".join(["p-values are corrected for the number of metrics.", *_latency_notes(verdict)]),
     )
+
+
+def _latency_notes(verdict: Verdict) -> Iterator[str]:
+    metrics = verdict.metrics or ()
+    if any(entry.requests for entry in metrics):
+        yield "Percentiles without and with are of all requests together, the change is by pairs."
+    if any(entry.closed_loop for entry in metrics):
+        yield (
+            "Coordinated omission: the tool sends nothing while it waits, so a stall counts as one slow request; "
+            "send at a fixed rate (wrk2, pgbench -R, sysbench --rate) to see what users see."
+        )
 
 
 def sweep_table(verdict: Verdict) -> Table:

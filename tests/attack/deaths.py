@@ -25,17 +25,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.sandbox.cgroups import Group, remove_tree
-from agent.sandbox.leases import LEASE_S
+from agent.sandbox.leases import DIRECTORY, LEASE_S
+from agent.sandbox.strays import stat_fields
 from collectors.host.hierarchy import detect_layout
 from tests.agent.sandbox.foreign import foreign_cgroup, host_mounts
 from tests.cli.running import JOSTLE, ROOT, cgroups_of, eventually
 from tests.slowness import SLOWNESS
 
+Words = Callable[[Group, Group, Path], list[str]]
+"""The command that is attacked, by the cgroup that it changes, another one that runs a little, and where it writes."""
 OUTLIVES_S = LEASE_S + 3.0
 KILLED_S = 2.0
 ENDED_S = 5.0
 # From the first change on; trials follow upon each other for longer.
 _MOMENTS_S = 3.0
+_OF_REMEDIES = ("cpu.weight", "cpu.shares", "cpu.idle")
+_LIGHT = "while :; do sleep 0.02; i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done; done"
 # Prints what the files say (that a cgroup is empty apart) whenever it is something else, with CLOCK_MONOTONIC.
 _WATCHER = """
 import json, sys, time
@@ -76,10 +81,21 @@ class Watch:
         self.read()
         return self.seen[-1][0]
 
+    def longest_s(self, since_s: float) -> float:
+        """How long it said something else than at first in one go, at most, counted from `since_s`."""
+        self.read()
+        first, longest_s, began_s = self.seen[0][1], 0.0, None
+        for at_s, said in [*self.seen, (time.monotonic(), first)]:
+            if said != first:
+                began_s = at_s if began_s is None else began_s
+            elif began_s is not None:
+                longest_s, began_s = max(longest_s, at_s - max(began_s, since_s)), None
+        return longest_s
+
 
 @contextlib.contextmanager
 def watched(group: Group) -> Iterator[Watch]:
-    names = ("cgroup.freeze", "cgroup.events", "freezer.state", "cpu.max", "cpu.cfs_quota_us")
+    names = ("cgroup.freeze", "cgroup.events", "freezer.state", "cpu.max", "cpu.cfs_quota_us", *_OF_REMEDIES)
     files = [str(d / name) for d in group.directories for name in names if (d / name).exists()]
     command = [sys.executable, "-I", "-c", _WATCHER, *files]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -93,7 +109,7 @@ def watched(group: Group) -> Iterator[Watch]:
             process.kill()
 
 
-def freezing(group: Group, out: Path, *more: str, victim: str = "sleep 0.7") -> list[str]:
+def freezing(group: Group, _: Group, out: Path, *more: str, victim: str = "sleep 0.7") -> list[str]:
     """An experiment in which the cgroup is frozen or capped nearly always, and which takes half a minute."""
     words = [
         "experiment",
@@ -137,17 +153,23 @@ class Stage:
 
 
 def _parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return int((stat_fields(pid) or "00")[1])
 
 
 @contextlib.contextmanager
 def staged(
-    words: Callable[[Group, Path], list[str]], scratch: Path, script: str = "exec sleep 1000"
+    words: Words,
+    scratch: Path,
+    script: str = "exec sleep 1000",
+    *,
+    apart: bool = False,
 ) -> Iterator[tuple[Stage, Watch]]:
+    """A jostle that runs; `apart`: it sees no other one's leases, whose janitor it would let go on when it starts."""
     layout = detect_layout()
     memory = layout.v1_mounts.get("memory")
     with contextlib.ExitStack() as stack:
         neighbour = stack.enter_context(foreign_cgroup(host_mounts(layout), script))
+        bystander = stack.enter_context(foreign_cgroup(host_mounts(layout), _LIGHT))
         mounts = [mount for mount in (layout.v2_mount,) if mount]
         home = stack.enter_context(foreign_cgroup(mounts, "exec sleep 1000"))
         bound = memory / home.path[1:] if memory else None
@@ -156,12 +178,23 @@ def staged(
             stack.callback(remove_tree, bound)
         watch = stack.enter_context(watched(neighbour))
         joined = [*home.directories, *([bound] if bound else [])]
-        join = " && ".join(f"echo $$ > {directory}/cgroup.procs" for directory in joined)
+        enter = [f"echo $$ > {directory}/cgroup.procs" for directory in joined]
+        if apart:
+            (scratch / "leases").mkdir(0o700)
+            DIRECTORY.mkdir(0o700, exist_ok=True)
+            enter.append(f"mount --bind {scratch}/leases {DIRECTORY}")
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             [
                 *("setsid", "--ctty", "unshare", "-m", "--propagation", "private"),
-                *("sh", "-c", f'{join} && exec "$@"', "sh", *JOSTLE, *words(neighbour, scratch / "out")),
+                *(
+                    "sh",
+                    "-c",
+                    f'{" && ".join(enter)} && exec "$@"',
+                    "sh",
+                    *JOSTLE,
+                    *words(neighbour, bystander, scratch / "out"),
+                ),
             ],
             stdin=theirs,
             stdout=subprocess.DEVNULL,
@@ -221,6 +254,10 @@ def _hang(stage: Stage) -> None:
     subprocess.run(["nsenter", "-t", str(stage.jostle.pid), "-m", "mount", "--bind", fifo, file], check=True)
 
 
+def _stop_both(stage: Stage) -> None:
+    _signal(stage, signal.SIGSTOP, jostle=True, janitors=1)
+
+
 def _stop_then_kill(stage: Stage) -> None:
     _signal(stage, signal.SIGSTOP, janitors=1)
     _signal(stage, signal.SIGKILL, jostle=True)
@@ -237,28 +274,44 @@ WAYS: dict[str, Callable[[Stage], None]] = {
     "terminal closed": _hang_up,
     "a file that does not answer": _hang,
     "SIGSTOP of the janitor, SIGKILL of jostle": _stop_then_kill,
+    "SIGSTOP of both": _stop_both,
 }
 
 
 def outlived_s(way: str, after_s: float) -> float:
-    """How long after it happened a change was still in force; for ever: infinity. It is to be within OUTLIVES_S."""
-    with tempfile.TemporaryDirectory(prefix="jtest-") as name, staged(freezing, Path(name)) as (stage, watch):
+    """How long after it happened a change was still in force; for ever: infinity. It is to be within OUTLIVES_S.
+
+    Where jostle goes on, its janitor with it, it freezes again: then, how long it was in force in one go.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="jtest-") as name,
+        staged(freezing, Path(name), apart=True) as (stage, watch),
+    ):
         assert eventually(lambda: not watch.is_as_before()), (Path(name) / "stderr").read_text()
         time.sleep(after_s)
         WAYS[way](stage)
         happened_s = time.monotonic()
         time.sleep(OUTLIVES_S * SLOWNESS + 1.0)
+        if is_running(stage.jostle.pid):
+            return watch.longest_s(happened_s)
         return max(0.0, watch.last_change_s() - happened_s) if watch.is_as_before() else float("inf")
 
 
-def is_clean(pid: int, watch: Watch, control: Sequence[str]) -> bool:
+def is_running(pid: int) -> bool:
+    """Neither ended nor stopped by a signal."""
+    fields = stat_fields(pid)
+    return bool(fields) and fields[0] not in "TZ"
+
+
+def is_clean(stage: Stage, watch: Watch, control: Sequence[str]) -> bool:
     """Nothing of a jostle is left: no cgroup, process, limit, or file of a lease."""
+    pid = stage.jostle.pid
     mark = f"JOSTLE_CGROUP=/jostle-{pid}-".encode()
     for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
             if mark in path.read_bytes():
                 return False
-    leases = list(Path("/run/jostle-leases").glob(f"{pid}-*"))
+    leases = any((stage.scratch / "leases").iterdir())
     return watch.is_as_before() and not cgroups_of(pid) and not leases and control == controls()
 
 
@@ -269,43 +322,53 @@ def controls() -> list[str]:
     ]
 
 
-def recording(_: Group, out: Path) -> list[str]:
+def remedies(neighbour: Group, victim: Group, out: Path) -> list[str]:
+    """What `jostle advise` does as well: in short slots it stands still, has a quota, a weight, the idle class."""
+    words = ["experiment", "--victim-cgroup", victim.path, "--neighbour-cgroup", neighbour.path]
+    kinds = ["--remedy", "stop", "--remedy", "quota=0.1", "--remedy", "weight=25", "--remedy", "idle"]
+    return [*words, "--allow-freeze", *kinds, "--threshold", "0.001", "-o", str(out)]
+
+
+def recording(_: Group, __: Group, out: Path) -> list[str]:
     return ["record", "-o", str(out), "--tier", "psi", "--", "sh", "-c", "sleep 1000 & sleep 3"]
 
 
-COMMANDS: dict[str, Callable[[Group, Path], list[str]]] = {
+COMMANDS: dict[str, Words] = {
     "--sweep": freezing,
-    "--confirm": lambda group, out: [
+    "--confirm": lambda group, _, out: [
         *("experiment", "--victim", "sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done'"),
         *("--neighbour-cgroup", group.path, "--allow-freeze", "--confirm", "--neighbour", "sleep 1000"),
         *("--pairs", "2", "-o", str(out)),
     ],
-    "--victim-cgroup": lambda group, out: [
-        *("experiment", "--victim-cgroup", group.path, "--neighbour", "sleep 1000"),
-        *("--tier", "psi", "--metric", "stretch", "--trial-seconds", "0.5", "--pairs", "2", "-o", str(out)),
+    "--victim-cgroup": lambda _, victim, out: [
+        *("experiment", "--victim-cgroup", victim.path, "--neighbour", "sleep 1000"),
+        *("--metric", "stretch", "--trial-seconds", "0.5", "--pairs", "2", "-o", str(out)),
     ],
+    "--remedy": remedies,
     "record -- CMD": recording,
-    "--demo": lambda _, out: ["experiment", "--demo", "--pairs", "2", "--max-pairs", "2", "-o", str(out)],
-    "selftest": lambda _, out: [
+    "--demo": lambda _, __, out: ["experiment", "--demo", "--pairs", "2", "--max-pairs", "2", "-o", str(out)],
+    "selftest": lambda _, __, out: [
         "selftest",
         "--repeat",
         "1",
         "--scenario",
-        "cpu-idle-neighbour",
+        "spin",
         "-o",
         str(out),
     ],
 }
 
 
-def cleaned_s(command: str, after_s: float, number: signal.Signals) -> float:
-    """How long after a signal at that moment something is still not as before."""
+def cleaned_s(command: str, after_s: float, number: signal.Signals) -> float | None:
+    """How long after a signal at that moment something is still not as before; None: it had ended by itself."""
     with (
         tempfile.TemporaryDirectory(prefix="jtest-") as name,
-        staged(COMMANDS[command], Path(name)) as (stage, watch),
+        staged(COMMANDS[command], Path(name), apart=True) as (stage, watch),
     ):
         before = controls()
-        time.sleep(after_s)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            stage.jostle.wait(after_s)
+            return None
         stage.jostle.send_signal(number)
         happened_s = time.monotonic()
         if number is signal.SIGSTOP:
@@ -313,9 +376,16 @@ def cleaned_s(command: str, after_s: float, number: signal.Signals) -> float:
             clean: Callable[[], bool] = watch.is_as_before
         else:
             stage.jostle.wait()
-            clean = lambda: is_clean(stage.jostle.pid, watch, before)  # noqa: E731  one of two
+            clean = lambda: is_clean(stage, watch, before)  # noqa: E731  one of two
         eventually(clean)
         return time.monotonic() - happened_s
+
+
+def cleaned_in_the_middle_s(command: str, after_s: float, number: signal.Signals) -> float:
+    """The same at an earlier moment if it has ended by then."""
+    while (took_s := cleaned_s(command, after_s, number)) is None:
+        after_s /= 2
+    return took_s
 
 
 def _main() -> None:
@@ -336,7 +406,7 @@ def _main() -> None:
         number = signal.SIGSTOP if dice.random() < 0.1 else signal.SIGKILL
         at_s, most_s = dice.uniform(0, 12.0), OUTLIVES_S if number is signal.SIGSTOP else KILLED_S
         name = f"{number.name} in {command}"
-        tasks.append((name, most_s, lambda c=command, a=at_s, n=number: cleaned_s(c, a, n)))  # type: ignore[misc]
+        tasks.append((name, most_s, lambda c=command, a=at_s, n=number: cleaned_in_the_middle_s(c, a, n)))  # type: ignore[misc]
     found: dict[str, list[float]] = defaultdict(list)
     with ThreadPoolExecutor(asked.together) as pool:
         for (name, most_s, _), took_s in zip(tasks, pool.map(lambda task: task[2](), tasks), strict=True):

@@ -1,4 +1,4 @@
-"""A fuzzer of every file that jostle reads and somebody else may have written: `make fuzz SECONDS=3600`.
+"""A fuzzer of every file that jostle reads and somebody else may have written: `make fuzz`, or for long `SECONDS=3600`.
 
 Each mutation is read by the command itself, in a forked child of a process that has imported all of it. It must end
 with exit code 0, or 2 and one line, within 5 s of CPU time and 256 MB, without a traceback. What does not is kept in
@@ -12,6 +12,7 @@ import os
 import pkgutil
 import random
 import resource
+import shutil
 import signal
 import sqlite3
 import sys
@@ -26,20 +27,31 @@ from agent.cli import app
 from agent.documents.event import EventState
 from agent.experiment.victim_metrics import parse_spec, read_metrics
 from agent.experiment.victim_metrics.readers import READERS
+from agent.fleet.place import Folder
+from agent.fleet.ship import ship
 from collectors.host.names import name_workload
 from collectors.sources.cgroup_formats import IO_V1, IO_V2, MEMORY_V1, MEMORY_V2, kernel_files
+from probes import kept
+from probes.bpf_syscall import MapShape
+from probes.compiled import SCHEMA, CompiledProbes
 from probes.errors import JostleError
 from tests.agent.daemon.observations import event
 from tests.agent.documents.verdicts import CONTRACT_EXAMPLE
+from tests.agent.fleet.histories import BEGIN_NS, HOUR_NS, each_minute, history
 from tests.agent.store.checksums import rechecked
 from tests.agent.store.test_query import told
 from tests.cli.running import is_one_line
 from tests.cli.test_report import recorded
 
+LEAST_MUTATIONS = 2000
 MOST_CPU_S, MOST_BYTES = 5, 256 << 20
+# So many of them are there with all of jostle imported; what a fork of this process takes besides is for reading.
+IMPORTED_BYTES = 162 << 20
 HANGS_S = 60  # waits for what never comes, and takes no CPU time
 ROOT = Path(__file__).parents[2]
 CONTAINER = "a" * 64
+_PODMAN = b'[{"id": "%s", "names": ["web"], "metadata": "{}"}]' % CONTAINER.encode()
+_KEY, _PROBES = "0" * 64, b'{"schema": "jostle.probes'
 _NUMBERS = (0, -1, 2**31, 2**63 - 1, -(2**63), 2**64, 10**30, 0.5, 1e308)
 _ENDLESS = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS key, i AS value FROM n"
@@ -60,6 +72,7 @@ _EDITS = (
 )
 _PIECES = (
     *(b"[" * 5000, b'{"a":' * 5000, b"NaN", b"1e999", b"9" * 5000, b"null", b"\xff\xfe", b"\\ud800", b"\0"),
+    *(b"{}," * 1_300_000, b"[]," * 2_000_000),
     *(b'"', b"'''", b"=" * 99, b"a." * 300, b"\n" * 3000, b"x" * 70000, b"-1", b"true", b"\x1b[2J"),
 )
 
@@ -78,11 +91,51 @@ def jostle(*words: str) -> Callable[[Path], None]:
     return lambda path: app.main([word.replace("FILE", str(path)) for word in words])
 
 
+_STATES = {
+    f"/docker/{CONTAINER}": f"var/lib/docker/containers/{CONTAINER}/config.v2.json",
+    f"/kubepods/podab/{CONTAINER}": f"run/containerd/io.containerd.runtime.v2.task/k8s.io/{CONTAINER}/config.json",
+    f"/machine.slice/libpod-{CONTAINER}.scope": "var/lib/containers/storage/overlay-containers/containers.json",
+}
+
+
 def _state(path: Path) -> None:
-    place = path.parent / f"root/var/lib/docker/containers/{CONTAINER}/config.v2.json"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(path.read_bytes())
-    name_workload(f"/docker/{CONTAINER}", path.parent / "root")
+    """As each runtime's: its container must still have a name, its id where the file is no good."""
+    for number, (cgroup, file) in enumerate(_STATES.items()):
+        place = path.parent / f"root-{number}" / file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(path.read_bytes())
+        if not name_workload(cgroup, path.parent / f"root-{number}").name:
+            raise AssertionError(cgroup)
+
+
+def _cached_probes(path: Path) -> None:
+    """What is no good is not taken: then the probes are compiled."""
+    place = path.parent / "cache"
+    place.mkdir(mode=0o755, exist_ok=True)
+    (place / f"{_KEY}.probes").write_bytes(path.read_bytes())
+    found = kept.find(_KEY, place)
+    if found.probes is None and found.why_not is None:
+        raise AssertionError("neither taken nor told why not")
+
+
+def _shipped(dataset: Path, table: str, question: str) -> Callable[[Path], None]:
+    """A question to a dataset whose one file of a table is this."""
+    (file,) = dataset.glob(f"v1/{table}/*/*/*.parquet")
+
+    def read(path: Path) -> None:
+        own = path.parent / f"asked-{table}"
+        shutil.copytree(dataset, own, dirs_exist_ok=True)
+        shutil.copy(path, own / file.relative_to(dataset))
+        app.main(["fleet", question, str(own), "-f", "json"])
+
+    return read
+
+
+def _dataset(directory: Path) -> Path:
+    past, place = directory / "shipped.db", directory / "dataset"
+    history(past, each_minute(BEGIN_NS, 3), events=(event("/web", state=EventState.RAISED),))
+    ship(past, Folder(place), None, {}, now_ns=BEGIN_NS + 100 * HOUR_NS)
+    return place
 
 
 def _kernel_file(path: Path) -> None:
@@ -99,20 +152,35 @@ def _output(path: Path) -> None:
             read_metrics(parse_spec(spec), text, text)
 
 
+def _of_dataset(directory: Path) -> list[Target]:
+    dataset = _dataset(directory)
+    return [
+        Target(f"parquet-{table}", file.read_bytes(), _shipped(dataset, table, question))
+        for table, question in (("cgroups", "victims"), ("pairs", "aggressors"))
+        for file in dataset.glob(f"v1/{table}/*/*/*.parquet")
+    ]
+
+
 def targets(directory: Path) -> list[Target]:
     run = recorded(directory / "a.run").read_bytes()
-    history = told(directory / "h.db", event("/a", state=EventState.RAISED)).read_bytes()
+    past_run = told(directory / "h.db", event("/a", state=EventState.RAISED)).read_bytes()
     verdict = json.dumps(CONTRACT_EXAMPLE).encode()
     past = ("--history-file", "FILE", "--since", "2020-01-01")
     outputs = sorted((ROOT / "tests/agent/experiment/victim_metrics").rglob("*.txt"))
     output = b"\n".join(path.read_bytes() for path in outputs)[:60_000] or b"latency 12.5 ms\n"
+    probes = CompiledProbes(
+        _KEY,
+        {"lifecycle": MapShape(2, 4, 64, 1, 1024)},
+        {"on_switch": bytes(160)},
+        {"on_switch": {0: "lifecycle"}},
+    )
     docker = b'{"Name": "/web", "Config": {"Labels": {"io.kubernetes.pod.name": "web"}}}'
     kernel = b"anon 4096\nfile 1\nhigh 3\nmax 0\n8:0 rbytes=4096 wbytes=0 rios=1\n8:0 Read 4096\nTotal 4096\n"
     return [
         *(Target(f"run-{form}", run, jostle("report", "FILE", "-f", form)) for form in ("json", "md")),
         Target("run-blame", run, jostle("blame", "/jostle-1/victim", "--run", "FILE")),
         Target("run-compare", run, jostle("compare", "FILE", "FILE", "--cgroup", "/jostle-1/victim")),
-        Target("history", history, jostle("report", *past, "-f", "json")),
+        Target("history", past_run, jostle("report", *past, "-f", "json")),
         *(
             Target(f"verdict-{form}", verdict, jostle("report", "FILE", "-f", form))
             for form in ("text", "md")
@@ -123,6 +191,9 @@ def targets(directory: Path) -> list[Target]:
             jostle("agent", "--check", "--config", "FILE"),
         ),
         Target("container", docker, _state),
+        Target("container-podman", _PODMAN, _state),
+        Target("probes", probes.to_text().encode(), _cached_probes),
+        *_of_dataset(directory),
         Target("kernel-file", kernel, _kernel_file),
         Target("output", output, _output),
     ]
@@ -132,6 +203,8 @@ def mutated(whole: bytes, draw: random.Random, scratch: Path) -> bytes:
     """One mutation: of bytes, or of what a database, or a text, is made of."""
     if whole.startswith(b"SQLite") and draw.random() < 0.5:
         return _edited(whole, draw, scratch)
+    if whole.startswith(_PROBES) and draw.random() < 0.5:
+        return _resummed(whole, draw, scratch)
     data = bytearray(whole)
     for _ in range(draw.choice((1, 1, 1, 2, 8, 64))):
         at, to = sorted((draw.randrange(len(data) + 1), draw.randrange(len(data) + 1)))
@@ -151,6 +224,14 @@ def mutated(whole: bytes, draw: random.Random, scratch: Path) -> bytes:
         if len(data) > 4 << 20:
             break
     return bytes(data)
+
+
+def _resummed(whole: bytes, draw: random.Random, scratch: Path) -> bytes:
+    """Compiled probes that say something else, with the checksum of what they say."""
+    body = mutated(whole.partition(b"\n")[2][:-1], draw, scratch).replace(b"\n", b"")
+    number = int.from_bytes(_KEY.encode() + b"\n" + body, "little") % (2**255 - 19)
+    head = {"schema": SCHEMA, "key": _KEY, "checksum": f"{number:064x}"}
+    return json.dumps(head).encode() + b"\n" + body + b"\n"
 
 
 def _edited(whole: bytes, draw: random.Random, scratch: Path) -> bytes:
@@ -174,6 +255,7 @@ def _edited(whole: bytes, draw: random.Random, scratch: Path) -> bytes:
 def fault(read: Callable[[Path], None], path: Path) -> str | None:
     """What is wrong with how a file is read; None if nothing is."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        begins_with = _resident_bytes()
         pid = os.fork()
         if not pid:
             _child(read, path, out.fileno(), err.fileno())
@@ -189,11 +271,15 @@ def fault(read: Callable[[Path], None], path: Path) -> str | None:
         code, used = os.waitstatus_to_exitcode(ended[1]), ended[2]
     if code < 0:
         return f"ended by signal {-code} after {used.ru_utime:.1f} s"
-    if used.ru_maxrss > MOST_BYTES >> 10:
-        return f"{used.ru_maxrss >> 10} MB"
+    if (peak := IMPORTED_BYTES + (used.ru_maxrss << 10) - begins_with) > MOST_BYTES:
+        return f"{peak >> 20} MB"
     if code not in {0, 2} or "Traceback" in said or "unexpected" in said:
         return f"exit code {code}: {said[-300:]}"
     return None if code == 0 or is_one_line(said) else f"not one line: {said[:300]}"
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def _child(read: Callable[[Path], None], path: Path, out: int, err: int) -> None:
@@ -218,10 +304,13 @@ def _child(read: Callable[[Path], None], path: Path, out: int, err: int) -> None
 
 def _import_all() -> None:
     """What a command imports when it runs, so that no child has to."""
-    import reports
-    from agent import analysis, cli, store
+    import duckdb  # noqa: F401
+    import ibis  # noqa: F401
 
-    for package in (analysis, cli, store, reports):
+    import reports
+    from agent import analysis, cli, fleet, store
+
+    for package in (analysis, cli, fleet, store, reports):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("_process"):
                 importlib.import_module(module.name)
@@ -246,14 +335,14 @@ def findings(directory: Path, seed: int, numbers: Iterator[int]) -> Iterator[tup
 
 
 def main(seconds: float, seed: int) -> int:
-    """Fuzz for so long; how many findings there are."""
+    """Fuzz for so long, LEAST_MUTATIONS at least; how many findings there are."""
     kept, found, tried = ROOT / "build/fuzz", 0, 0
     kept.mkdir(parents=True, exist_ok=True)
     end_s = time.monotonic() + seconds
 
     def numbers() -> Iterator[int]:
         nonlocal tried
-        while time.monotonic() < end_s:
+        while tried < LEAST_MUTATIONS or time.monotonic() < end_s:
             yield tried
             tried += 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attack.fuzz import MOST_BYTES, ROOT, fault
+from tests.attack.fuzz import MOST_BYTES, ROOT, fault, jostle
 
 SEED, MUTATIONS = 1, 110
 
@@ -31,7 +31,7 @@ def test_every_mutation_ends_in_a_result_or_in_one_line(tmp_path: Path) -> None:
 
 
 def _hog(_: Path) -> None:
-    bytearray(MOST_BYTES + (1 << 20))
+    assert b"x" * (MOST_BYTES - (16 << 20))
 
 
 def _endless(_: Path) -> None:
@@ -54,3 +54,12 @@ def _fails(_: Path) -> None:
 )
 def test_what_is_wrong_is_found(tmp_path: Path, read: Callable[[Path], None], said: str) -> None:
     assert said in (fault(read, tmp_path) or "")
+
+
+@pytest.mark.parametrize(
+    "piece", [b"{}," * 9_000_000, b"{}," * 1_390_000, b'{"a":{}},' * 460_000, b"[]," * 1_390_000]
+)
+def test_a_document_that_is_too_large_is_not_parsed(tmp_path: Path, piece: bytes) -> None:
+    path = tmp_path / "verdict.json"
+    path.write_bytes(b'{"causes": [' + piece + b"{}]}")
+    assert fault(jostle("report", "FILE"), path) is None

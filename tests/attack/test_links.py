@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.fleet.place import Folder
+from agent.fleet.ship import ship
 from agent.store.files import own_directory, own_place, write_whole
 from agent.store.history import locked
 from agent.store.run_file import RunWriter
 from probes.errors import UsageError
+from tests.agent.fleet.histories import BEGIN_NS, HOUR_NS, each_minute, history
 from tests.attack.stranger import UID, Stranger
 from tests.cli.running import is_one_line, run
 from tests.cli.test_report import concluded, recorded
@@ -39,14 +42,19 @@ def contents(directory: Path) -> set[str]:
         ("record", "-d", "0.1", "--tier", "psi", "-o", "{there}/a.run"),
         ("report", "{mine}", "-f", "md", "-o", "{there}/a.md"),
         ("compare", "{mine}", "{mine}", "--cgroup", "/jostle-1/victim", "-o", "{there}/a.json"),
+        ("ship", "--history-file", "{history}", "{there}/dataset"),
+        ("ship", "--history-file", "{history}", "{there}"),
+        ("ship", "--history-file", "{history}", "{dataset}", "--metrics", "{there}/a.prom"),
     ],
     ids=lambda words: f"{words[0]}-{Path(words[-1]).name}",
 )
 def test_nothing_is_written_to_a_strangers_directory(
     stranger: Stranger, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    mine = recorded(tmp_path / "mine.run")
-    ended = run(*(word.format(there=stranger.directory, mine=mine) for word in words))
+    mine, past = recorded(tmp_path / "mine.run"), tmp_path / "history.db"
+    history(past, each_minute(BEGIN_NS, 2))
+    places = {"there": stranger.directory, "mine": mine, "history": past, "dataset": tmp_path / "dataset"}
+    ended = run(*(word.format(**places) for word in words))
     assert (ended.code, ended.out) == (2, "")
     assert is_one_line(ended.err)
     assert f"{stranger.directory} belongs to user {UID}" in ended.err
@@ -66,6 +74,28 @@ def test_the_agent_keeps_no_history_and_no_socket_there(stranger: Stranger, tmp_
         assert is_one_line(ended.err)
         assert f"{stranger.directory} belongs to user {UID}" in ended.err
     assert contents(stranger.directory) == set()
+
+
+def test_a_dataset_is_written_through_no_strangers_link_and_to_no_other_place(
+    tmp_path: Path, precious: Path
+) -> None:
+    shared = tmp_path / "dataset"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "v1").symlink_to(precious.parent)
+    os.lchown(shared / "v1", UID, UID)
+    with pytest.raises(UsageError, match=f"v1 belongs to user {UID}"):
+        Folder(shared).put("v1/precious", b"text")
+    (shared / "v1").unlink()
+    past = tmp_path / "history.db"
+    history(past, each_minute(BEGIN_NS, 2))
+    ship(past, Folder(shared), None, {}, now_ns=BEGIN_NS + 100 * HOUR_NS)
+    (cursor,) = shared.glob("v1/cursors/*")
+    batch = '{"last": 9, "end_utc_ns": 9, "stem": "../../../../../../precious"}'
+    cursor.write_text('{"window": 0, "end_utc_ns": 0, "under_way": ' + batch + "}")
+    with pytest.raises(UsageError, match="is no cursor"):
+        ship(past, Folder(shared), None, {}, now_ns=BEGIN_NS + 100 * HOUR_NS)
+    assert precious.read_text() == PRECIOUS
 
 
 def test_a_strangers_link_on_the_way_is_refused(tmp_path: Path, precious: Path) -> None:

@@ -5,7 +5,7 @@ import psutil
 import pytest
 
 from benchmarks import accounting, peers
-from probes.bpf_syscall import RunStats
+from benchmarks.accounting import RunStats
 from tests.benchmarks.recorded import recorded
 
 

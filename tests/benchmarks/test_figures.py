@@ -80,7 +80,12 @@ def small_document() -> dict[str, Any]:
         EMPTY: [visit(ns_per_switch=30.0, calls_per_switch=1.0, slowdown_pct=1.0)],
     }
     cgroups = {OURS: [visit(ns_per_switch=150.0, rss_mb=40.0)]}
-    return document({"pipe": pipe, "cgroups": cgroups}, [1.2, 1.0, 1.1], {"bpftrace": "not installed"}, {})
+    return document(
+        {"pipe": pipe, "cgroups": cgroups},
+        ([1.2, 1.0, 1.1], [0.3, 0.4, 0.5]),
+        {"bpftrace": "not installed"},
+        {},
+    )
 
 
 def test_the_headline_is_the_first_storm() -> None:
@@ -89,7 +94,7 @@ def test_the_headline_is_the_first_storm() -> None:
     assert result["ratio_vs_runqlat"] == 0.25
     assert result["slowdown_pct"] == {OURS: 4, REFERENCE: 20, "perf sched": 60, EMPTY: 1}
     assert result["rss_mb"] == 40
-    assert result["first_sample_s"] == 1.1
+    assert (result["first_sample_s"], result["first_sample_kept_s"]) == (1.1, 0.4)
     assert result["missing"] == {"bpftrace": "not installed"}
 
 

@@ -22,6 +22,7 @@ def soaked(**changed: object) -> Figures:
     known = {
         "minutes": 10.0,
         "cgroups": 300,
+        "flight_recorder_mib": 0,
         "came_and_went": 3000,
         "windows": 60,
         "lost_windows": 0,
@@ -40,6 +41,7 @@ def test_the_settled_part_counts() -> None:
 
 def test_a_quiet_agent_misses_nothing() -> None:
     assert soaked().missed() == []
+    assert soaked(flight_recorder_mib=8, cpu_pct=0.9, rss_mb=54.0, growth_mb=9.0).missed() == []
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,9 @@ def test_a_quiet_agent_misses_nothing() -> None:
         ({"growth_mb": 1.1}, "memory flat"),
         ({"descriptors": (30, 31)}, "descriptor"),
         ({"lost_windows": 1}, "window lost"),
+        ({"flight_recorder_mib": 8, "cpu_pct": 0.91}, "CPU at most 0.9 %"),
+        ({"flight_recorder_mib": 8, "rss_mb": 55.1}, "resident memory at most 55.0 MB"),
+        ({"flight_recorder_mib": 8, "growth_mb": 9.5}, "memory flat"),
     ],
 )
 def test_each_goal_can_be_missed(changed: dict[str, object], goal: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -48,14 +49,16 @@ def test_shares_of_real_cgroups_are_those_of_the_kernels_books(tmp_path: Path) -
         other = situation.process(spin, theirs, {a_cpu()})
         for process in situation.processes:
             process.go()
+        began_s = time.monotonic()
         ended = run("blame", ours.path, "-d", "3", "--json", cwd=tmp_path)
+        took_s = time.monotonic() - began_s
         ours_ns = sum(process.schedstat.run_ns for process in mine)
         theirs_ns = other.schedstat.run_ns
     found = BlameSummary.from_document(json.loads(ended.out))
     waits_ms = {part.cgroup or part.charge: part.wait_ms for part in found.parts}
     # Both wait while the other cgroup runs, and each while the other of its own does.
     assert waits_ms[theirs.path] / waits_ms[Charge.SELF] == pytest.approx(2 * theirs_ns / ours_ns, rel=0.1)
-    assert found.duration_s == pytest.approx(3, rel=0.2)
+    assert 2.99 <= found.duration_s <= took_s
 
 
 @pytest.mark.kernel
@@ -77,12 +80,12 @@ def test_a_busy_process_of_the_root_cgroup_is_named_also_in_a_recording(tmp_path
     run_ms = []
     for ended in (watched, asked):
         found = BlameSummary.from_document(json.loads(ended.out))
-        assert found.parts[0].cgroup == "/"
-        tasks = {task.name: task for task in found.parts[0].within or ()}
+        root = next(part for part in found.parts if part.cgroup == "/")
+        tasks = {task.name: task for task in root.within or ()}
         assert tasks[name].pid == other.pid
         run_ms.append(tasks[name].run_ms)
         # While it waited for them they ran.
-        assert found.parts[0].wait_ms * 0.9 <= sum(task.run_ms for task in tasks.values())
+        assert root.wait_ms * 0.9 <= sum(task.run_ms for task in tasks.values())
         assert sum(task.share_pct for task in tasks.values()) <= 100.1
     assert run_ms[0] <= ran_ms
     assert min(run_ms) > 0

@@ -83,10 +83,10 @@ def test_all_of_a_neighbour_is_blamed_together_and_by_its_own_name(tmp_path: Pat
     cpu = str(max(os.sched_getaffinity(0)))
     for pid in neighbour.pids():
         os.sched_setaffinity(pid, {int(cpu)})
-    busy = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
-    words = ["--victim", busy, "--neighbour-cgroup", neighbour.path, "--allow-freeze", "--cpus", cpu]
-    # As many pairs as it takes to see an effect: three tell nothing where the host's speed swings.
-    ended = run("experiment", *words, "--json", "-o", str(tmp_path / "out"))
+    outweigh(*neighbour.directories)  # as jostle's own are to: nobody else is to be in the figures
+    busy = f"{outweighing(host_mounts(detect_layout()))}; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
+    # What it prints decides that there is an effect, however the host's speed swings; its waits whose doing it is.
+    ended = run(*freezing(tmp_path, f"{busy}; {victim(SLOW_BESIDE)}", neighbour, "--cpus", cpu, "--json"))
     assert ended.code == 0
     first = json.loads(ended.out)["aggressors"][0]
     assert (first["cgroup"], first["name"]) == (neighbour.path, neighbour.path[1:])
@@ -117,9 +117,9 @@ def test_nothing_is_confirmed_without_interference(tmp_path: Path, neighbour: Gr
     ended = run(*freezing(tmp_path, "echo took 10", neighbour, "--max-pairs", "2", "--confirm", "--json"))
     assert ended.code == 0
     document = json.loads(ended.out)
-    assert document["verdict"] == "no-interference"
+    assert document["verdict"] == "inconclusive"
     assert "confirmed" not in document
-    assert "--confirm: the verdict is no-interference, so nobody was stopped alone" in ended.err
+    assert "--confirm: the verdict is inconclusive, so nobody was stopped alone" in ended.err
     assert len(list((tmp_path / "out/raw").glob("*.run"))) == 4
 
 
@@ -137,9 +137,12 @@ def test_a_jostle_killed_while_it_confirms_leaves_nothing_frozen_running_or_made
     ended = run(*words, "--neighbour", idle)
     deadline_s = time.monotonic() + THAWED_WITHIN_S
     assert ended.code == -signal.SIGKILL
-    while is_frozen(neighbour) or not leaves_nothing(ended, sleeper, idle):
+    while is_frozen(neighbour):
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
+    assert eventually(
+        lambda: leaves_nothing(ended, sleeper, idle)
+    )  # to look through all processes takes its time
     assert runs_on(neighbour)
 
 

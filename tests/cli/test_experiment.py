@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.documents.verdict import Verdict
+from agent.documents.verdict import Conclusion, Verdict
 from agent.store.run_file import read_run
 from collectors.host.hierarchy import detect_layout
 from tests.cli.running import Ended, is_one_line, is_running, leaves_nothing, marked_sleep, run
 from tests.slowness import SLOWNESS
 
 pytestmark = pytest.mark.kernel
+OUTPUTS = Path(__file__).parents[1] / "agent/experiment/victim_metrics/outputs"
+METRIC = r"took=took (\d+):lower"
 ONE_PAIR = ("--pairs", "1", "--max-pairs", "1")
 BUSY = (
     f"i=0; while [ $i -lt {300_000 / SLOWNESS:.0f} ]; do i=$((i+1)); done"  # a fixed piece of work on the CPU
@@ -52,6 +54,20 @@ def test_an_idle_neighbour_is_never_interference(tmp_path: Path) -> None:
     assert json.loads(ended.out)["verdict"] in {"no-interference", "inconclusive"}
 
 
+def test_a_victim_that_only_fails_beside_its_neighbours_is_interfered_with(tmp_path: Path) -> None:
+    """What wrk printed on a quiet day, and what it printed of a server that answered with 404."""
+    neighbour = marked_sleep()
+    victim = (
+        f"sleep 0.1; if pgrep -xf '{neighbour}' > {tmp_path}/pids; then cat {OUTPUTS}/wrk-404.txt; "
+        f"else cat {OUTPUTS}/wrk-plain.txt; fi"
+    )
+    ended = experiment(tmp_path, victim, neighbour, "--metric", "wrk", "--pairs", "6", "--max-pairs", "10")
+    assert ended.code == 0, ended.err
+    verdict = verdict_in(tmp_path)
+    assert (verdict.verdict, verdict.causes, verdict.quality.ok) == (Conclusion.INTERFERENCE, (), False)
+    assert "errors" in ended.out.splitlines()[0]
+
+
 def test_every_trial_leaves_its_output_and_its_recording(tmp_path: Path) -> None:
     ended = experiment(tmp_path, "echo hello; sleep 0.2", "sleep 1000", *ONE_PAIR)
     assert ended.code == 0
@@ -63,6 +79,71 @@ def test_every_trial_leaves_its_output_and_its_recording(tmp_path: Path) -> None
     named = [file.path for file in verdict_in(tmp_path).files or ()]
     assert named[0] == "verdict.json"
     assert all((tmp_path / "out" / name).is_file() for name in named)
+
+
+def test_the_plan_is_written_first_and_who_asks_twice_is_told(tmp_path: Path) -> None:
+    assert experiment(tmp_path / "a", "true", "sleep 1000", *ONE_PAIR).code == 0
+    (tmp_path / "a/out").rename(tmp_path / "first")
+    assert experiment(tmp_path, "true", "sleep 1000", *ONE_PAIR).code == 0
+    done = verdict_in(tmp_path).experiment
+    assert done is not None
+    assert done.earlier_runs == 1
+    written = subprocess.run(
+        ["sha256sum", tmp_path / "out/plan.json"], check=True, capture_output=True, text=True
+    )
+    assert done.plan_sha256 == written.stdout.split()[0]
+    assert "in 1 earlier experiment in the same place" in (tmp_path / "out/report.md").read_text()
+
+
+def test_what_it_costs_and_a_line_for_the_series(tmp_path: Path) -> None:
+    cpu, file = str(max(os.sched_getaffinity(0))), tmp_path / "series.csv"
+    words = ("--pairs", "4", "--cpus", cpu, "--cpu-cost", "100", "--instances", "40", "--append", str(file))
+    victim = f"{BUSY}; case $(readlink /proc/$$/fd/1) in *-with.*) echo took 20 ;; *) echo took 10 ;; esac"
+    ended = experiment(tmp_path, victim, "while :; do :; done", *words, "--metric", METRIC)
+    assert ended.code == 0, ended.err
+    found = verdict_in(tmp_path).capacity
+    assert found is not None
+    assert found.cpus_with == pytest.approx(2 * found.cpus_without, rel=0.01)
+    assert found.extra_cost == pytest.approx(40 * 100 * found.cpus_without, rel=0.01)
+    assert file.read_text().count("\n") == 2
+    file.write_text("something else")
+    ended = experiment(tmp_path / "b", victim, "sleep 1000", *words)
+    assert ended.code == 2
+    assert not (tmp_path / "b/out").exists()
+
+
+def test_plan_tells_what_could_be_shown_and_keeps_nothing(tmp_path: Path) -> None:
+    ended = experiment(tmp_path, "sleep 0.2", "sleep 1000", "--plan", "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    assert found["schema"] == "jostle.plan/1"
+    assert found["power"]["found_pct"] > found["question"]["threshold_pct"]
+    assert not (tmp_path / "out").exists()
+    assert leaves_nothing(ended)
+
+
+def test_commands_run_around_each_trial_and_may_void_it(tmp_path: Path) -> None:
+    log, server = tmp_path / "log", marked_sleep()
+    # The third preparation, that of the first trial after two warm-ups, says that the trial is not to count.
+    prepare = f"echo before >> {log}; {server} & [ $(grep -c before {log}) != 3 ] || exit 75"
+    around = ["--prepare", prepare, "--cleanup", f"echo after >> {log}", "--warmup", "2"]
+    victim = f"pgrep -f '^{server}$' > /dev/null && echo victim >> {log}"
+    ended = experiment(tmp_path, victim, marked_sleep(), *ONE_PAIR, *around)
+    assert ended.code == 0, ended.err
+    assert "trial 1 failed and will be repeated: --prepare exited with 75" in ended.err
+    whole = ["before", "victim", "after"]
+    assert log.read_text().split() == [*whole, *whole, "before", "after", *whole, *whole]
+    assert verdict_in(tmp_path).quality.discarded == 1
+    assert leaves_nothing(ended, server)
+
+
+@pytest.mark.parametrize("option", ["--prepare", "--cleanup"])
+def test_a_command_around_a_trial_that_fails_ends_it_in_one_line(tmp_path: Path, option: str) -> None:
+    ended = experiment(tmp_path, "true", "sleep 1000", option, "exit 3")
+    assert (ended.code, ended.out) == (1, "")
+    assert is_one_line(ended.err)
+    assert f"{option} exited with code 3" in ended.err
+    assert leaves_nothing(ended)
 
 
 @pytest.mark.parametrize(

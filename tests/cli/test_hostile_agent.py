@@ -1,7 +1,9 @@
 """A real cgroup with the worst name that the kernel allows, through all that the daemon tells of it."""
 
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -42,7 +44,7 @@ def longest(name: str) -> str:
 def evil() -> Iterator[Group]:
     with Situation() as situation:
         limited = situation.limitable_group()
-        limited.limit(20_000, 100_000)
+        limited.limit(2_000, 100_000)  # so little that it binds beside whatever else runs
         inner = situation.group(longest(_WORST), parent=limited)
         situation.process(spin, inner).go()
         yield inner
@@ -56,10 +58,18 @@ def place(evil: Group, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     process = start("agent", "--config", str(directory / "jostle.toml"))
     try:
         (directory / "line").write_text(first_line_of(evil.path, process.stdout or ()))
+        assert eventually(lambda: is_kept(evil.path, directory / "history.db"))
         yield directory
     finally:
         process.terminate()
         assert end(process).code == 0
+
+
+def is_kept(victim: str, history: Path) -> bool:
+    """The history has a thread of its own, and a disk that may be slow."""
+    with closing(sqlite3.connect(history)) as db:
+        rows = db.execute("SELECT document FROM events").fetchall()
+    return any(json.loads(document)["victim"] == victim for (document,) in rows)
 
 
 def first_line_of(victim: str, lines: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from agent.documents.blame import Charge
 from agent.documents.now import HostNow, Reason
 from agent.documents.top import Lot
+from agent.store.run_file import read_run
 from tests.cli.running import Ended, run
 from tests.kernel.situations import Situation, a_cpu, fifo_spin, spin
 
@@ -73,7 +74,9 @@ def test_what_a_cgroup_usually_loses_stands_beside_what_it_loses_now(tmp_path: P
         table = run("top", "--once", "--history-file", history)
     usual = next(each.usual for each in now.sufferers if each.cgroup == victims.path)
     assert usual is not None
-    assert 20 <= usual.windows <= 26
+    # All of the recording, of which a busy machine makes fewer.
+    recorded = read_run(Path(history)).windows
+    assert usual.windows == len(recorded) > 1
     assert 0 < usual.median_cpus <= usual.p95_cpus <= 1.1  # it is one task
     assert "of this host's history" in now.history
     assert "Usual" in table.out

@@ -138,6 +138,9 @@ def read_all(terminal: int) -> bytes:
     ("low_pct", "high_pct", "said"),
     [
         (-100.0, 93_775_542.4, "not known yet"),
+        (-98.0, 150.0, "not known yet"),
+        (-77.0, 152.0, "−77.0 to +152.0 %"),
+        (24_000.0, 26_000.0, "+24,000.0 to +26,000.0 %"),
         (-1.04, 4.0, "−1.0 to +4.0 %"),
         (820.0, 990.0, "+820.0 to +990.0 %"),
     ],
@@ -150,4 +153,4 @@ def test_half_a_rate_is_no_slowdown_of_a_hundred_per_cent(capsys: pytest.Capture
     halved = [TrialPair(pair.with_, pair.without) for pair in SLOWED]
     with progress() as observer:
         observer.looked(decide(halved, "higher", 5.0, plan_looks(4, 24)), 4)
-    assert "4 pairs: change −50." in capsys.readouterr().err
+    assert "4 pairs: change −5" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.documents.summary import CgroupSummary, RunSummary
+from agent.store.run_file import read_run
 from collectors.host.hierarchy import CgroupLayout, detect_layout
 from probes.perf_event import CYCLES, available
 from tests.cli.running import run
@@ -118,3 +119,15 @@ def test_a_kubernetes_shaped_cgroup_is_named(tmp_path: Path) -> None:
         uid,
         "burstable",
     )
+
+
+def test_disks_and_network_can_be_left_out(tmp_path: Path) -> None:
+    write = (
+        "import os; f = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY); os.write(f, bytes(4096)); os.fsync(f)"
+    )
+    for options, looked_at in (((), True), (("--no-io", "--no-net"), False)):
+        file = tmp_path / f"{looked_at}.run"
+        words = (sys.executable, "-c", f"import sys; {write}", str(tmp_path / "file"))
+        ended = run("record", "-o", str(file), *options, "--", *words)
+        assert ended.code == 0, ended.err
+        assert any(window.disks for window in read_run(file).windows) is looked_at

@@ -69,6 +69,27 @@ def test_interrupted_it_keeps_what_it_has(tmp_path: Path) -> None:
     assert leaves_nothing(ended)
 
 
+@pytest.mark.kernel
+def test_beside_a_bystander_and_gone_on_with(tmp_path: Path) -> None:
+    """What is left of it after a break is run, and nothing of the bystander is left."""
+    file = tmp_path / "selftest.json"
+    process = start("selftest", "--scenario", "spin", "--repeat", "2", "--bystander", "-o", str(file))
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("1/2 spin: ")
+    process.send_signal(signal.SIGINT)
+    assert end(process).code == 130
+    ended = run("selftest", "--resume", str(file), "--json")
+    assert ended.code == 0
+    document = Selftest.from_document(json.loads(file.read_text()))
+    assert (document.partial, document.bystander, len(document.findings)) == (False, True, 2)
+    assert document.trial_noise_pct is not None
+    assert ended.err.startswith("2/2 spin: ")
+    again = run("selftest", "--resume", str(file))
+    assert again.code == 2
+    assert is_one_line(again.err)
+    assert leaves_nothing(ended)
+
+
 @pytest.mark.parametrize("form", ["text", "json", "md", "html"])
 def test_a_document_is_rendered_again(tmp_path: Path, form: str) -> None:
     file = tmp_path / "selftest.json"

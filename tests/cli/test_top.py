@@ -18,6 +18,8 @@ from tests.kernel.situations import Situation, a_cpu, fifo_spin, spin
 pytestmark = pytest.mark.kernel
 # What a task that does not switch has run is told by its last tick, 10 ms apart at most.
 TICK_NS = 20_000_000
+# Nothing on the screen is called so, the command line that is typed included.
+DONE = "echo that''-was-all"
 
 
 @pytest.fixture
@@ -28,13 +30,13 @@ def screen(tmp_path: Path) -> Iterator[Pane]:
 
 def begin(screen: Pane, *words: str) -> None:
     screen.type(
-        f"stty -g > before; {jostle('top', '-i', '0.2', *words)}; echo $? > code; stty -g > after; echo e''nd"
+        f"stty -g > before; {jostle('top', '-i', '0.2', *words)}; echo $? > code; stty -g > after; {DONE}"
     )
     screen.await_text("CGROUP")
 
 
 def assert_restored(screen: Pane, directory: Path, code: int) -> None:
-    screen.await_text("end")
+    screen.await_text("that-was-all")
     assert (directory / "code").read_text() == f"{code}\n"
     assert (directory / "after").read_text() == (directory / "before").read_text()
     assert screen.fact("alternate_on") == "0"
@@ -171,6 +173,6 @@ with Interrupts() as interrupts, Terminal(interrupts) as terminal:
 def test_a_failure_restores_the_terminal(screen: Pane, tmp_path: Path) -> None:
     (tmp_path / "crash.py").write_text(CRASH)
     program = shlex.join(["env", f"PYTHONPATH={ROOT}", sys.executable, "crash.py"])
-    screen.type(f"stty -g > before; {program} 2> error; echo $? > code; stty -g > after; echo e''nd")
+    screen.type(f"stty -g > before; {program} 2> error; echo $? > code; stty -g > after; {DONE}")
     assert_restored(screen, tmp_path, 1)
     assert "boom" in (tmp_path / "error").read_text()

@@ -84,6 +84,23 @@ def test_what_is_almost_right_is_refused_with_what_is(tmp_path: Path, known: Kno
     assert not list(tmp_path.glob("*.run"))
 
 
+def test_nothing_recorded_matches_is_no_all_clear_either(tmp_path: Path, known: Known) -> None:
+    recording, almost = str(tmp_path / "a.run"), known.group.path[1:-1]
+    assert run("record", "-d", "0.3", "-i", "0.1", "-o", recording).code == 0
+    asked = [
+        ["blame", "", "-d", "1"],
+        ["blame", "", "--run", recording],
+        ["blame", almost, "--run", recording],
+        ["blame", almost, "--at", "now", "--history-file", recording],
+        ["report", "--history-file", recording, "--since", "10m", "--cgroup", almost],
+        ["compare", recording, recording, "--cgroup", almost],
+        ["compare", "--within", recording, "--tenant", almost, "--cgroup", "/"],
+    ]
+    ended = [run(*words) for words in asked]
+    assert [(each.code, each.out, is_one_line(each.err)) for each in ended] == [(2, "", True)] * len(asked)
+    assert [each.err for each in ended[2:] if almost not in each.err] == []
+
+
 def test_a_name_of_two_is_refused_with_both() -> None:
     mounts, twin = host_mounts(detect_layout()), f"twin-{os.getpid()}"
     with foreign_cgroup(mounts, inner=twin) as one, foreign_cgroup(mounts, inner=twin) as other:

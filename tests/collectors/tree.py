@@ -6,6 +6,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from collectors.host.hierarchy import detect_layout
@@ -108,10 +109,11 @@ def reading(root: Path, path: str) -> SignalReading:
 
 
 def recorded_window(tmp_path: Path, version: str, path: str) -> SignalWindow:
-    """The window of a cgroup between the two recorded trees of `v1` or `v2`."""
-    return signals_within(
-        *(reading(recorded(tmp_path / when, f"{version}-{when}"), path) for when in ("before", "after"))
+    """The window of a cgroup between the two recorded trees of `v1` or `v2`, which are up to a minute apart."""
+    before, after = (
+        reading(recorded(tmp_path / when, f"{version}-{when}"), path) for when in ("before", "after")
     )
+    return signals_within(before, replace(after, ended_ns=before.monotonic_ns + 60 * 10**9))
 
 
 def grown(version: str, path: str, pattern: str) -> int:

@@ -9,9 +9,6 @@ from collectors.sources import ebpf
 from probes.sched_probe import SchedProbe
 from tests.kernel.situations import Situation
 
-# So that a failure in a shared assertion shows its values. Before anything imports it.
-pytest.register_assert_rewrite("tests.kernel.answers")
-
 
 @pytest.fixture(scope="module")
 def probe() -> Iterator[SchedProbe]:

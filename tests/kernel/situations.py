@@ -8,11 +8,14 @@ other people's processes may run beside them.
 import contextlib
 import ctypes
 import itertools
+import mmap
 import os
+import random
 import signal
 import struct
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -93,6 +96,10 @@ class Group:
             (self.directory / "cpu.cfs_quota_us").write_text(str(quota_us))
         else:
             (self.directory / "cpu.max").write_text(f"{quota_us} {period_us}")
+
+    def limit_memory(self, size_bytes: int) -> None:
+        """Of a cgroup of the memory controller."""
+        (self.directory / ("memory.limit_in_bytes" if self.v1 else "memory.max")).write_text(str(size_bytes))
 
     def weigh(self, weight: int) -> None:
         """Its weight among its siblings, where the cpu controller gives cgroups one; 100 is usual."""
@@ -245,6 +252,15 @@ class Situation:
             _enable_cpu(self.layout.v2_mount)
         return self.group(name, v1=self.layout.cpu_on == "v1")
 
+    def memory_group(self, name: str = "memory", *, parent: Group | None = None) -> Group:
+        """Make a cgroup in the hierarchy that has the memory controller, of a v2 cgroup's path where that is v1."""
+        mount = self.layout.v1_mounts.get("memory")
+        if mount is None:
+            assert self.layout.v2_mount is not None
+            _enable(self.layout.v2_mount if parent is None else parent.directory, "memory")
+            return self.group(name, parent=parent)
+        return self._make((parent.directory if parent else mount) / name, mount, v1=True)
+
     def mirror(self, group: Group) -> Group:
         """The v1 cpu cgroup of the same path as one of v2."""
         mount = self.layout.v1_mounts["cpu"]
@@ -267,8 +283,8 @@ class Situation:
         self.stop()
 
     def stop(self) -> None:
-        """Stop all processes and wait until they have stopped."""
-        for process in self.processes:
+        """Stop all processes, the first last, so that it has seen all of the others; wait until they have."""
+        for process in reversed(self.processes):
             process.stop()
         for process in self.processes:
             process.await_stop()
@@ -282,7 +298,11 @@ class Situation:
 
 def _enable_cpu(mount: Path | None) -> None:
     assert mount is not None
-    (mount / "cgroup.subtree_control").write_text("+cpu")
+    _enable(mount, "cpu")
+
+
+def _enable(directory: Path, controller: str) -> None:
+    (directory / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
 def spin() -> None:
@@ -371,3 +391,39 @@ def fork_storm(seconds: float) -> Work:
 def a_cpu() -> int:
     """The CPU that pinned processes share: the last one, as most programs begin on the first."""
     return max(os.sched_getaffinity(0))
+
+
+def read_bytes(process: Process) -> int:
+    """That a process had read from disks."""
+    lines = Path(f"/proc/{process.pid}/io").read_text().splitlines()
+    return int(dict(line.split(": ") for line in lines)["read_bytes"])
+
+
+@contextlib.contextmanager
+def disk_file(megabytes: int) -> Iterator[Path]:
+    """A file on a disk, written whole: in the first of some directories that is on one."""
+    candidates = (Path(__file__).parent, Path("/var/tmp"), Path("/root"))  # noqa: S108  a name of its own
+    directory = next((each for each in candidates if os.major(each.stat().st_dev)), None)
+    assert directory is not None, "no directory here is on a disk"
+    with tempfile.NamedTemporaryFile(dir=directory, prefix="jostle-test-") as file:
+        for _ in range(megabytes):
+            file.write(os.urandom(1 << 20))
+        os.fsync(file.fileno())
+        yield Path(file.name)
+
+
+def direct_io(path: Path, block_bytes: int, *, write: bool = False, seed: int = 0) -> Work:
+    """Read, or write, one block after another at random places of a file, past the page cache."""
+
+    def work() -> None:
+        places, drawn = path.stat().st_size // block_bytes, random.Random(seed)  # noqa: S311  places
+        block = mmap.mmap(-1, block_bytes)
+        descriptor = os.open(path, (os.O_WRONLY if write else os.O_RDONLY) | os.O_DIRECT)
+        while True:
+            place = drawn.randrange(places) * block_bytes
+            if write:
+                os.pwritev(descriptor, [block], place)
+            else:
+                os.preadv(descriptor, [block], place)
+
+    return work

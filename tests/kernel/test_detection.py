@@ -33,6 +33,12 @@ window_s = {window_s}
 budget_pct = 100
 [history]
 path = "{directory}/history.db"
+[[detection.rules]]
+indicator = "wait_per_run"
+[[detection.rules]]
+indicator = "throttled_share"
+method = "threshold"
+limit = 0.1
 [metrics]
 listen = "unix:{directory}/metrics.sock"
 """

@@ -34,7 +34,7 @@ def test_each_cgroup_has_the_instructions_of_its_own_run_time(situation: Situati
     with ebpf.open_probe(detect_layout(), (CYCLES, INSTRUCTIONS)) as probe:
         before = probe.read()
         situation.go(SECONDS)
-        after, cost = probe.read(), probe.counting_cost()
+        after, cost = probe.read(), probe.cost().counting
     assert after.uncounted == {}
     assert cost is not None
     print(f"the counters were read {cost.changes} times, at {cost.ns_per_change} ns")

@@ -7,13 +7,18 @@ from functools import partial
 
 import pytest
 
+from agent.detection.suspects import judged
+from agent.documents.event import Entitlement, Suspect
 from collectors.host.hierarchy import detect_layout
+from collectors.host.placement import weights
 from collectors.sources import ebpf
 from collectors.windows import sched
 from probes.sched_probe import SchedProbe
 from probes.snapshot import Snapshot
+from tests.agent.sandbox.foreign import outweigh
 from tests.kernel.answers import SLACK_NS, about, assert_adds_up, assert_agrees, measure, waited_for_ns
 from tests.kernel.situations import (
+    Group,
     Situation,
     a_cpu,
     eventually,
@@ -286,3 +291,40 @@ def test_a_long_window_of_all_cgroups_adds_up(probe: SchedProbe, situation: Situ
     (window,) = measure(probe, situation, SECONDS).windows
     for cgroup in window.cgroups.values():
         assert_adds_up(cgroup)
+
+
+def weighed(situation: Situation, victim_weight: int, neighbour_weight: int) -> tuple[Group, Group]:
+    """Victim and neighbour in a cgroup that outweighs all else on this machine."""
+    pod = situation.limitable_group("pod")
+    outweigh(pod.directory)
+    if not pod.v1:
+        (pod.directory / "cgroup.subtree_control").write_text("+cpu")
+    victim, neighbour = (situation.group(name, parent=pod) for name in ("victim", "neighbour"))
+    victim.weigh(victim_weight)
+    neighbour.weigh(neighbour_weight)
+    return victim, neighbour
+
+
+@pytest.mark.parametrize(
+    ("weight", "own_cpus", "entitlement"),
+    [(400, 1, Entitlement.BELOW), (100, 1, Entitlement.NOBODY), (100, 2, Entitlement.ABOVE)],
+    ids=["four times the weight", "the same", "the same, on one CPU more"],
+)
+def test_who_runs_above_what_its_weight_entitles_it_to(
+    probe: SchedProbe, situation: Situation, weight: int, own_cpus: int, entitlement: Entitlement
+) -> None:
+    """The scheduler's own shares: by weight on one CPU; a victim that only one has is owed half of two."""
+    victim, neighbour = weighed(situation, 100, weight)
+    cpus = sorted(os.sched_getaffinity(0))[:own_cpus]
+    assert len(cpus) == own_cpus
+    situation.process(spin, victim, {cpus[0]})
+    for cpu in cpus:
+        situation.process(spin, neighbour, {cpu})
+    answer = measure(probe, situation, SECONDS)
+    every = sched.totals(answer.windows)
+    ran_ns = {group: answer.books[group].run_ns for group in (victim, neighbour)}
+    owed_ns = sum(ran_ns.values()) * max(weight / (100 + weight), 1 - 1 / own_cpus)
+    found = judged((Suspect(neighbour.path, 100.0),), victim.path, every, partial(weights, situation.layout))
+    (suspect,) = found.suspects
+    assert suspect.entitled_times == pytest.approx(ran_ns[neighbour] / owed_ns, rel=0.05)
+    assert (suspect.above_entitlement, found.entitlement) == (entitlement is Entitlement.ABOVE, entitlement)

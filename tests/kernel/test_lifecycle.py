@@ -5,6 +5,7 @@ import resource
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from collectors.host.hierarchy import detect_layout
 from collectors.sources import ebpf
 from collectors.windows import sched
 from probes import kernel
+from probes.errors import HostChangedError
 from probes.layout import Dimensions
 from probes.sched_probe import SchedProbe
 from probes.snapshot import KEY_OTHER, Snapshot
@@ -23,7 +25,7 @@ from tests.kernel.situations import Group, Situation, a_cpu, eventually, fork_st
 
 pytestmark = pytest.mark.kernel
 # Few enough to run out of: 256 slots, of which 64 are held back and three are not a cgroup's.
-SMALL = Dimensions(cpus=kernel.possible_cpus(), slots=256, slot_buckets=512, pair_buckets=1024)
+SMALL = Dimensions(cpus=kernel.count_cpus("possible"), slots=256, slot_buckets=512, pair_buckets=1024)
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +206,19 @@ def test_a_fork_storm_loses_nothing(probe: SchedProbe, situation: Situation) -> 
 
 def test_some_seconds_of_forks_and_cgroups(probe: SchedProbe, situation: Situation) -> None:
     forks_and_cgroups(probe, situation, seconds=8.0, rounds=5)
+
+
+def test_a_cpu_for_which_there_is_no_room_is_told_and_not_left_out(situation: Situation) -> None:
+    """As if all CPUs but the first had been added since."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if cpus[-1] == 0:
+        pytest.skip("needs a second CPU")
+    layout, one = detect_layout(), replace(SMALL, cpus=1)
+    with SchedProbe(ebpf.identity_of(layout), lambda: ebpf.list_cgroups(layout), dimensions=one) as probe:
+        for _ in range(2):
+            situation.process(spin, situation.group("added"), {cpus[-1]}).go()
+        with pytest.raises(HostChangedError, match=rf"CPU [1-{cpus[-1]}] was added"):
+            eventually(lambda: probe.read() is None, "the added CPU is told")
 
 
 @pytest.mark.slow

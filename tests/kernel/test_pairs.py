@@ -1,4 +1,4 @@
-"""Memory that hooks and iterators share: the walk of bpf/pairs.c, and what those leave who had a place before."""
+"""Memory that hooks and readings share: the walk of bpf/pairs.c, and what those leave who had a place before."""
 
 import mmap
 import os
@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from collectors.host.hierarchy import detect_layout
 from collectors.sources.ebpf import identity_of, open_probe
-from probes import bpf_syscall, compiler, kernel, layout, loader
+from probes import bpf_syscall, kernel, layout, loader
 from probes.bpf_syscall import ArrayMap
 from probes.layout import PAIR, Dimensions
 from probes.readout import PairReader
+from probes.sched_probe import compile_request
 from tests.kernel.answers import assert_agrees, measure
 from tests.kernel.situations import Situation, a_cpu, eventually, fifo_spin, spin
 
@@ -68,26 +69,17 @@ class Pairs:
     def clear(self) -> None:
         """As loaded, for hypothesis's next example."""
         self.reader.free_next(range(SIZES.slots))
-        for row in range(ROWS):
-            self.reader.drain(row)
+        self.reader.drain()
         self.cells.clear()
 
 
 @pytest.fixture(scope="module")
 def pairs() -> Iterator[Pairs]:
     host = kernel.describe()
-    defines = {
-        **host.defines(),
-        **SIZES.defines(),
-        **identity_of(detect_layout()).defines(),
-        "NR_COUNTERS": 0,
-    }
     with ExitStack() as stack:
-        descriptors = loader.load(compiler.CompileRequest(defines, host.attach_ids, host.typed))
+        descriptors = loader.load(compile_request(host, SIZES, identity_of(detect_layout()), 0)).descriptors
         for descriptor in descriptors.values():
             stack.callback(os.close, descriptor)
-        link = bpf_syscall.attach_iterator(descriptors["on_claimed"], descriptors["row_words"])
-        stack.callback(os.close, link)
         maps = {
             name: stack.enter_context(bpf_syscall.map_memory(descriptors[name], *size))
             for name, size in {
@@ -96,9 +88,11 @@ def pairs() -> Iterator[Pairs]:
                 "claimed_pairs": (ROWS * SIZES.pairs // 64, 8),
             }.items()
         }
-        grown = ArrayMap(descriptors["grown_pairs"], SIZES.pairs, PAIR.size)
+        grown = ArrayMap(descriptors["grown_pairs"], SIZES.grown_pairs, PAIR.size)
         buckets = ArrayMap(descriptors["pair_buckets"], ROWS * SIZES.pair_buckets, layout.SIZE_PAIR_BUCKET)
-        reader = PairReader(partial(bpf_syscall.run_iterator, link), maps, grown)
+        words = ROWS * SIZES.pairs // 64
+        walk = partial(bpf_syscall.run_over, descriptors["on_claimed"], words, maps["growths"])
+        reader = PairReader(walk, maps, grown)
         yield Pairs(reader, buckets, maps["claimed_pairs"])
 
 
@@ -113,20 +107,27 @@ def summed(records: Iterable[tuple[int, int, int]]) -> Growth:
 
 @settings(deadline=None, max_examples=50)
 @given(READINGS)
-def test_each_row_gives_what_its_pairs_grew_by_and_frees_those_of_the_removed(
+def test_each_pair_gives_what_it_grew_by_and_those_of_the_removed_and_idle_ones_in_full_buckets_are_freed(
     pairs: Pairs, readings: list[tuple[list[tuple[int, int, int, int, int, int]], set[int]]]
 ) -> None:
     pairs.clear()
     for charges, removed in readings:
-        grown: list[list[tuple[int, int, int]]] = [[] for _ in range(ROWS)]
+        grown: list[tuple[int, int, int]] = []
+        grew: set[tuple[int, int]] = set()
         for row, place, victim, aggressor, preemptions, wait_ns in charges:
             had = pairs.charge(row, place, victim << 16 | aggressor, preemptions, wait_ns)
-            grown[row].append((had, preemptions, wait_ns))
+            grown.append((had, preemptions, wait_ns))
+            if preemptions or wait_ns:
+                grew.add((row, place))
         pairs.reader.free_next(removed)
-        for row in range(ROWS):
-            assert summed(PAIR.iter_unpack(pairs.reader.drain(row))) == summed(grown[row])
-        freed = [at for at, (key, _, _) in pairs.cells.items() if {key >> 16, key & 0xFFFF} & removed]
-        assert [pairs.in_memory(*at) for at in freed] == [(0, 0, 0)] * len(freed)
+        full = {at for at in pairs.cells if pairs.in_memory(at[0], at[1] | 3)[0]}
+        assert summed(PAIR.iter_unpack(pairs.reader.drain())) == summed(grown)
+        freed = [
+            at
+            for at, (key, _, _) in pairs.cells.items()
+            if {key >> 16, key & 0xFFFF} & removed or (at in full and at not in grew)
+        ]
+        assert [pairs.in_memory(*at)[0] for at in freed] == [0] * len(freed)
         for at in freed:
             del pairs.cells[at]
         assert {at: pairs.in_memory(*at) for at in pairs.cells} == pairs.cells
@@ -137,7 +138,7 @@ def test_a_place_that_kept_an_old_total_is_given_away_without_it(situation: Situ
     with open_probe(detect_layout()) as probe:
         buckets = ArrayMap(
             probe._descriptors["pair_buckets"],
-            (probe._dimensions.cpus + 1) * probe._dimensions.pair_buckets,
+            (probe.dimensions.cpus + 1) * probe.dimensions.pair_buckets,
             layout.SIZE_PAIR_BUCKET,
         )
         with buckets.mapped() as memory:

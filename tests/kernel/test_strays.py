@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +16,9 @@ import pytest
 from agent.sandbox.cgroups import Group, Workspace
 from agent.sandbox.commands import start, wait_for_first
 from agent.sandbox.janitor import Janitor
-from agent.sandbox.strays import MARK, Strays, runs_elsewhere
+from agent.sandbox.strays import MARK, PAUSE_PER_COST, Strays, runs_elsewhere
 from collectors.host.hierarchy import detect_layout
-from tests.cli.running import is_running, leaves_nothing, marked_sleep, run
+from tests.cli.running import LONG_S, is_running, leaves_nothing, marked_sleep, run
 from tests.kernel.situations import eventually
 
 pytestmark = pytest.mark.kernel
@@ -90,14 +92,16 @@ def test_the_janitor_ends_what_left_when_jostle_is_killed(elsewhere: Group) -> N
             elsewhere.add(stray.pid)
             with Janitor(workspace.directories):
                 pass
-            assert stray.wait(10) == -signal.SIGKILL
+            assert stray.wait(LONG_S) == -signal.SIGKILL
 
 
 def test_a_neighbour_that_leaves_makes_no_verdict_and_is_ended(tmp_path: Path, elsewhere: Group) -> None:
     sleeper = marked_sleep()
     neighbour = f"{leaving(elsewhere, sleeper)}; sleep 1000"
+    has_left = f"grep -q . {elsewhere.directories[-1]}/cgroup.procs"
+    victim = f"case $(readlink /proc/$$/fd/1) in *-with.*) until {has_left}; do sleep 0.02; done ;; esac"
     ended = run(
-        *("experiment", "--victim", "sleep 0.2", "--neighbour", neighbour, "-o", str(tmp_path / "out")),
+        *("experiment", "--victim", victim, "--neighbour", neighbour, "-o", str(tmp_path / "out")),
         *ONE_PAIR,
     )
     assert ended.code == 1
@@ -108,7 +112,10 @@ def test_a_neighbour_that_leaves_makes_no_verdict_and_is_ended(tmp_path: Path, e
 def test_a_victim_that_leaves_for_a_while_makes_no_verdict(tmp_path: Path, elsewhere: Group) -> None:
     """It has come to its end when the trial has: it was seen meanwhile."""
     files = [str(directory / "cgroup.procs") for directory in elsewhere.directories]
-    program = "import os, time;" + LEAVE.format(files=files) + "time.sleep(1.5)"
+    began_s = time.thread_time()
+    Strays("nobody's", set).found()
+    away_s = max(1.5, 2 * PAUSE_PER_COST * (time.thread_time() - began_s))  # twice what is between two looks
+    program = f"import os, time; {LEAVE.format(files=files)} time.sleep({away_s})"
     victim = shlex.join([sys.executable, "-c", program])
     ended = run(
         *("experiment", "--victim", victim, "--neighbour", "sleep 1000", "-o", str(tmp_path / "out")),
@@ -129,17 +136,56 @@ def test_a_victim_that_returns_before_its_work_is_done_is_measured_to_its_end(tm
     assert "returned before its work was done" in document["reason"]
 
 
-def test_a_server_that_a_victim_leaves_behind_is_not_waited_for(tmp_path: Path) -> None:
-    server = marked_sleep()
+@pytest.mark.parametrize("family", ["socket.AF_INET, '127.0.0.1', 0", "socket.AF_UNIX, 'listens', None"])
+def test_a_server_that_a_victim_leaves_behind_is_not_waited_for(tmp_path: Path, family: str) -> None:
+    """It listens: over TCP or a socket of UNIX."""
+    kind, address, port = family.split(", ")
+    place = f"({address}, {port})" if port != "None" else repr(str(tmp_path / "socket"))
+    mark = marked_sleep().split()[1]
+    program = (
+        f"import socket, time; s = socket.socket({kind}); s.bind({place}); s.listen(); time.sleep({mark})"
+    )
+    server = shlex.join([sys.executable, "-c", program])
+    again = f"rm -f {shlex.quote(str(tmp_path / 'socket'))}"
     ended = run(
-        *("experiment", "--victim", f"{server} & sleep 0.5", "--neighbour", "sleep 1000", "--timeout", "20"),
-        *("-o", str(tmp_path / "out"), "--json"),
+        *("experiment", "--victim", f"{again}; {server} & sleep 1", "--neighbour", "sleep 1000"),
+        *("--timeout", "60", "-o", str(tmp_path / "out"), "--json"),
         *ONE_PAIR,
     )
     document = json.loads(ended.out)
-    assert all(0.5 <= trial["duration_s"] < 5 for trial in document["trials"])
+    assert all(1 <= trial["duration_s"] < 30 for trial in document["trials"])
     assert "returned before its work was done" not in document["reason"]
-    assert leaves_nothing(ended, server)
+    assert leaves_nothing(ended, mark)
+
+
+def test_a_server_that_is_up_only_after_its_command_returned_is_waited_for_until_then(tmp_path: Path) -> None:
+    mark = marked_sleep().split()[1]
+    program = (
+        "import socket, time; time.sleep(0.5); s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen();"
+        f"time.sleep({mark})"
+    )
+    ended = run(
+        *("experiment", "--victim", f"{shlex.join([sys.executable, '-c', program])} & exit 0"),
+        *("--neighbour", "sleep 1000", "--timeout", "60", "-o", str(tmp_path / "out"), "--json"),
+        *ONE_PAIR,
+    )
+    document = json.loads(ended.out)
+    assert all(0.5 <= trial["duration_s"] < 30 for trial in document["trials"])
+    assert "returned before its work was done" in document["reason"]
+    assert leaves_nothing(ended, mark)
+
+
+def test_what_does_not_end_after_its_command_is_named(tmp_path: Path) -> None:
+    """However long the command took that left it."""
+    left = marked_sleep()
+    ended = run(
+        *("experiment", "--victim", f"{left} & sleep 0.5", "--neighbour", "sleep 1000", "--timeout", "2"),
+        *("-o", str(tmp_path / "out")),
+        *ONE_PAIR,
+    )
+    assert ended.code == 1
+    assert re.search(r"did not end within 2 s: sleep \(PID \d+\) went on", ended.err)
+    assert leaves_nothing(ended, left)
 
 
 @pytest.mark.parametrize(

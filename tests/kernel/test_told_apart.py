@@ -1,6 +1,7 @@
 """What must not be taken for one another: kinds of waits and of preemptions, kernel threads, idleness, queues."""
 
 import os
+import re
 import tempfile
 import time
 from contextlib import nullcontext
@@ -8,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from collectors.host.live import homes_of
+from collectors.host.live import homes_of, require_told
 from collectors.sources.ebpf import open_probe
 from collectors.windows import sched
 from collectors.windows.sched import KERNEL, SchedWindow
+from probes.errors import UsageError
 from probes.sched_probe import SchedProbe
 from tests.kernel.answers import SLACK_NS, about, assert_adds_up, assert_agrees, measure, waited_for_ns
 from tests.kernel.situations import Schedstat, Situation, a_cpu, spin
@@ -87,27 +89,33 @@ def kernel_threads() -> dict[int, Schedstat]:
     return found
 
 
+def grown(before: dict[int, Schedstat], after: dict[int, Schedstat]) -> Schedstat:
+    """What the threads of both books did in between, with what those of `after` alone did since they began."""
+    pairs = [(before.get(pid, Schedstat(0, 0, 0)), books) for pid, books in after.items()]
+    return Schedstat(
+        run_ns=sum(books.run_ns - had.run_ns for had, books in pairs),
+        wait_ns=sum(books.wait_ns - had.wait_ns for had, books in pairs),
+        slices=sum(books.slices - had.slices for had, books in pairs),
+    )
+
+
 def test_kernel_threads_are_one_and_no_cgroup(probe: SchedProbe) -> None:
-    before, books_before = probe.read(), kernel_threads()
+    # Reading the books takes a while, in which they go on: what is read beside the window may be of it or not.
+    before, snapshot, since = kernel_threads(), probe.read(), kernel_threads()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:  # gives them work: writeback, journals, completions
             with (Path(directory) / "file").open("wb") as file:
                 file.write(bytes(1 << 20))
                 os.fsync(file.fileno())
-    books_after, after = kernel_threads(), probe.read()
-    run_ns = sum(
-        books_after[pid].run_ns - books_before[pid].run_ns for pid in books_before if pid in books_after
-    )
-    wait_ns = sum(
-        books_after[pid].wait_ns - books_before[pid].wait_ns for pid in books_before if pid in books_after
-    )
-    found = sched.window(before, after).cgroups[KERNEL]
-    assert run_ns > 0
-    # Reading the books takes a while, and threads that came and went are in none of them.
-    assert found.run_ns - found.stolen_ns >= 0.97 * run_ns - SLACK_NS
-    assert found.run_ns - found.stolen_ns <= 1.3 * run_ns + 50 * SLACK_NS
-    assert found.wait_ns >= 0.97 * wait_ns - SLACK_NS
+    until, window, after = kernel_threads(), sched.window(snapshot, probe.read()), kernel_threads()
+    least, most = grown(since, until), grown(before, after)
+    found = window.cgroups[KERNEL]
+    assert least.run_ns > 0
+    assert found.run_ns - found.stolen_ns >= 0.97 * least.run_ns - SLACK_NS
+    # Threads that ended meanwhile are in no books.
+    assert found.run_ns - found.stolen_ns <= 1.3 * most.run_ns + 50 * SLACK_NS
+    assert found.wait_ns >= 0.97 * least.wait_ns - SLACK_NS
     assert_adds_up(found)
 
 
@@ -122,16 +130,18 @@ def idle_s() -> dict[int, float]:
 
 
 def test_an_idle_cpu_is_nobodys(probe: SchedProbe) -> None:
-    idle_before = idle_s()
+    begun_ns, idle_before = time.monotonic_ns(), idle_s()
     window = window_of(probe, SECONDS)
-    idle_after = idle_s()
-    seconds = window.duration_ns / 1e9
+    idle_after, took_ns = idle_s(), time.monotonic_ns() - begun_ns
+    seconds, beside_s = window.duration_ns / 1e9, (took_ns - window.duration_ns) / 1e9
     assert "idle" not in window.cgroups
     assert not any("idle" in cgroup.waited_for for cgroup in window.cgroups.values())
     for cpu, before_s in idle_before.items():
         assert window.cpus[cpu].running <= 1.05
-        # The two are not read at one moment, nor is each row: some ms on a loaded machine.
-        assert window.cpus[cpu].running == pytest.approx(1 - (idle_after[cpu] - before_s) / seconds, abs=0.1)
+        # /proc/stat is read before and after the window; in between the CPU may have been idle or not. Its rows are in
+        # ticks, and interrupts are in neither of the two.
+        idle = (idle_after[cpu] - before_s) / seconds
+        assert 1 - idle - 0.05 <= window.cpus[cpu].running <= 1 - idle + beside_s / seconds + 0.05
 
 
 def test_a_cpus_queue_is_as_long_as_those_who_wait_for_it(probe: SchedProbe, situation: Situation) -> None:
@@ -197,3 +207,16 @@ def test_who_is_asked_for_by_pid_is_found_where_its_figures_are(hybrid: Situatio
     process = hybrid.process(spin, container)
     shared.take(process.pid)
     assert homes_of(str(process.pid), hybrid.layout).paths == (container.path,)
+
+
+def test_a_cgroup_whose_processes_are_told_elsewhere_is_refused_with_where(hybrid: Situation) -> None:
+    shared, parent = hybrid.group("daemon"), hybrid.group("containers", v1=True)
+    containers = [hybrid.group(name, parent=parent) for name in ("one", "another")]
+    for container in containers:
+        shared.take(hybrid.process(spin, container).pid)
+    places = ", ".join(sorted(container.path for container in containers))
+    with pytest.raises(UsageError, match=f"name one of these: {re.escape(places)}$"):
+        require_told(shared.path, hybrid.layout)
+    require_told(parent.path, hybrid.layout)
+    hybrid.process(spin, shared)  # one that v2 tells of
+    require_told(shared.path, hybrid.layout)

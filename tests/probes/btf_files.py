@@ -202,9 +202,18 @@ def main(output: str) -> None:
     members = (
         *kernel.REQUIRED,
         *(known for known in vars(kernel).values() if isinstance(known, kernel.Member)),
+        *(*kernel.BLOCK, *kernel.QUEUE_DISK, *kernel.BLOCK_OWNER, *kernel.RECLAIM, *kernel.NETWORK),
     )
     places = (*kernel.STOLEN_ACCOUNTING, *(place for member in members for place in member.places))
-    names = {*kernel.ATTACHED_TO.values(), "btf_trace_sched_switch", "cgroup_subsys_id"}
+    traced = {f"btf_trace_{name}" for programs in kernel.OPTIONAL.values() for name in programs.values()}
+    names = {
+        *kernel.ATTACHED_TO.values(),
+        *traced,
+        "btf_trace_sched_switch",
+        "cgroup_subsys_id",
+        "bpf_func_id",
+        "skb_drop_reason",
+    }
     data = Path("/sys/kernel/btf/vmlinux").read_bytes()
     Path(output).write_bytes(cut(data, places, names))
 

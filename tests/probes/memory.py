@@ -9,10 +9,10 @@ from typing import cast
 from probes import layout
 from probes.bpf_syscall import ArrayMap
 from probes.layout import Dimensions
-from probes.readout import PairReader
+from probes.readout import CellReader, PairReader
 
-SMALL = Dimensions(cpus=2, slots=128, slot_buckets=8, pair_buckets=16)
-_U32 = 0xFFFFFFFF
+SMALL = Dimensions(cpus=2, slots=128, slot_buckets=8, pair_buckets=16, cells=384)
+_U32, _U64 = 0xFFFFFFFF, (1 << 64) - 1
 
 
 def zeroed(size: int) -> mmap.mmap:
@@ -29,10 +29,17 @@ class _Mapped:
     memory: mmap.mmap
     value_bytes: int
 
+    @property
+    def entries(self) -> int:
+        return len(self.memory) // self.value_bytes
+
     @contextlib.contextmanager
     def mapped(self, first: int = 0, entries: int | None = None) -> Iterator[mmap.mmap]:
+        if entries is None:
+            yield self.memory
+            return
         start = first * self.value_bytes
-        end = len(self.memory) if entries is None else start + entries * self.value_bytes
+        end = start + entries * self.value_bytes
         with mmap.mmap(-1, end - start) as part:
             part[:] = self.memory[start:end]
             yield part
@@ -45,21 +52,56 @@ def hash_bucket(key: int, dimensions: Dimensions = SMALL) -> int:
 
 
 class Cells:
-    """slot_stats."""
+    """Cells, and on_cell() of bpf/cell_walk.c."""
 
     def __init__(self) -> None:
-        self.memory = zeroed((SMALL.cpus + 1) * SMALL.slots * layout.SIZE_SLOT_STATS)
-        self.array = array_map(self.memory, layout.SIZE_SLOT_STATS)
+        self.arrays = {
+            "slot_sums": array_map(zeroed(SMALL.sums * layout.size_slot_sums(0)), layout.size_slot_sums(0)),
+            "cell_owners": array_map(zeroed(4 * SMALL.cells), 4),
+            "cell_index": array_map(zeroed(2 * SMALL.rows * SMALL.slots), 2),
+        }
+        self.held: dict[tuple[int, int, bool], tuple[list[int], list[int]]] = {}  # by slot, row, and detached
+        self.modes: list[int] = []
+        self.pending_free: set[int] = set()
+        self._walk_memory = zeroed(layout.CELL_WALK.size)
+        maps = {"cell_walks": self._walk_memory, "crowded_slots": zeroed(SMALL.slots // 8)}
+        self.reader = CellReader(self._walk, maps, self.arrays, SMALL)
 
-    def write(self, row: int, slot: int, histogram: tuple[int, ...] = (), **figures: int) -> None:
+    def write(
+        self, row: int, slot: int, histogram: tuple[int, ...] = (), *, detached: bool = False, **figures: int
+    ) -> None:
         """Set a cell; u32 figures are cut as the kernel's are."""
         cut = dict.fromkeys(layout.COUNT_FIELDS, _U32)
         scalars = [figures.pop(name, 0) & cut.get(name, -1) for name in layout.FIELDS]
         assert not figures
-        start = (row * SMALL.slots + slot) * layout.SIZE_SLOT_STATS
-        layout.STATS.pack_into(self.memory, start, *scalars)
-        buckets = [*(count & _U32 for count in histogram), *[0] * (layout.NR_BUCKETS - len(histogram))]
-        layout.HISTOGRAM.pack_into(self.memory, start + layout.STATS.size, *buckets)
+        self.held[slot, row, detached] = scalars, [*histogram, *[0] * (layout.NR_BUCKETS - len(histogram))]
+
+    def _walk(self) -> None:
+        _, mode, first, _, _ = layout.CELL_WALK.unpack_from(self._walk_memory)
+        self.modes.append(mode)
+        parts = [
+            (slot, held, detached)
+            for (slot, _, detached), held in self.held.items()
+            if mode == layout.WALK_SUM or (mode == layout.WALK_RETIRE and detached)
+        ]
+        with self.arrays["slot_sums"].mapped() as memory:
+            for slot, (scalars, buckets), _ in parts:
+                if not first <= slot < first + SMALL.sums:
+                    continue
+                at = (slot - first) * layout.size_slot_sums(0)
+                old = layout.STATS.unpack_from(memory, at)
+                limits = [_U32 if name in layout.COUNT_FIELDS else _U64 for name in layout.FIELDS]
+                sums = (a + b & limit for a, b, limit in zip(old, scalars, limits, strict=True))
+                layout.STATS.pack_into(memory, at, *sums)
+                counts = layout.HISTOGRAM.unpack_from(memory, at + layout.STATS.size)
+                counted = (a + b & _U32 for a, b in zip(counts, buckets, strict=True))
+                layout.HISTOGRAM.pack_into(memory, at + layout.STATS.size, *counted)
+        detached = sum(1 for _, _, detached in parts if detached)
+        layout.CELL_WALK.pack_into(self._walk_memory, 0, 0, mode, first, len(self.held), detached)
+        if mode == layout.WALK_RETIRE:
+            self.held = {key: held for key, held in self.held.items() if not key[2]}
+        if mode == layout.WALK_FREE:
+            self.held = {key: held for key, held in self.held.items() if key[0] not in self.pending_free}
 
 
 class Grown:
@@ -67,21 +109,20 @@ class Grown:
 
     def __init__(self) -> None:
         self.next = b""
-        self.walked: tuple[int, set[int]] | None = None
+        self.walked: set[int] | None = None
         self._maps = {"growths": zeroed(layout.GROWTH.size), "pending_free_slots": zeroed(SMALL.slots // 8)}
-        self._records = zeroed(SMALL.pairs * layout.PAIR.size)
+        self._records = zeroed(SMALL.grown_pairs * layout.PAIR.size)
         self.reader = PairReader(self._walk, self._maps, array_map(self._records, layout.PAIR.size))
 
     def _walk(self) -> None:
-        row, any_pending_free, _ = layout.GROWTH.unpack_from(self._maps["growths"])
+        _, any_pending_free, _ = layout.GROWTH.unpack_from(self._maps["growths"])
         bits = int.from_bytes(self._maps["pending_free_slots"][:], "little")
         pending_free = {slot for slot in range(SMALL.slots) if bits >> slot & 1}
         assert any_pending_free == bool(pending_free)
-        self.walked = row, pending_free
-        self._records[: len(self.next)] = self.next
-        layout.GROWTH.pack_into(
-            self._maps["growths"], 0, row, any_pending_free, len(self.next) // layout.PAIR.size
-        )
+        self.walked = pending_free
+        now, self.next = self.next[: len(self._records)], self.next[len(self._records) :]
+        self._records[: len(now)] = now
+        layout.GROWTH.pack_into(self._maps["growths"], 0, 0, any_pending_free, len(now) // layout.PAIR.size)
 
 
 class Kernel:

@@ -2,20 +2,26 @@
 
 import json
 import re
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from probes import compiler, kernel, layout
+from probes import compiled, compiler, kernel, layout, loader
 from probes.bpf_syscall import (
     ATTACH_TRACE_ITER,
     ATTACH_TRACE_RAW_TP,
     PROG_TYPE_RAW_TRACEPOINT,
+    PROG_TYPE_SOCKET_FILTER,
     PROG_TYPE_TRACING,
 )
-from probes.compiler import CompileRequest, compiler_flags, maps_of, program
+from probes.compiled import CompileRequest
+from probes.compiler import compiler_flags, maps_of
+from probes.sched_probe import CgroupIdentity, compile_request
 
-SOURCE = compiler.joined_source()
+SOURCE = compiled.joined_source()
+
+STORED = Path(__file__).parent / "btf" / "6.18"
 
 
 def request(*, typed: bool = True, counters: int = 0) -> CompileRequest:
@@ -24,10 +30,13 @@ def request(*, typed: bool = True, counters: int = 0) -> CompileRequest:
 
 
 def test_every_source_is_compiled_and_every_program_and_map_in_it_is_handed_over() -> None:
-    assert {path.name for path in compiler.BPF_DIR.glob("*.[ch]")} == set(compiler.SOURCES)
-    assert set(re.findall(r"^int (\w+)\(u64 \*ctx\)", SOURCE, re.MULTILINE)) == set(compiler.PROGRAMS)
-    tables = re.findall(r'^BPF_F_TABLE\("array", u32, [\w ]+, (\w+),', SOURCE, re.MULTILINE)
-    events = re.findall(r"^BPF_PERF_ARRAY\((\w+),", SOURCE, re.MULTILINE)
+    assert {path.name for path in compiled.BPF_DIR.glob("*.[ch]")} == set(compiled.SOURCES)
+    assert set(re.findall(r"^int (\w+)\(u64 \*ctx\)", SOURCE, re.MULTILINE)) == {
+        *compiler.PROGRAMS,
+        *chain.from_iterable(kernel.OPTIONAL.values()),
+    }
+    tables = re.findall(r'^BPF_F_TABLE\("\w+", [\w ]+, [\w ]+, (\w+),', SOURCE, re.MULTILINE)
+    events = re.findall(r"^(?:BPF_PERF_ARRAY\(|BPF_QUEUESTACK\(\"queue\", )(\w+),", SOURCE, re.MULTILINE)
     assert {*tables, *events} == set(maps_of(request(counters=1)))
     assert set(maps_of(request())) == set(compiler.MAPS)
 
@@ -35,17 +44,20 @@ def test_every_source_is_compiled_and_every_program_and_map_in_it_is_handed_over
 def test_all_sizes_that_the_sources_assert_are_given() -> None:
     asserted = set(re.findall(r"== (SIZE_\w+),", SOURCE))
     assert asserted
-    assert asserted <= layout.dimensions_for(2, 10).defines().keys()
+    made = compile_request(kernel.describe(STORED), layout.dimensions_for(2, 10), CgroupIdentity(1, None), 0)
+    assert asserted <= made.defines.keys()
 
 
 @pytest.mark.parametrize("typed", [True, False])
 def test_a_program_is_loaded_as_what_it_is_attached_to(*, typed: bool) -> None:
     asked = request(typed=typed)
     for name in compiler.PROGRAMS:
-        found = program(name, b"code", asked)
-        if name in ("on_task", "on_claimed"):
+        found = loader.as_loaded(name, asked)
+        if name in loader.ITERATORS:
             assert (found.prog_type, found.attach_type) == (PROG_TYPE_TRACING, ATTACH_TRACE_ITER)
             assert found.attach_btf_id == asked.attach_ids[name]
+        elif name in loader.WALKS:
+            assert (found.prog_type, found.attach_btf_id) == (PROG_TYPE_SOCKET_FILTER, 0)
         elif typed and name != "on_canary":
             assert (found.prog_type, found.attach_type) == (PROG_TYPE_TRACING, ATTACH_TRACE_RAW_TP)
             assert found.attach_btf_id == asked.attach_ids[name]
@@ -63,6 +75,12 @@ def test_a_request_survives_the_way_to_the_child() -> None:
 
 
 def test_every_offset_that_the_sources_read_is_defined_or_asked_for() -> None:
-    described = kernel.describe(Path(__file__).parent / "btf" / "6.18")
-    read = set(re.findall(r"\b(?:OFF|ARG)_\w+", SOURCE)) - {"OFF_"}
-    assert read == described.defines().keys() - {"TYPED_POINTERS", "HAVE_THROTTLING"}
+    described = kernel.describe(STORED)
+    read = set(re.findall(r"\b(?:OFF|ARG)_\w+", SOURCE)) - {
+        "OFF_",
+        "OFF_request_disk",
+    }  # the latter before 5.17
+    assert read == described.defines().keys() - {
+        *("TYPED_POINTERS", "HAVE_THROTTLING", "DROP_QDISC_FIRST", "DROP_QDISC_LAST"),
+        *kernel.OPTIONAL,
+    }

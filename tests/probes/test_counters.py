@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes import bpf_syscall, layout, perf_event
-from probes.counters import CountingCost, OpenEvents, SlotCounters, in_progress
+from probes.counters import OpenEvents, SlotCounters, in_progress
 from probes.layout import Dimensions
 from probes.perf_event import CPU_CLOCK, Reading
+from probes.snapshot import CountingCost
 
 SLOT, OTHER_SLOT = 5, 6
 DIMENSIONS = Dimensions(cpus=1, slots=8, slot_buckets=8, pair_buckets=64)
 CELL = struct.Struct("<3Q")
-HEAD = struct.Struct("<4Q")
+HEAD = struct.Struct("<QQ4xIQ16x")
 
 
 class Host:
@@ -24,14 +25,17 @@ class Host:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.value = 0
         self.sums, self.state = bytearray(8 * CELL.size), bytearray(HEAD.size + CELL.size)
-        memories = {1: self.sums, 2: self.state}
+        memories = {2: self.state}
         monkeypatch.setattr(bpf_syscall, "map_memory", lambda fd, _entries, _size: Closable(memories[fd]))
         source = OpenEvents([], 1)
         source.events.append(CPU_CLOCK)
         self.interrupt: int | None = None
         monkeypatch.setattr(source, "read", self.read_event)
-        self.reader = SlotCounters(source, {"slot_counters": 1, "cpu_counters": 2}, DIMENSIONS)
-        self.reader._sums, self.reader._states = self.sums, self.state
+        self.reader = SlotCounters(source, {"cpu_counters": 2}, DIMENSIONS, self.finished)
+        self.reader._states = self.state
+
+    def finished(self, slot: int) -> list[int]:
+        return list(CELL.unpack_from(self.sums, slot * CELL.size))
 
     def read_event(self, _cpu: int) -> list[int]:
         if self.interrupt is not None:
@@ -50,6 +54,10 @@ class Host:
 
     def shown(self, slot: int = SLOT) -> int:
         return self.reader.read([slot])[slot][CPU_CLOCK.name].value
+
+
+def nothing_finished(_slot: int) -> list[int]:
+    return [0] * 3
 
 
 class Closable(bytearray):
@@ -90,6 +98,7 @@ def test_a_cleared_slot_begins_again(host: Host) -> None:
     host.switch_to(OTHER_SLOT)
     assert host.shown() == 30
     host.reader.clear(SLOT)
+    host.sums[:] = bytes(len(host.sums))
     assert host.shown() == 0
 
 
@@ -100,8 +109,8 @@ def test_the_idle_task_is_not_asked_for(host: Host) -> None:
 
 def test_with_no_events_there_is_nothing_to_read() -> None:
     source = OpenEvents([], 1)
-    assert source.defines() == {"NR_COUNTERS": 0}
-    reader = SlotCounters(source, {}, DIMENSIONS)
+    assert source.events == []
+    reader = SlotCounters(source, {}, DIMENSIONS, nothing_finished)
     reader.clear(SLOT)
     assert reader.read([SLOT]) == {}
     assert reader.cost() is None
@@ -110,12 +119,12 @@ def test_with_no_events_there_is_nothing_to_read() -> None:
 def test_the_cost_is_of_all_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     source = OpenEvents([], 2)
     source.events.append(CPU_CLOCK)
-    memories = {1: bytearray(16 * CELL.size), 2: bytearray()}
+    memories = {2: bytearray()}
     for slot, changes, timed, timed_ns in ((SLOT, 640, 10, 900), (OTHER_SLOT, 64, 1, 200)):
         memories[2] += HEAD.pack(slot, changes, timed, timed_ns) + bytes(CELL.size)
     monkeypatch.setattr(bpf_syscall, "map_memory", lambda fd, _entries, _size: Closable(memories[fd]))
     reader = SlotCounters(
-        source, {"slot_counters": 1, "cpu_counters": 2}, dataclasses.replace(DIMENSIONS, cpus=2)
+        source, {"cpu_counters": 2}, dataclasses.replace(DIMENSIONS, cpus=2), nothing_finished
     )
     cost = reader.cost()
     assert cost == CountingCost(changes=704, timed=11, timed_ns=1100)

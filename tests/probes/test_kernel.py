@@ -1,19 +1,23 @@
 """What is made of a kernel's types; `btf/6.18` is what tests/probes/btf_files.py cut out of such a kernel's."""
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
+from probes import kernel_work
 from probes.btf import KIND_INT, KIND_PTR, Param
 from probes.errors import HostError
 from probes.kernel import (
     ATTACHED_TO,
+    OPTIONAL,
     Member,
+    count_cpus,
     describe,
-    possible_cpus,
     require_all_tasks,
     sees_all_tasks,
     switch_arguments,
+    watched_cpus,
 )
 from tests.probes.btf_files import Writer
 
@@ -55,7 +59,16 @@ def test_an_unknown_order_is_refused(params: list[Param]) -> None:
 )
 def test_the_highest_possible_cpu(tmp_path: Path, text: str, expected: int) -> None:
     (tmp_path / "possible").write_text(text)
-    assert possible_cpus(tmp_path / "possible") == expected
+    assert count_cpus("possible", tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("present", "possible", "room"), [(2, 240, 4), (64, 64, 64), (96, 128, 128), (1, 1, 1)]
+)
+def test_there_is_room_for_cpus_that_are_added_and_not_for_all_that_may_be(
+    present: int, possible: int, room: int
+) -> None:
+    assert watched_cpus(present, possible) == room
 
 
 def test_a_kernel_is_described_by_its_types_alone() -> None:
@@ -67,8 +80,14 @@ def test_a_kernel_is_described_by_its_types_alone() -> None:
     assert found.switch_args == {"preempt": 0, "prev": 1, "next": 2, "prev_state": 3}
     assert found.throttling
     assert found.stolen
-    assert found.attach_ids.keys() == ATTACHED_TO.keys()
-    assert len(set(found.attach_ids.values())) == len(ATTACHED_TO)
+    assert (found.block_argument, found.work_argument) == (0, 2)
+    assert found.reclaim
+    assert found.network
+    assert found.qdisc_drops == (64, 66)
+    assert kernel_work.TRACEPOINTS.keys() <= found.attach_ids.keys()
+    attached = {*ATTACHED_TO, *chain.from_iterable(OPTIONAL.values())}
+    assert found.attach_ids.keys() == attached
+    assert len(set(found.attach_ids.values())) == len(attached)
     assert not describe(STORED, typed=False).typed
 
 

@@ -62,19 +62,22 @@ def is_power_of_two(number: int) -> bool:
 
 
 @given(st.integers(1, 1024), st.integers(0, 100_000))
-def test_dimensions_fit_the_memory_and_the_indices(cpus: int, cgroups: int) -> None:
+def test_dimensions_fit_the_indices(cpus: int, cgroups: int) -> None:
     found = dimensions_for(cpus, cgroups)
-    assert all(map(is_power_of_two, (found.slots, found.slot_buckets, found.pair_buckets)))
+    assert all(map(is_power_of_two, (found.slot_buckets, found.pair_buckets, found.slices)))
     assert found.slots <= 1 << 15  # a pair's key has 16 bits for each of the two
-    assert found.slots * layout.SIZE_SLOT_STATS * (cpus + 1) <= 64 << 20 or found.slots == 1024
-    assert (cpus + 1) * found.slots < 1 << 32
-    assert found.pairs % 64 == 0
+    assert found.slots % 64 == found.cells % 64 == found.pairs % 64 == 0
+    assert found.cells <= layout.MOST_CELLS
+    assert found.slots > min(cgroups, 30_000) + 64
+    assert found.cells == found.rows * found.slots or found.cells == layout.MOST_CELLS
 
 
 def test_the_first_lines_of_cells_lie_in_all_sets_of_the_cache() -> None:
-    assert layout.SIZE_SLOT_STATS // layout.CACHE_LINE % 2 == 1
+    assert layout.size_cell(0) == 320
+    assert layout.size_cell(0) // layout.CACHE_LINE % 2 == 1
 
 
 def test_a_small_host_has_twice_the_slots_it_needs() -> None:
-    assert dimensions_for(2, 3000).slots == 8192
-    assert dimensions_for(2, 0).slots == 4096
+    assert dimensions_for(2, 3000).slots == 6016
+    assert dimensions_for(2, 0).slots == 4224
+    assert dimensions_for(256, 4096).slots >= 4096 + 64

@@ -2,79 +2,107 @@
 
 import itertools
 import mmap
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes import layout
+from probes import layout, readout
 from probes.layout import FIELDS, NR_BUCKETS
-from probes.readout import Copy, CpuState, PairReader, RowCopier, SlotReader, TaskReader, rings
-from probes.snapshot import KEY_OTHER, SchedFigures
+from probes.readout import CpuState, PairReader, TaskReader
+from probes.snapshot import KEY_OTHER, Ring, SchedFigures
 from tests.probes.memory import SMALL, Cells, Grown, array_map, zeroed
 
-GROWTHS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, (1 << 32) - 1)), min_size=1, max_size=12)
+GROWTHS = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, (1 << 32) - 1), st.booleans()), min_size=1, max_size=12
+)
 
 
-def read(reader: SlotReader, slots: list[int]) -> dict[int, SchedFigures]:
-    for row in range(SMALL.cpus + 1):
-        reader.take_in(row, slots, reader.copy(row, slots))
-    return reader.figures(slots)
+def read(cells: Cells, slots: list[int]) -> dict[int, SchedFigures]:
+    cells.reader.read(slots)
+    return cells.reader.figures(slots)
 
 
 @given(GROWTHS)
-def test_totals_survive_the_wrap_of_the_kernels_counters(growths: list[tuple[int, int]]) -> None:
-    cells, truth = Cells(), [0, 0]
-    reader = SlotReader(cells.array, SMALL)
-    for row, growth in growths:
-        truth[row] += growth
+def test_totals_survive_the_wrap_of_the_kernels_counters_and_the_end_of_cells(
+    growths: list[tuple[int, int, bool]],
+) -> None:
+    cells, in_cell, truth = Cells(), [0, 0], 0
+    for row, growth, is_last in growths:
+        truth, in_cell[row] = truth + growth, in_cell[row] + growth
+        held = in_cell[row]
         cells.write(
             row,
             5,
-            histogram=(truth[row],),
-            run_ns=truth[row],
-            switches_in=truth[row],
-            preempted_throttled=truth[row],
+            histogram=(held & 0xFFFF,),
+            detached=is_last,
+            run_ns=held,
+            switches_in=held,
+            preempted_throttled=held,
         )
-        figures = read(reader, [5])[5]
-        assert figures.switches_in == figures.preempted_throttled == figures.run_ns == sum(truth)
-        assert figures.histogram == (sum(truth), *[0] * (NR_BUCKETS - 1))
-    assert reader.cpu_run_ns[:2] == truth
+        if is_last:  # the next goes on at 0
+            in_cell[row] = 0
+            cells.held.pop((5, row, False), None)
+        figures = read(cells, [5])[5]
+        assert figures.switches_in == figures.preempted_throttled == figures.run_ns == truth
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 0xFFFF), st.booleans()), min_size=1, max_size=12))
+def test_histograms_survive_the_end_of_cells(growths: list[tuple[int, int, bool]]) -> None:
+    cells, in_cell, truth = Cells(), [0, 0], 0
+    for row, growth, is_last in growths:
+        truth, in_cell[row] = truth + growth, in_cell[row] + growth
+        cells.write(row, 5, histogram=(in_cell[row],), detached=is_last)
+        if is_last:
+            in_cell[row] = 0
+            cells.held.pop((5, row, False), None)
+        assert read(cells, [5])[5].histogram == (truth, *[0] * (NR_BUCKETS - 1))
+
+
+def test_where_few_cells_are_left_those_that_lie_idle_are_detached() -> None:
+    cells = Cells()
+    for slot in range(3, SMALL.slots):
+        cells.write(0, slot, run_ns=1)
+        cells.write(1, slot, run_ns=1)
+    read(cells, [5])
+    cells.reader.make_room()
+    assert layout.WALK_DETACH not in cells.modes
+    for slot in range(3, SMALL.slots):
+        cells.write(2, slot, wait_ns=1)
+    read(cells, [5])
+    cells.reader.make_room()
+    assert layout.WALK_DETACH in cells.modes
 
 
 def test_figures_are_in_the_order_of_the_kernels_side() -> None:
     assert SchedFigures._fields == (*FIELDS, "histogram")
 
 
-def test_throttled_waiting_is_not_the_cpus() -> None:
-    cells = Cells()
-    reader = SlotReader(cells.array, SMALL)
-    cells.write(1, 7, wait_ns=1000, throttled_ns=300)
-    read(reader, [7])[7]
-    assert reader.cpu_wait_ns == [0, 700, 0]
-
-
 def test_what_did_not_change_is_the_same_object() -> None:
     cells = Cells()
-    reader = SlotReader(cells.array, SMALL)
     cells.write(0, 4, run_ns=1)
-    assert read(reader, [4])[4] is read(reader, [4])[4]
-    assert read(reader, [9])[9].run_ns == 0
+    assert read(cells, [4])[4] is read(cells, [4])[4]
+    assert read(cells, [9])[9].run_ns == 0
 
 
-def test_a_cleared_slot_begins_anew_and_the_cpus_totals_stay() -> None:
+def test_a_cleared_slot_begins_anew() -> None:
     cells = Cells()
-    reader = SlotReader(cells.array, SMALL)
     cells.write(0, 4, run_ns=100, switches_in=3)
     cells.write(0, 5, run_ns=7)
-    read(reader, [4])[4]
-    read(reader, [5])
-    reader.clear([4])
-    assert read(reader, [4])[4].run_ns == read(reader, [4])[4].switches_in == 0
+    assert read(cells, [4, 5])[4].run_ns == 100
+    cells.pending_free = {4}
+    cells.reader.clear([4])
+    assert read(cells, [4])[4].run_ns == read(cells, [4])[4].switches_in == 0
     cells.write(0, 4, run_ns=20)
-    assert read(reader, [4])[4].run_ns == 20
-    assert read(reader, [5])[5].run_ns == 7
-    assert reader.cpu_run_ns[0] == 127
+    assert read(cells, [4])[4].run_ns == 20
+    assert read(cells, [5])[5].run_ns == 7
+
+
+def test_other_has_a_cell_on_every_row_from_the_start() -> None:
+    cells = Cells()
+    rows = range(SMALL.rows)
+    assert cells.reader.without_cell((row, layout.SLOT_OTHER) for row in rows) == []
+    assert cells.reader.without_cell((row, layout.SLOT_OTHER + 1) for row in rows) == [*rows]
 
 
 SLOTS = st.integers(0, 20)
@@ -140,6 +168,15 @@ def test_parts_are_never_more_than_the_whole_and_none_is_lost(
     reader.waits(b"", {victim: whole(drained_ns, drained_count)}, KEYS)
 
 
+def test_where_each_of_many_preempted_once_as_many_are_told_as_the_whole_has() -> None:
+    reader = Grown().reader
+    records = packed([(5, aggressor, 1, 1) for aggressor in range(6, 20)])
+    told = reader.waits(records, {5: whole(13, 13)}, KEYS)[KEYS[5]]
+    assert sum(ns for ns, _, _ in told) == sum(count for _, count, _ in told) == 13
+    rest = reader.waits(b"", {5: whole(14, 14)}, KEYS)[KEYS[5]]
+    assert [(ns, count) for ns, count, _ in rest if ns] == [(1, 1)]
+
+
 @given(RECORDS)
 def test_waits_are_summed_over_the_rows(records: list[tuple[int, int, int, int]]) -> None:
     reader = Grown().reader
@@ -164,79 +201,39 @@ def test_what_is_of_no_slot_in_use_is_not_kept_for_who_has_it_next() -> None:
     assert waits(reader, b"") == {}
 
 
-@given(st.lists(st.tuples(st.integers(0, SMALL.cpus), RECORDS, st.sets(SLOTS)), max_size=5))
-def test_each_row_is_walked_with_the_slots_to_be_freed(
-    readings: list[tuple[int, list[tuple[int, int, int, int]], set[int]]],
+@given(st.lists(st.tuples(st.integers(0, 400), st.sets(SLOTS)), max_size=5))
+def test_all_rows_are_walked_until_nothing_is_left_with_the_slots_to_be_freed(
+    readings: list[tuple[int, set[int]]],
 ) -> None:
     grown = Grown()
-    for row, records, pending_free in readings:
-        grown.next = packed(records)
+    for count, pending_free in readings:
+        records = packed([(7, number % 20, 1, number) for number in range(count)])
+        grown.next = records
         grown.reader.free_next(pending_free)
-        assert grown.reader.drain(row) == packed(records)
-        assert grown.walked == (row, pending_free)
+        assert grown.reader.drain() == records
+        assert grown.walked == pending_free
 
 
-SLOT, CLOCK, SINCE = 7, 900, 400
-
-
-class Switching:
-    """A host whose CPU 0 switches so many times within each copy, CPU 1 never; it plays both readers."""
-
-    def __init__(self, *switches: int) -> None:
-        self._switches = iter(switches)
-        self._states = zeroed((SMALL.cpus + 1) * layout.SIZE_CPU_STATE)
-        self._count = 0
-        self._switch(1)
-
-    def copies(self) -> dict[int, Copy]:
-        return RowCopier(self._states, self, self, SMALL.cpus).copy([SLOT])  # type: ignore[arg-type]  # as far as asked
-
-    def copy(self, row: int, slots: Sequence[int]) -> list[bytes]:
-        assert slots == [SLOT]
-        return [b"%d: %d" % (row, self._count)]
-
-    def drain(self, row: int) -> bytes:
-        if row == 0:
-            self._switch(next(self._switches))
-        return b"%d, " % self._count
-
-    def _switch(self, times: int) -> None:
-        self._count += times
-        state = (1, SINCE, CLOCK, 0, SLOT, self._count, 0, 0, self._count, 0, 0)
-        layout.CPU_STATE.pack_into(self._states, 0, *state)
-
-
-def test_a_copy_that_a_switch_came_into_is_made_again_and_no_growth_is_lost() -> None:
-    found = Switching(1, 3, 0).copies()[0]
-    assert found == Copy([b"0: 5"], b"2, 5, 5, ", SLOT, CLOCK - SINCE)
-
-
-def test_where_switches_leave_no_time_for_a_copy_the_first_has_to_do() -> None:
-    found = Switching(1000, 0).copies()[0]
-    assert found == Copy([b"0: 1"], b"1001, ", SLOT, 0)
-
-
-def test_copying_ends_where_every_copy_is_disturbed() -> None:
-    assert Switching(*[1] * 1000).copies()[0].run_ns == 0
-
-
-def test_of_the_cpus_only_those_that_have_switched_are_copied() -> None:
-    assert Switching(0).copies().keys() == {0, SMALL.cpus}
+NR_SLICES = 2048
 
 
 def ring_memory(*cpus: list[tuple[int, int]]) -> mmap.mmap:
     """Slices as pushed one after the other on each CPU, from place 1 on, as the hook does."""
-    made = mmap.mmap(-1, (len(cpus) + 1) * layout.NR_SLICES * layout.SLICE.size)
+    made = mmap.mmap(-1, (len(cpus) + 1) * NR_SLICES * layout.SLICE.size)
     for cpu, pushed in enumerate(cpus):
         for place, (start, slot) in enumerate(pushed, 1):
             layout.SLICE.pack_into(
-                made, (cpu * layout.NR_SLICES + place % layout.NR_SLICES) * layout.SLICE.size, start, slot
+                made, (cpu * NR_SLICES + place % NR_SLICES) * layout.SLICE.size, start, slot
             )
     return made
 
 
 def state(place: int, clock: int) -> CpuState:
-    return CpuState(attached=1, since=0, clock=clock, slot=0, head=place, switches=place, scanned_wait_ns=0)
+    return CpuState(attached=1, since=0, clock=clock, slot=0, head=place, switches=place, run_ns=0, wait_ns=0)
+
+
+def rings(memory: mmap.mmap, states: Sequence[CpuState], key: Callable[[int], int]) -> tuple[Ring, ...]:
+    return readout.rings(array_map(memory, layout.SLICE.size), NR_SLICES, states, key)
 
 
 def test_slices_come_in_order_with_keys_for_slots() -> None:
@@ -249,11 +246,11 @@ def test_slices_come_in_order_with_keys_for_slots() -> None:
 
 
 def test_of_a_full_ring_the_newest_are_taken() -> None:
-    pushed = [(start, start % 7) for start in range(1, 3 * layout.NR_SLICES)]
+    pushed = [(start, start % 7) for start in range(1, 3 * NR_SLICES)]
     with ring_memory(pushed) as slices:
         (ring,) = rings(slices, [state(len(pushed), len(pushed))], lambda slot: slot)
     assert ring.slices == tuple(pushed[-len(ring.slices) :])
-    assert len(ring.slices) == layout.NR_SLICES // 2
+    assert len(ring.slices) == NR_SLICES // 2
 
 
 def test_a_cpu_that_never_switched_has_none() -> None:

@@ -34,6 +34,7 @@ from agent.documents.verdict_parts import (
     Trial,
     WaitHistograms,
     WaitMatrix,
+    Witness,
 )
 from agent.recording.counting_cost import uncounted
 from tests.agent.analysis.summaries import DETAILS, HOST, SUMMARY
@@ -125,9 +126,9 @@ INTERFERENCE = Verdict(
         Cause(CauseKind.UNEXPLAINED, 4.12),
     ),
     aggressors=(
-        Aggressor(NEIGHBOUR, NAME, 91.04, CauseKind.CPU_WAIT),
-        Aggressor("/system.slice/cron.service", "cron.service", 6.2, CauseKind.CPU_WAIT),
-        Aggressor("kernel", "kernel", 2.4, CauseKind.PREEMPTION),
+        Aggressor(NEIGHBOUR, NAME, 82.04, CauseKind.CPU_WAIT, witness=Witness.SEEN),
+        Aggressor("/system.slice/cron.service", "cron.service", 4.4, CauseKind.CPU_WAIT, witness=Witness.SEEN),
+        Aggressor("kernel", "kernel", 2.4, CauseKind.PREEMPTION, witness=Witness.SEEN),
     ),
     quality=Quality(
         ok=True, tier="ebpf", warnings=(), blame_residual_pct=0.36, discarded=0, pmu="no hardware PMU",
@@ -401,6 +402,14 @@ TOPS = {
         ),
         advice=(LIMIT_BATCH,),
         history=OF_HISTORY,
+    ),
+    "top-devices": replace(
+        TOP,
+        cgroups=(
+            TOP.cgroups[0],
+            replace(TOP.cgroups[1], disk_behind_ns_per_s=61_200_000.0),
+            replace(TOP.cgroups[2], disk_behind_ns_per_s=0.0, network_behind_ns_per_s=1_840_000.0),
+        ),
     ),
     "top-idle": replace(TOP, cgroups=(), warnings=(), unavailable={}),
     "top-hostile": replace(

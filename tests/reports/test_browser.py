@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from agent.documents.fleet import FleetAnswer, FleetAnswers, FleetCell, FleetCoverage
 from reports import html
 from reports.escape import for_terminal
 from tests.agent.analysis.summaries import BY_MOMENT, DETAILS, SUMMARY
@@ -20,7 +21,10 @@ CHARTS = """[...document.querySelectorAll("svg[role=img]")].map(svg => {
 })"""
 HIDDEN = """[...document.querySelectorAll("td, dd, h1, h2, li")].filter(
   e => e.textContent.trim() && !e.getClientRects().length).length"""
+BEYOND = """[...document.querySelectorAll("td, th, svg, dd, p")].filter(
+  e => e.getBoundingClientRect().right > innerWidth).map(e => e.textContent)"""
 PHONE = (390, 844)
+PAPER = (703, 1032)  # A4 without its margins
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +197,26 @@ def test_an_experiment_is_three_pages_of_paper_and_what_is_folded_is_on_them(ope
     opened.call("Emulation.setEmulatedMedia", media="")
 
 
+def test_the_longest_experiment_is_three_pages_too_and_nothing_on_them_is_cut(tmp_path: Path) -> None:
+    """24 pairs, the most that are run by themselves, of which five trials do not count."""
+    pairs, trials = INTERFERENCE.pairs or (), INTERFERENCE.trials or ()
+    longest = replace(
+        INTERFERENCE,
+        pairs=tuple(replace(pairs[block % len(pairs)], block=block) for block in range(24)),
+        trials=tuple(
+            replace(trials[i % len(trials)], index=i, block=i // 2, void="moved" if i % 10 == 4 else None)
+            for i in range(48)
+        ),
+    )
+    (tmp_path / "report.html").write_text(html.render_verdict(longest))
+    with blank_page(tmp_path / "profile") as page:
+        page.open(tmp_path / "report.html")
+        assert paper(page) == 3
+        page.call("Emulation.setEmulatedMedia", media="print")
+        page.resize(*PAPER)
+        assert page.evaluate(BEYOND) == []
+
+
 def test_hostile_names_are_shown_and_do_nothing(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(html.render_verdict(HOSTILE))
     with blank_page(tmp_path / "profile") as page:
@@ -201,3 +225,80 @@ def test_hostile_names_are_shown_and_do_nothing(tmp_path: Path) -> None:
         assert page.errors == []
         assert page.evaluate("document.scripts.length") == 0
         assert for_terminal(EVIL) in page.evaluate("document.body.textContent")
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A fleet's page with one long curve."""
+    directory = tmp_path_factory.mktemp("fleet")
+    names = [EVIL, "shop/cart/app", "shop/web/nginx"]
+    costs: list[dict[str, FleetCell]] = [
+        {"aggressor": name, "aggressor_owner": "batch", "cost_cpu_h": cost, "hosts": 3, "share_pct": 30.0}
+        for name, cost in zip(names, (1234.5, 90.25, None), strict=True)
+    ]
+    curve: list[dict[str, FleetCell]] = [
+        {
+            "cpu_model": "Early",
+            "util_pct": float(place),
+            "p99_ms": 1.0 + place,
+            "missed": "",
+            "knee_pct": None,
+        }
+        for place in range(40)
+    ]
+    answers = [
+        FleetAnswer(question, question, "So it is.", tuple(rows[0]), tuple(rows), len(rows), "By overlap.")
+        for question, rows in (("aggressors", costs), ("knee", curve))
+    ]
+    coverage = FleetCoverage("2026-06-01T00:00:00+00:00", "2026-06-02T00:00:00+00:00", 3, 72.0, 0, 15)
+    found = FleetAnswers(tuple(answers), coverage, (), 10.0, "duckdb", ("jostle", "fleet"), ("One.", "Two."))
+    (directory / "fleet.html").write_text(html.render_fleet(found))
+    with blank_page(directory / "profile") as page:
+        page.open(directory / "fleet.html")
+        yield page
+
+
+FIRST_COLUMN = (
+    "[...document.querySelector('table').tBodies[0].rows].map(row => row.cells[0].textContent.trim())"
+)
+
+
+def test_a_fleets_tables_are_sorted_and_what_is_unavailable_comes_last(fleet: Page) -> None:
+    assert fleet.errors == []
+    assert [Path(url).name for url in fleet.requests] == ["fleet.html"]
+    as_ranked = fleet.evaluate(FIRST_COLUMN)
+    click = "document.querySelectorAll('th button')[{}].click()"
+    fleet.evaluate(click.format(2))
+    assert fleet.evaluate(FIRST_COLUMN) == as_ranked
+    fleet.evaluate(click.format(0))
+    assert fleet.evaluate(FIRST_COLUMN)[-2:] == ["shop/cart/app", "shop/web/nginx"]
+    fleet.evaluate(click.format(0))
+    assert fleet.evaluate(FIRST_COLUMN)[:2] == ["shop/web/nginx", "shop/cart/app"]
+    assert fleet.evaluate("document.querySelector('th').getAttribute('aria-sort')") == "descending"
+
+
+PICK = """(() => {{
+  const select = document.querySelector('select');
+  select.value = {!r};
+  select.dispatchEvent(new Event('change'));
+}})()"""
+SHOWN = "[...document.querySelectorAll('tbody tr')].filter(row => row.getClientRects().length).length"
+CUT = "[...document.querySelectorAll('.scroll')].filter(at => at.scrollHeight > at.clientHeight + 1).length"
+
+
+def test_of_a_fleet_one_workload_is_picked(fleet: Page) -> None:
+    whole = fleet.evaluate(SHOWN)
+    assert whole == 43
+    fleet.evaluate(PICK.format("shop/cart/app"))
+    assert fleet.evaluate(SHOWN) == 41  # a curve names nobody
+    fleet.evaluate(PICK.format(""))
+    assert fleet.evaluate(SHOWN) == whole
+
+
+def test_a_long_table_beside_a_chart_is_whole_on_paper(fleet: Page) -> None:
+    fleet.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        assert fleet.evaluate(CUT) == 0
+        assert fleet.evaluate("document.querySelector('.tools').getClientRects().length") == 0
+    finally:
+        fleet.call("Emulation.setEmulatedMedia", media="")

@@ -76,6 +76,17 @@ def test_with_counters_there_is_a_column_of_ipc() -> None:
     assert "1.23" in lines[2]
 
 
+def test_what_waits_behind_others_on_devices_has_columns_where_there_is_room() -> None:
+    behind = structs.replace(TOP.cgroups[1], disk_behind_ns_per_s=61e6, network_behind_ns_per_s=0.0)
+    table = structs.replace(TOP, cgroups=(TOP.cgroups[0], behind, *TOP.cgroups[2:]))
+    lines = drawn(table, room=Room(100, 24)).splitlines()
+    assert "DISK/s" in lines[1]
+    assert "NET/s" not in lines[1]
+    assert "61ms" in lines[3]
+    assert "DISK/s" not in drawn(table, room=Room(80, 24))
+    assert "DISK/s" not in drawn(TOP)
+
+
 @given(
     st.integers(1, 250),
     st.integers(1, 60),

@@ -82,10 +82,20 @@ def as_said(document: dict[str, Any], key: str) -> Any:  # noqa: ANN401  a part 
     part = document.get(key)
     better: str = (document["effect"] or {}).get("better", "lower")
     if key == "metrics":
-        return [in_changes(entry, entry["better"]) for entry in part or ()]
+        return [in_changes(known(entry), entry["better"]) for entry in part or ()]
     if key in ("sweep", "confirmed"):
-        return [in_changes(entry, better) for entry in part or ()]
-    return in_changes(part, better) if key == "effect" and part else part
+        return [in_changes(known(entry), better) for entry in part or ()]
+    return in_changes(known(part), better) if key == "effect" and part else part
+
+
+def known(entry: dict[str, Any]) -> dict[str, Any]:
+    """Without the interval, and the noise floor that is half of it, that has an end a hundred times the other."""
+    low, high = (100 + pct for pct in entry["ci95_pct"] or (0, 0))
+    if low > 0 and high <= 100 * low:
+        return entry
+    return {name: value for name, value in entry.items() if name not in ("ci95_pct", "noise_floor_pct")} | {
+        "ci95_pct": None
+    }
 
 
 def in_changes(entry: dict[str, Any], better: str) -> dict[str, Any]:

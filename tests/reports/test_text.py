@@ -14,6 +14,7 @@ from agent.recording.counting_cost import uncounted
 from reports import json_document, markdown, text
 from reports.sections.blame import blame_report
 from reports.sections.capabilities import CLAUSES, doctor_report
+from reports.sections.model import Kind, Report, Table
 from reports.sections.now import now_report
 from reports.sections.run import run_report
 from reports.sections.top import top_report
@@ -62,6 +63,19 @@ def test_a_narrow_terminal_hides_nothing(name: str) -> None:
         width: sorted(re.sub(r"[\s─█░\\]", "", text.render(report, width=width))) for width in (60, 400)
     }
     assert letters[60] == letters[400]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [run_report(RUNS["run"]), *map(top_report, TOPS.values()), *map(now_report, NOWS.values())],
+)
+@pytest.mark.parametrize("width", [72, 80])
+def test_a_number_is_not_folded(report: Report, width: int) -> None:
+    """As 0.000194 was, over two lines, in a table of eight columns."""
+    words = text.render(report, width=width).split()
+    for table in (section for section in report.sections if isinstance(section, Table)):
+        for place in (at for at, column in enumerate(table.columns) if column.kind is Kind.FIGURE):
+            assert [row[place] for row in table.rows if not set(row[place].split()) <= set(words)] == []
 
 
 def test_hostile_names_are_plain_text_everywhere() -> None:

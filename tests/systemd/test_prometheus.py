@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -26,10 +25,13 @@ from tests.agent.analysis.trials import NEIGHBOUR, VICTIM, cgroup
 from tests.agent.daemon.metrics.scrapes import serving
 from tests.agent.daemon.observations import HEALTH, event, observation
 from tests.cli.running import eventually
+from tests.ports import held_port
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "systemd/dashboard.json"
-ALERTS = ROOT / "systemd/alerts.yml"
+FLEET = ROOT / "systemd/fleet-dashboard.json"
+DOCUMENTED = ROOT / "docs/fleet.md"
+RULES = (ROOT / "systemd/alerts.yml", ROOT / "systemd/fleet-rules.yml")
 HOSTILE = '/pod "quoted"\n\x1b[31m{le="1"} \\ \udcff' + "ü" * 100
 HEALTHY = replace(
     HEALTH,
@@ -38,7 +40,7 @@ HEALTHY = replace(
 )
 CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
-rule_files: ['{alerts}']
+rule_files: {rules}
 scrape_configs:
   - job_name: jostle
     static_configs: [{{targets: ['{target}']}}]
@@ -47,7 +49,7 @@ scrape_configs:
 
 def test_promtool_finds_nothing_wrong() -> None:
     found = subprocess.run(
-        ["promtool", "check", "rules", str(ALERTS)], capture_output=True, text=True, check=False
+        ["promtool", "check", "rules", *map(str, RULES)], capture_output=True, text=True, check=False
     )
     assert found.returncode == 0, found.stdout + found.stderr
 
@@ -77,19 +79,14 @@ def busy(path: str) -> CgroupWindow:
     return replace(cgroup(2.0, {NEIGHBOUR: 1.0}, throttled_s=0.5, path=path), histogram=tuple(counts))
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probing:
-        return int(probing.getsockname()[1])
-
-
 class Prometheus:
     """One that runs and scrapes one target."""
 
     def __init__(self, port: int) -> None:
-        self._base = f"http://127.0.0.1:{port}"
+        self.base = f"http://127.0.0.1:{port}"
 
     def get(self, path: str, **words: str) -> Any:  # noqa: ANN401  whatever it answers
-        url = f"{self._base}{path}?{urllib.parse.urlencode(words)}"
+        url = f"{self.base}{path}?{urllib.parse.urlencode(words)}"
         try:
             with urllib.request.urlopen(url) as answer:  # noqa: S310  our own
                 return json.load(answer)["data"]
@@ -108,29 +105,56 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(directory: Path, target: str) -> Iterator[Prometheus]:
-    config, port = directory / "prometheus.yml", free_port()
-    config.write_text(CONFIG.format(alerts=ALERTS, target=target))
-    command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={directory / 'tsdb'}"]
-    command += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]
+def started(directory: Path, config: str, port: int, *words: str) -> Iterator[None]:
+    """A Prometheus with this configuration, and its files in a directory."""
+    (directory / "prometheus.yml").write_text(config)
+    command = ["prometheus", f"--config.file={directory / 'prometheus.yml'}", "--log.level=warn"]
+    command += [f"--web.listen-address=127.0.0.1:{port}", *words]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log)
     try:
-        running = Prometheus(port)
-        assert eventually(running.is_ready), (directory / "log").read_text()
-        yield running
+        yield
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def prometheus(directory: Path, config: str, *words: str) -> Iterator[Prometheus]:
+    store = f"--storage.tsdb.path={directory / 'tsdb'}"
+    with held_port() as port, started(directory, config, port, store, *words):
+        running = Prometheus(port)
+        assert eventually(running.is_ready), (directory / "log").read_text()
+        yield running
 
 
 @pytest.fixture(scope="module")
 def scraping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus that has scraped a few windows with all there is to see."""
     directory = tmp_path_factory.mktemp("prometheus")
-    with serving() as metrics, prometheus(directory, metrics.address) as running:
-        feed(metrics, running)
-        yield running
+    with serving() as metrics:
+        config = CONFIG.format(rules=[*map(str, RULES)], target=metrics.address)
+        with prometheus(directory, config) as running:
+            feed(metrics, running)
+            yield running
+
+
+def test_what_a_node_sends_on_reaches_the_fleets_rules(tmp_path: Path) -> None:
+    """As documented: a Prometheus as agent on each node, and one that receives and evaluates the rules."""
+    documented = re.search(r"```yaml\n(# Prometheus as agent.*?)```", DOCUMENTED.read_text(), re.DOTALL)
+    assert documented
+    for name in ("node", "fleet"):
+        (tmp_path / name).mkdir()
+    rules = f"global: {{evaluation_interval: 1s}}\nrule_files: {[*map(str, RULES)]}\n"
+    receiving = prometheus(tmp_path / "fleet", rules, "--web.enable-remote-write-receiver")
+    with serving() as metrics, receiving as fleet:
+        sending = documented[1].replace("https://prometheus.example", fleet.base)
+        sending = f"global: {{scrape_interval: 1s}}\n{sending.replace('127.0.0.1:9756', metrics.address)}"
+        words = ("--enable-feature=agent", f"--storage.agent.path={tmp_path / 'wal'}")
+        with held_port() as port, started(tmp_path / "node", sending, port, *words):
+            feed(metrics, fleet)
+            waited = "sum(workload:jostle_wait_others:rate5m) > 0"
+            assert eventually(lambda: bool(fleet.query(waited)))  # each rule is evaluated in its own time
 
 
 def feed(metrics: Metrics, running: Prometheus) -> None:
@@ -142,6 +166,7 @@ def feed(metrics: Metrics, running: Prometheus) -> None:
             observation(number, busy(VICTIM), busy(HOSTILE), health=replace(HEALTHY, windows=number))
         )
         assert eventually(lambda number=number: newest(running) == number)  # type: ignore[misc]  # it is an int
+    assert eventually(lambda: bool(running.query("aggressor:jostle_blame_wait:rate5m")))
 
 
 def newest(running: Prometheus) -> float | None:
@@ -149,23 +174,36 @@ def newest(running: Prometheus) -> float | None:
     return float(found[0]["value"][1]) if found else None
 
 
-def panels() -> list[Any]:
-    return [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
+def panels(dashboard: Path = DASHBOARD) -> list[Any]:
+    return [panel for panel in json.loads(dashboard.read_text())["panels"] if panel["type"] != "row"]
 
 
 def queries() -> list[str]:
-    return [target["expr"] for panel in panels() for target in panel["targets"]]
+    return [
+        target["expr"] for each in (DASHBOARD, FLEET) for panel in panels(each) for target in panel["targets"]
+    ]
+
+
+def answered(running: Prometheus, query: str) -> list[Any]:
+    """The answer; there is none after a scrape that took longer than its second, until the next one."""
+    result: list[Any] = []
+
+    def is_answered() -> bool:
+        result[:] = running.query(query)
+        return bool(result)
+
+    assert eventually(is_answered), query
+    return result
 
 
 def filled_in(query: str) -> str:
     """As Grafana does: every host, every cgroup, an interval of four scrapes."""
-    return re.sub(r"\$(instance|cgroup)", ".*", query.replace("$__rate_interval", "60s"))
+    return re.sub(r"\$(instance|cgroup|namespace)", ".*", query.replace("$__rate_interval", "60s"))
 
 
 @pytest.mark.parametrize("query", queries())
 def test_every_query_of_the_dashboard_has_an_answer(scraping: Prometheus, query: str) -> None:
-    result = scraping.query(filled_in(query))
-    assert result
+    result = answered(scraping, filled_in(query))
     assert all(float(sample["value"][1]) >= 0 for sample in result)  # also: no NaN
 
 
@@ -175,9 +213,8 @@ def test_every_variable_of_the_dashboard_has_values(scraping: Prometheus) -> Non
     assert len(asked) == 2
     for each in asked:
         assert each
-        result = scraping.query(f"count by ({each[2]}) ({filled_in(each[1])})")
+        result = answered(scraping, f"count by ({each[2]}) ({filled_in(each[1])})")
         assert all(sample["metric"][each[2]] for sample in result)
-        assert result
 
 
 def test_no_panel_overlaps_another_or_hides_its_name() -> None:
@@ -194,13 +231,16 @@ def test_no_panel_overlaps_another_or_hides_its_name() -> None:
 
 
 def test_a_hostile_name_arrives_harmless_and_whole(scraping: Prometheus) -> None:
-    shown = {sample["metric"]["cgroup"] for sample in scraping.query("jostle_cgroup_run_seconds_total")}
+    shown = {sample["metric"]["cgroup"] for sample in answered(scraping, "jostle_cgroup_run_seconds_total")}
     assert shown == {VICTIM, for_terminal(HOSTILE), "other"}
 
 
 def test_it_reads_openmetrics(scraping: Prometheus) -> None:
-    (target,) = scraping.get("/api/v1/targets")["activeTargets"]
-    assert (target["health"], target["lastError"]) == ("up", "")
+    def is_read() -> bool:
+        (target,) = scraping.get("/api/v1/targets")["activeTargets"]
+        return (target["health"], target["lastError"]) == ("up", "")
+
+    assert eventually(is_read)  # whatever became of the last scrape
     (kind,) = scraping.get("/api/v1/metadata", metric="jostle_cgroup_wait_seconds")[
         "jostle_cgroup_wait_seconds"
     ]
@@ -211,7 +251,7 @@ def test_it_reads_openmetrics(scraping: Prometheus) -> None:
 
 def test_the_rules_are_evaluated(scraping: Prometheus) -> None:
     def health() -> set[str]:
-        (group,) = scraping.get("/api/v1/rules")["groups"]
-        return {rule["health"] for rule in group["rules"]}
+        groups = scraping.get("/api/v1/rules")["groups"]
+        return {rule["health"] for group in groups for rule in group["rules"]}
 
     assert eventually(lambda: health() == {"ok"})

@@ -11,7 +11,7 @@ from tests.vm.kernels import ROOT_PACKAGES, Kernel
 GUEST = Path(__file__).parent / "guest"
 _LOG = cache.CACHE / "build.log"
 # Those that a kernel has built in are not there, and not missed.
-_WANTED_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "virtiofs")
+_WANTED_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "virtiofs", "veth", "sch_tbf")
 
 
 def root_image() -> Path:
@@ -33,7 +33,8 @@ def arm64_image() -> Path:
 def initrd(kernel: Kernel, busybox: Path) -> Path:
     """Of that kernel, around that static busybox."""
     unpacked = debian.kernel(kernel)
-    recipe = (kernel, (unpacked / "release").read_text(), (GUEST / "init").read_text(), str(busybox))
+    release, init = ((unpacked / "release").read_text(), (GUEST / "init").read_text())
+    recipe = (kernel, release, init, str(busybox), _WANTED_MODULES)
     place = cache.made(
         f"initrd-{kernel.series}-{kernel.arch}", recipe, lambda place: _make_initrd(unpacked, busybox, place)
     )

@@ -1,7 +1,9 @@
 """What judges, builds and chooses, without a guest."""
 
+import contextlib
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -138,3 +140,28 @@ def test_the_table_shows_what_each_run_found(tmp_path: Path) -> None:
         "| ipc | missing | available |",
         "| psi | available | not run |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("ends", "boots"),
+    [
+        ((b"\nmain: 7.3\njostle-vm n exit 0\n",), 1),
+        ((b"Kernel panic - not syncing: int3\n", b"\nmain: 7.3\njostle-vm n exit 0\n"), 2),
+    ],
+)
+def test_a_guest_that_ends_before_anything_of_ours_is_booted_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: tuple[bytes, ...], boots: int
+) -> None:
+    left = list(ends)
+
+    def end(_command: object, _directory: object, out: IO[bytes], _limit_s: float) -> bool:
+        out.write(left.pop(0))
+        return True
+
+    monkeypatch.setattr(qemu, "_to_its_end", end)
+    monkeypatch.setattr(qemu, "_shared_checkout", lambda _directory: contextlib.nullcontext())
+    monkeypatch.setattr(qemu, "directory_of", lambda _guest: tmp_path)
+    monkeypatch.setattr("secrets.token_hex", lambda _size: "n")
+    guest = qemu.Guest("guest", ("qemu",), "ttyS0", Path("kernel"), Path("initrd"), Path("image"))
+    qemu.run(guest, "true", limit_s=1)
+    assert len(ends) - len(left) == boots

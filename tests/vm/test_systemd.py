@@ -15,6 +15,7 @@ from tests.vm.nspawn import Container, booted
 pytestmark = pytest.mark.systemd
 
 UNIT = "jostle.service"
+NAMES = "jostle-names.service"
 DROP_IN = f"/run/systemd/system/{UNIT}.d/test.conf"
 CONFIG = "/run/jostle-test.toml"
 HISTORY = "/var/lib/jostle/history.db"
@@ -31,6 +32,14 @@ WatchdogSec=6
 RestartSec=1
 # A container has a PID namespace of its own; here only the service is tested, not its figures.
 Environment=JOSTLE_ALLOW_PID_NAMESPACE=1
+"""
+METRICS = """
+import http.client, socket
+connection = http.client.HTTPConnection("agent")
+connection.sock = socket.socket(socket.AF_UNIX)
+connection.sock.connect("/run/jostle/metrics.sock")
+connection.request("GET", "/metrics")
+print(connection.getresponse().read().decode())
 """
 # The unit's sandbox around another program, that tries what the agent never should.
 INTRUDER = "jostle-intruder.service"
@@ -104,7 +113,10 @@ def container() -> Iterator[Container]:
 def binds(tree: Path) -> list[tuple[Path, str]]:
     return [
         (tree / "usr/lib/jostle", "/usr/lib/jostle"),
-        (tree / "usr/lib/systemd/system" / UNIT, f"/usr/lib/systemd/system/{UNIT}"),
+        *(
+            (tree / "usr/lib/systemd/system" / unit, f"/usr/lib/systemd/system/{unit}")
+            for unit in (UNIT, NAMES)
+        ),
         (tree / "etc/jostle", "/etc/jostle"),
     ]
 
@@ -238,11 +250,66 @@ def test_the_hardening_holds(running: Container) -> None:
     assert outcome["write to /etc"] == outcome["write to /usr"] == "Read-only file system"
 
 
-def test_it_runs_with_no_more_than_its_capabilities(running: Container) -> None:
+def test_it_keeps_no_capability_of_those_that_it_starts_with(running: Container) -> None:
     status = running.run("cat", f"/proc/{main_pid(running)}/status")
     found = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     named = running.run("systemctl", "show", UNIT, "--property=CapabilityBoundingSet", "--value").split()
-    assert found["CapBnd"] == found["CapPrm"]
-    assert int(found["CapBnd"], 16).bit_count() == len(named) <= 3
+    assert sorted(named) == ["cap_bpf", "cap_perfmon"]
+    assert int(found["CapBnd"], 16).bit_count() == len(named)
+    assert {int(found[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {0}
     assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
     assert found["Uid"].split()[0] != "0"
+
+
+def test_it_keeps_its_compiled_probes_where_it_alone_may_write(running: Container) -> None:
+    kept = running.run(
+        "sh", "-c", "stat -Lc %a:%u /var/cache/jostle-agent; ls /var/cache/jostle-agent"
+    ).split()
+    owner = running.run("stat", "-c", "%u", f"/proc/{main_pid(running)}").strip()
+    assert kept[0] == f"750:{owner}"
+    assert [name.endswith(".probes") for name in kept[1:]] == [True]
+    assert "is not taken" not in journal(running)
+
+
+@pytest.fixture
+def docker(running: Container) -> Iterator[tuple[str, str]]:
+    """The id and the name of a container as Docker leaves it: its cgroup busy, its state for root alone to read."""
+    container_id, name = "ab" * 32, "victim-api"
+    running.write(
+        f"/var/lib/docker/containers/{container_id}/config.v2.json", json.dumps({"Name": f"/{name}"})
+    )
+    running.run("sh", "-c", "chown -R 0:0 /var/lib/docker; chmod -R go= /var/lib/docker")
+    busy = ("sh", "-c", "while :; do :; done")
+    unit = f"docker-{container_id}.scope"
+    running.run(
+        "sh", "-c", f"systemd-run -q --scope --unit={unit} {busy[0]} -c '{busy[2]}' >/dev/null 2>&1 &"
+    )
+    # The kernel tells the agent of cgroups that are made later by their paths on this host, not in the container.
+    running.run("systemctl", "restart", UNIT)
+    yield container_id, name
+    running.run("systemctl", "stop", unit)
+    running.run("rm", "-r", "/var/lib/docker")
+
+
+def test_the_agent_knows_containers_by_name_that_it_may_not_read(
+    running: Container, docker: tuple[str, str]
+) -> None:
+    container_id, name = docker
+    owner = running.run("stat", "-c", "%u", f"/proc/{main_pid(running)}").strip()
+    state = f"/var/lib/docker/containers/{container_id}/config.v2.json"
+    refused = running.run("setpriv", f"--reuid={owner}", "--clear-groups", "cat", state, check=False)
+    assert name not in refused
+    eventually(
+        lambda: f'container="{name}"' in running.run("/usr/bin/python3", "-c", METRICS),
+        "the metrics have the name",
+        running,
+    )
+    named = dict(
+        line.split(":\t", 1)
+        for line in running.run(
+            "cat", f"/proc/{running.run('systemctl', 'show', NAMES, '--property=MainPID', '--value')}/status"
+        ).splitlines()
+        if ":\t" in line
+    )
+    assert int(named["CapEff"], 16) == 1 << 2  # CAP_DAC_READ_SEARCH
+    assert (named["NoNewPrivs"], named["Seccomp"]) == ("1", "2")

@@ -1,17 +1,23 @@
 """Totals as families of the Prometheus client. docs/metrics.md lists them; times are in seconds, shares from 0 to 1."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
-from agent.daemon.metrics.totals import BOUNDS_NS, CgroupTotals, CpuTotals, PairTotals, Totals
+from agent.daemon.metrics.totals import BOUNDS_NS, NAMED, CgroupTotals, CpuTotals, PairTotals, Totals
 from agent.daemon.sinks import Observation
 from agent.documents.verdict import SelfCost
 from collectors.windows.figures import (
     CGROUP_FIGURES,
+    CONTENTION,
+    DEVICE_FIGURES,
     SCHED_FIGURES,
     Amount,
     Family,
@@ -28,15 +34,41 @@ _SCHED = (
     # The histogram of waits has their sum.
     *(spec for spec in SCHED_FIGURES if spec.name != "wait_ns"),
     replace(waited("others", "wait for others"), name="others_ns"),
+    CONTENTION,
 )
 
 LabelValues = tuple[str, ...]
+Named = Callable[[str], LabelValues]
+"""The values of NAMED for the label of a cgroup."""
+
+ESSENTIAL = frozenset(
+    {"jostle_cgroup_run_seconds", "jostle_cgroup_wait_cause_seconds", "jostle_cgroup_contention_ratio"}
+    | {"jostle_blame_wait_seconds"}
+)
+"""Of the families of cgroups, pairs and CPUs, those that a fleet can pay for."""
+
+
+def named_of(*sides: str) -> list[str]:
+    """The labels that say whose cgroups the sides of a pair are."""
+    return [f"{side}_{name}" for side in sides for name in NAMED]
+
+
+NAMES = frozenset({*NAMED, *named_of("victim", "aggressor", "suspect")})
+
+
+def is_essential(family: Metric) -> bool:
+    """Whether it is one of ESSENTIAL, or of those that are few: about the agent, its probe, events."""
+    return family.name in ESSENTIAL or not family.name.startswith(
+        ("jostle_cgroup_", "jostle_blame_", "jostle_cpu_")
+    )
 
 
 def scheduler(totals: Totals) -> Iterator[Metric]:
     """The families that the scheduler's figures of cgroups, pairs and CPUs make."""
-    yield from _cgroups(list(totals.cgroups.items()))
-    yield from _pairs(list(totals.pairs.items()))
+    yield from _cgroups(
+        [((*labels, *totals.named(labels[0])), total) for labels, total in totals.cgroups.items()]
+    )
+    yield from _pairs(list(totals.pairs.items()), totals.named)
     yield from _cpus(totals.cpus)
     yield _gauge(
         "jostle_untracked_cgroups", "Cgroups without a slot in the probe, counted as other.", totals.untracked
@@ -47,7 +79,7 @@ def _cgroups(cgroups: Sequence[tuple[LabelValues, CgroupTotals]]) -> Iterator[Me
     waits = HistogramMetricFamily(
         "jostle_cgroup_wait_seconds",
         "How long its tasks waited on a run queue, each time; the sum includes waits still in progress.",
-        labels=["cgroup"],
+        labels=["cgroup", *NAMED],
     )
     sums = [(labels, total.figures()) for labels, total in cgroups]
     for (labels, total), (_, figures) in zip(cgroups, sums, strict=True):
@@ -55,7 +87,7 @@ def _cgroups(cgroups: Sequence[tuple[LabelValues, CgroupTotals]]) -> Iterator[Me
         waits.add_metric(labels, buckets, (figures["wait_ns"] or 0) / NS_PER_S)
     yield waits
     yield from figure_families(_SCHED, sums)
-    yield from figure_families(CGROUP_FIGURES, sums, since_first=True)
+    yield from figure_families((*CGROUP_FIGURES, *DEVICE_FIGURES), sums, since_first=True)
 
 
 def figure_families(
@@ -76,13 +108,13 @@ def figure_families(
         is_counter = spec.growth is Growth.COUNTER
         if name not in found:
             kind = CounterMetricFamily if is_counter else GaugeMetricFamily
-            found[name] = kind(name, what, labels=["cgroup", *(label or ())[:1]])
+            found[name] = kind(name, what, labels=["cgroup", *NAMED, *(label or ())[:1]])
         per = NS_PER_S if spec.unit is Unit.NS else 1
         for labels, figures in cgroups:
             amount = figures[spec.name]
             if amount is None or amount == inf or (since_first and not amount):
                 continue
-            if is_counter or OTHER not in labels:
+            if is_counter or labels[0] != OTHER:
                 found[name].add_metric((*labels, *(label or ())[1:]), amount / per)
     yield from found.values()
 
@@ -92,8 +124,9 @@ def _own_family(spec: FigureSpec) -> Family:
     return Family(f"jostle_cgroup_{name}", f"{spec.label[:1].upper()}{spec.label[1:]}.")
 
 
-def _pairs(pairs: Sequence[tuple[LabelValues, PairTotals]]) -> Iterator[Metric]:
-    names = ("victim", "aggressor")
+def _pairs(of_two: Sequence[tuple[LabelValues, PairTotals]], named: Named) -> Iterator[Metric]:
+    names = ("victim", "aggressor", *named_of("victim", "aggressor"))
+    pairs = [((victim, other, *named(victim), *named(other)), total) for (victim, other), total in of_two]
     yield _counter(
         "jostle_blame_wait_seconds",
         "Time that a cgroup waited while another ran on its CPU; the top pairs, the others together.",
@@ -170,6 +203,10 @@ def _probe(cost: SelfCost) -> Iterator[Metric]:
     if cost.cpu_pct is not None:
         yield _gauge(
             "jostle_probe_cpu_ratio", "Share of the host's CPU time that the probe took.", cost.cpu_pct / 100
+        )
+    if cost.kernel_memory_bytes is not None:
+        yield _gauge(
+            "jostle_probe_kernel_memory_bytes", "Of the kernel, held by the probe.", cost.kernel_memory_bytes
         )
 
 

@@ -5,7 +5,7 @@ into `Sample`s, the primary one first. Nothing here starts a process, reads a cl
 """
 
 from agent.documents.metric import DURATION, STRETCH, Better, Metric, Sample
-from agent.experiment.victim_metrics.read import more_failures, read_metrics, require_one_unit
+from agent.experiment.victim_metrics.read import failure_counts, more_failures, read_metrics, require_one_unit
 from agent.experiment.victim_metrics.reader import MetricError, MetricNotFoundError, MetricRefusedError
 from agent.experiment.victim_metrics.spec import MetricSpec, parse_spec
 
@@ -19,6 +19,7 @@ __all__ = [
     "MetricRefusedError",
     "MetricSpec",
     "Sample",
+    "failure_counts",
     "more_failures",
     "parse_spec",
     "read_metrics",

@@ -6,18 +6,23 @@ Throughput is in operations per second, bandwidth in MiB/s, latency in ms, whate
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from agent.documents.metric import Metric, Sample
 from agent.experiment.victim_metrics.reader import MetricRefusedError
+from agent.statistics.tails import percent_of, quantile
 
 NO_UNIT: Mapping[str, float] = {"": 1.0}
 ERRORS = Metric("errors", "errors", "lower", is_failure_count=True)
 """What every tool's reader calls the operations that failed."""
+LATENCY_UNIT = "ms"
+PERCENTILES = (50.0, 95.0, 99.0, 99.9)
 SHOWN_CHARACTERS = 40
 NAME_CHARACTERS = 60
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_DIGITS = re.compile(r"\d(?:[\d.,'’_\u00a0\u202f]*\d)?", re.ASCII)
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -43,7 +48,18 @@ def checked(metric: Metric, value: float | None, printed: str) -> Sample:
     """The sample of a value computed from what was printed. Raises MetricRefusedError unless positive."""
     if value is None or not math.isfinite(value) or value <= 0:
         raise refusal(metric.name, printed, "make the trial longer, or choose another metric")
-    return Sample(metric, value)
+    return Sample(metric, value, printed_step(printed, value))
+
+
+def printed_step(printed: str, value: float) -> float | None:
+    """The place of the last digit of a number as printed, in the unit of the value that was made of it.
+
+    1.50 s is known to 0.01 s, and so it is where it was made 1,500 ms of: the digits, without separators, count the
+    steps. None where there are no digits.
+    """
+    digits = _DIGITS.search(printed[:SHOWN_CHARACTERS])
+    steps = int(re.sub(r"\D", "", digits[0], flags=re.ASCII)) if digits else 0
+    return value / steps if steps else None
 
 
 def refusal(
@@ -56,7 +72,9 @@ def refusal(
 
 def optional(metric: Metric, printed: str | None, units: Mapping[str, float] = NO_UNIT) -> list[Sample]:
     """No sample rather than a wrong one: a latency printed as 0.00 is below the tool's resolution."""
-    return if_positive(metric, None if printed is None else scaled(printed, units))
+    value = None if printed is None else scaled(printed, units)
+    found = if_positive(metric, value)
+    return [replace(each, printed_step=printed_step(printed or "", each.value)) for each in found]
 
 
 def if_positive(metric: Metric, value: float | None) -> list[Sample]:
@@ -74,7 +92,26 @@ def failures(printed: Iterable[str], metric: Metric = ERRORS) -> list[Sample]:
 
 def latency(name: str) -> Metric:
     """A latency's metric: in ms, lower is better."""
-    return Metric(name, "ms", "lower")
+    return Metric(name, LATENCY_UNIT, "lower")
+
+
+def from_counts(
+    prefix: str, printed: Iterable[Sample], counts: Sequence[tuple[float, float]]
+) -> list[Sample]:
+    """The latencies with the histogram that they are of, ascending in ms, and the percentiles that were not printed.
+
+    `prefix` is that of their names, such as `latency_`. As they are where there is no histogram.
+    """
+    found = list(printed)
+    kept = tuple((value, count) for value, count in counts if count > 0 and math.isfinite(value))
+    if not kept:
+        return found
+    names = {sample.metric.name for sample in found}
+    told = [(f"{prefix}p{percent:g}", quantile(kept, percent)) for percent in PERCENTILES]
+    found += [each for name, value in told if name not in names for each in if_positive(latency(name), value)]
+    return [
+        replace(each, counts=kept) if percent_of(each.metric.name) is not None else each for each in found
+    ]
 
 
 def percentile_name(percent: str) -> str:

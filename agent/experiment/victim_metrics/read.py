@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from agent.documents.metric import Sample
-from agent.experiment.victim_metrics.reader import MetricNotFoundError
+from agent.experiment.victim_metrics.figures import LATENCY_UNIT
+from agent.experiment.victim_metrics.reader import MetricNotFoundError, Reader
 from agent.experiment.victim_metrics.spec import MetricSpec
 from probes.errors import UsageError
 
@@ -26,7 +28,7 @@ def read_metrics(spec: MetricSpec, stdout: str, stderr: str) -> list[Sample]:
     """
     if spec.reader is None:
         return []
-    samples = spec.reader.parse(_plain_lines(stdout)) or spec.reader.parse(_plain_lines(stderr))
+    samples = _parsed(spec.reader, _plain_lines(stdout)) or _parsed(spec.reader, _plain_lines(stderr))
     if not samples:
         message = (
             f"no figure for the metric {spec.text!r}: looked for {spec.reader.looks_for!r} in the victim's "
@@ -34,6 +36,13 @@ def read_metrics(spec: MetricSpec, stdout: str, stderr: str) -> list[Sample]:
         )
         raise MetricNotFoundError(message, "run the victim alone and compare its output with the metric")
     return samples
+
+
+def _parsed(reader: Reader, text: str) -> list[Sample]:
+    samples = reader.parse(text)
+    if reader.open_loop is None or reader.open_loop.search(text):
+        return samples
+    return [replace(each, closed_loop=True) if each.metric.unit == LATENCY_UNIT else each for each in samples]
 
 
 def _plain_lines(text: str) -> str:
@@ -56,6 +65,21 @@ def require_one_unit(known: dict[str, str], samples: Iterable[Sample]) -> None:
             )
 
 
+def failure_counts(
+    pairs: Iterable[tuple[Sequence[Sample], Sequence[Sample]]],
+) -> dict[str, list[tuple[float, float]]]:
+    """Each count of failures, by name, in both trials of each pair; what a tool does not tell of is 0.
+
+    Many tools name an error only where there was one: what stands in one arm alone must not drop out.
+
+    Args:
+        pairs: the samples of a trial without the neighbours and of one with them.
+    """
+    found = [(_failures(without), _failures(with_)) for without, with_ in pairs]
+    names = sorted({name for pair in found for side in pair for name in side})
+    return {name: [(a.get(name, 0.0), b.get(name, 0.0)) for a, b in found] for name in names}
+
+
 def more_failures(pairs: Iterable[tuple[Sequence[Sample], Sequence[Sample]]]) -> list[str]:
     """A warning for each count of failures that is larger beside the neighbours than without them.
 
@@ -64,16 +88,13 @@ def more_failures(pairs: Iterable[tuple[Sequence[Sample], Sequence[Sample]]]) ->
     Args:
         pairs: the samples of a trial without the neighbours and of one with them.
     """
-    counts: dict[str, tuple[float, float]] = {}
-    for without, with_ in pairs:
-        before, after = _failures(without), _failures(with_)
-        for name in before.keys() & after.keys():
-            total = counts.get(name, (0.0, 0.0))
-            counts[name] = (total[0] + before[name], total[1] + after[name])
+    totals = {
+        name: tuple(map(sum, zip(*counts, strict=True))) for name, counts in failure_counts(pairs).items()
+    }
     return [
         f"the victim failed more often beside the neighbours: {name} {without:,.0f} without them, {with_:,.0f} with "
         "them; what fails fast is not fast"
-        for name, (without, with_) in sorted(counts.items())
+        for name, (without, with_) in totals.items()
         if with_ > without
     ]
 

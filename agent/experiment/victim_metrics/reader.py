@@ -36,11 +36,14 @@ class Reader:
             MetricRefusedError, whatever the text; a pattern's reader raises UsageError too.
         looks_for: the line or pattern without which there is no figure, for the message that says so.
         about: what it reads, in one sentence, and what one result is where an output may hold several.
+        open_loop: in the output of a load generator that sends at a rate of its own, whatever is answered; None: what
+            is read is no load generator, or nobody knows.
     """
 
     parse: Callable[[str], list[Sample]]
     looks_for: str
     about: str
+    open_loop: re.Pattern[str] | None = None
 
 
 def last_result(text: str, start: re.Pattern[str], end: re.Pattern[str]) -> str:

@@ -5,6 +5,7 @@ import warnings
 from dataclasses import dataclass, field
 
 from agent.documents.metric import DURATION, STRETCH, Metric
+from agent.experiment.victim_metrics.live import LiveFigure, parse_live
 from agent.experiment.victim_metrics.reader import Reader
 from agent.experiment.victim_metrics.readers import READERS
 from agent.experiment.victim_metrics.readers.pattern import pattern_reader
@@ -26,10 +27,12 @@ class MetricSpec:
         text: as given; it alone tells two specs apart.
         reader: how the victim's output is read; None for `duration`, the trial's wall time, and `stretch`, which
             the runner measures.
+        live: how a victim that runs on is read; None for all others.
     """
 
     text: str
     reader: Reader | None = field(compare=False, repr=False)
+    live: LiveFigure | None = field(default=None, compare=False, repr=False)
 
 
 def parse_spec(text: str) -> MetricSpec:
@@ -46,6 +49,8 @@ def parse_spec(text: str) -> MetricSpec:
         return MetricSpec(text, None)
     if text in READERS:
         return MetricSpec(text, READERS[text])
+    if (live := parse_live(text)) is not None:
+        return MetricSpec(text, None, live)
     if "=" not in text:
         raise UsageError(f"unknown metric {text!r}", _ALLOWED)
     name, _, rest = text.partition("=")

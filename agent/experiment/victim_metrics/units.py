@@ -27,11 +27,15 @@ MULTIPLES: Mapping[str, float] = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e
 
 UNIT = re.compile(r"[^\W\d_][^\s:]{0,19}|[%/][^\s:]{0,19}")  # that may be named
 
-_SPACES = "\u00a0\u202f"  # the no-break ones that typographers put between groups of three
+_SPACES = "\u00a0\u2007\u2009\u202f"  # those that typographers put between groups of three
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _NUMBER = re.compile(rf"[+-]?(?:\.\d+|\d(?:[\d.,'’_{_SPACES}]*\d)?\.?){_EXPONENT}", re.ASCII)
 _COLUMN = re.compile(rf"[+-]?(?:\.\d+|\d(?:[\d.]*\d)?\.?){_EXPONENT}", re.ASCII)
 _PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+# An ordinary space is between groups of three, as in 12 345, or between columns: nobody can tell.
+_GROUPS_OR_COLUMNS = re.compile(r"[+-]?\d{1,3} \d{3}(?!\d)", re.ASCII)
+# Between digits these are a decimal point, or make a range or a date of them.
+_BETWEEN_DIGITS = re.compile(r"[\u00b7\u2013-]\d", re.ASCII)
 _INSIDE = re.compile(r"\d\.?$", re.ASCII)
 _NAME = r"(?:[^\W\d_]+(?:/[^\W\d_]+)?|%|/[^\W\d_]+)(?!\w)"
 _ATTACHED = re.compile(_NAME)
@@ -59,10 +63,12 @@ def read_number(text: str, start: int, named: str | None, separators: str = "") 
         text: the whole output: a unit or further digits may follow what a pattern captured.
         start: where the number begins; inside a longer number there is none.
         named: the unit that the value is wanted in; None: as printed, and plain numbers only.
-        separators: `,` and `:` as far as the number ends before one, as in a table of columns.
+        separators: `,`, `:` and a space as far as the number ends before one, as in a table of columns.
     """
     token = (_COLUMN if "," in separators else _NUMBER).match(text, start)
     if token is None or _INSIDE.search(text[max(0, start - 2) : start]):
+        return None
+    if " " not in separators and _GROUPS_OR_COLUMNS.match(text, start):
         return None
     value = _plain(token[0]) if named is None else _any_form(token[0])
     suffix = _suffix(text, token.end(), named, separators)
@@ -95,7 +101,7 @@ def _suffix(text: str, end: int, named: str | None, separators: str) -> tuple[st
     if attached := _ATTACHED.match(text, end):
         return None if _goes_on(text, attached[0], attached.end()) else (attached[0], attached.end())
     following = text[end : end + 2]
-    if following[:1].isalnum() or following[:1] in ("_", "'"):
+    if following[:1].isalnum() or following[:1] in ("_", "'") or _BETWEEN_DIGITS.match(following):
         return None
     if following[:1] == ":" and following[1:].isdigit() and ":" not in separators:
         return None

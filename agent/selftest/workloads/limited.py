@@ -1,7 +1,7 @@
 """A command whose own cgroup is given a limit first.
 
-    python -m agent.selftest.workloads.limited [--quota-pct PCT] [--period-ms MS] [--weight-pct PCT] [--idle] [--parent]
-        -- COMMAND [ARGUMENT...]
+    python -m agent.selftest.workloads.limited [--quota-pct PCT] [--period-ms MS] [--weight-pct PCT] [--idle]
+        [--memory-mib MIB] [--parent] -- COMMAND [ARGUMENT...]
 
 Only cgroups that jostle made are limited: the limit stays when the command ends, and goes with the cgroup.
 """
@@ -19,7 +19,7 @@ from collectors.host.hierarchy import cgroup_of_pid, detect_layout
 from collectors.host.readings import Missing
 from probes.errors import HostError
 
-US_PER_MS = 1000
+US_PER_MS, MIB = 1000, 1 << 20
 DEFAULT_WEIGHT = {"v1": ("cpu.shares", 1024), "v2": ("cpu.weight", 100)}
 
 
@@ -31,6 +31,7 @@ class Limits:
     period_ms: float
     weight_pct: float | None
     idle: bool
+    memory_mib: float | None
     parent: bool
     command: tuple[str, ...]
 
@@ -52,20 +53,30 @@ def settings(limits: Limits, kind: str) -> Iterator[tuple[str, str]]:
         yield "cpu.idle", "1"
 
 
-def own_directory() -> tuple[Path, str]:
-    """This process's cgroup in the hierarchy of the cpu controller, and that hierarchy's kind.
+def memory_settings(limits: Limits, kind: str) -> Iterator[tuple[str, str]]:
+    """The same for the memory controller."""
+    if limits.memory_mib is not None:
+        name = "memory.max" if kind == "v2" else "memory.limit_in_bytes"
+        yield name, str(round(limits.memory_mib * MIB))
+
+
+def own_directory(controller: str = "cpu") -> tuple[Path, str]:
+    """This process's cgroup in the hierarchy of a controller, cpu or memory, and that hierarchy's kind.
 
     Raises:
         HostError: There is no such hierarchy, or the cgroup is not one that jostle made.
     """
     layout = detect_layout()
-    mount, kind = layout.cpu_mount, layout.cpu_on
-    if mount is None or kind is None:
-        raise HostError("no mounted cgroup hierarchy has the cpu controller", "mount one")
+    on_v1 = layout.v1_mounts.get(controller)
+    mount = on_v1 or layout.v2_mount
+    if mount is None or (controller == "cpu" and layout.cpu_on is None):
+        raise HostError(f"no mounted cgroup hierarchy has the {controller} controller", "mount one")
+    kind = "v1" if on_v1 else "v2"
     membership = cgroup_of_pid(os.getpid(), layout)
     if isinstance(membership, Missing):
         raise HostError(membership.reason, "mount /proc")
-    path = (membership.v1_cpu if kind == "v1" else membership.v2) or "/"
+    # Those of an experiment have one path in all hierarchies.
+    path = (membership.v1_cpu if layout.cpu_on == "v1" else membership.v2) or "/"
     if not re.fullmatch(r"(/.*)?/jostle-[^/]+/[^/]+", path):
         raise HostError(
             f"the cgroup {path} is none of jostle's, whose limits go with it", "run it in a trial"
@@ -83,6 +94,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> Limits:
     option("--period-ms", type=between(1.0, 1000.0), default=100.0, help="in each of these periods")
     option("--weight-pct", type=between(0.01, 1e4), help="weight in per cent of the usual one")
     option("--idle", action="store_true", help="run only when nobody else wants to")
+    option("--memory-mib", type=between(1.0, 2.0**20), help="memory that it may have")
     option("--parent", action="store_true", help="limit the parent cgroup instead of its own")
     option("command", nargs="+", help="what to run")
     values = vars(parser.parse_args(arguments))
@@ -93,10 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the limits and become the command; returns only when that fails."""
     limits = parse_arguments(arguments)
     try:
-        directory, kind = own_directory()
-        directory = directory.parent if limits.parent else directory
-        for name, text in settings(limits, kind):
-            (directory / name).write_text(text, encoding="ascii")
+        for controller, wanted in (("cpu", settings), ("memory", memory_settings)):
+            if any(wanted(limits, "v2")):
+                directory, kind = own_directory(controller)
+                directory = directory.parent if limits.parent else directory
+                for name, text in wanted(limits, kind):
+                    (directory / name).write_text(text, encoding="ascii")
         os.execvp(limits.command[0], limits.command)  # noqa: S606  the words are the caller's, no shell wanted
     except (OSError, HostError) as error:
         print(f"limited: {error}", file=sys.stderr)

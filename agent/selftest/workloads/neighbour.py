@@ -1,6 +1,6 @@
 """A neighbour that takes one kind of resource until it is ended.
 
-    python -m agent.selftest.workloads.neighbour spin|switch|cache|idle|bursty|syscall|fork|ask [--processes N]
+    python -m agent.selftest.workloads.neighbour spin|switch|cache|idle|bursty|random|syscall|fork|ask [--processes N]
         [--buffer-mib MIB] [--period-ms MS] [--duty-pct PCT] [--service NAME]
 
 It prints one line when all its processes run. SIGTERM ends it, and with it the kernel ends its processes.
@@ -8,6 +8,7 @@ It prints one line when all its processes run. SIGTERM ends it, and with it the 
 
 import argparse
 import os
+import random
 import signal
 import sys
 import time
@@ -21,7 +22,10 @@ from agent.selftest.workloads.processes import spawn
 from agent.selftest.workloads.service import DEFAULT_NAME, ask
 
 MIB = 2**20
-MODES = ("spin", "switch", "cache", "idle", "bursty", "syscall", "fork", "ask")
+MODES = ("spin", "switch", "cache", "idle", "bursty", "random", "syscall", "fork", "ask")
+
+# random: how long a burst is on average, and how late at most it may come.
+BURST_S, MOST_BEHIND_S = 0.02, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,22 @@ def burst(period_ms: float, duty_pct: float) -> NoReturn:
         while time.monotonic() < until_s:
             pass
         time.sleep(idle_s)
+
+
+def burst_at_random(cpu: int, duty_pct: float) -> NoReturn:
+    """Want a share of this CPU's time in bursts at random: exponential lengths, a Poisson process of arrivals.
+
+    What it could not have for more than a moment it does without: it is not to catch up later.
+    """
+    os.sched_setaffinity(0, {cpu})
+    draw = random.Random()  # noqa: S311  when a burst comes, no secret
+    due_s = time.monotonic()
+    while True:
+        due_s = max(due_s, time.monotonic() - MOST_BEHIND_S) + draw.expovariate(duty_pct / 100 / BURST_S)
+        time.sleep(max(0.0, due_s - time.monotonic()))
+        until_s = time.thread_time() + draw.expovariate(1 / BURST_S)
+        while time.thread_time() < until_s:
+            pass
 
 
 def stream(buffer_mib: int) -> NoReturn:
@@ -105,6 +125,11 @@ def start(load: Load) -> int:
         for _ in range(pairs):
             start_pair()
         return 2 * pairs
+    if load.mode == "random":
+        usable = sorted(os.sched_getaffinity(0))
+        for number in range(load.processes):
+            spawn(partial(burst_at_random, usable[number % len(usable)], load.duty_pct))
+        return load.processes
     work: dict[str, Callable[[], None]] = {
         "spin": spin,
         "cache": partial(stream, load.buffer_mib),
@@ -130,7 +155,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> Load:
     option("--processes", type=between(1, 10**4), default=cpus, help="by default the number of usable CPUs")
     option("--buffer-mib", type=between(1, 2**20), default=64, help="cache: what each process reads through")
     option("--period-ms", type=between(1.0, 1e6), default=100.0, help="bursty: from one burst to the next")
-    option("--duty-pct", type=between(0.0, 100.0), default=50.0, help="bursty: the busy share of a period")
+    option(
+        "--duty-pct",
+        type=between(0.0, 100.0),
+        default=50.0,
+        help="bursty, random: the busy share of the time",
+    )
     option("--service", default=DEFAULT_NAME, metavar="NAME", help="ask: the name the service was given")
     return Load(**vars(parser.parse_args(arguments)))
 

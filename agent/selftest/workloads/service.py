@@ -44,6 +44,15 @@ def serve(name: str, work: Callable[[], object]) -> NoReturn:
                 connection.sendall(request)
 
 
+def wait_for(name: str) -> None:
+    """Until a service is ready to be asked."""
+    while True:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            if client.connect_ex(address(name)) == 0:
+                return
+        time.sleep(_RETRY_S)
+
+
 def ask(name: str) -> NoReturn:
     """Ask a service for work for as long as it lasts, and again when another one comes."""
     while True:

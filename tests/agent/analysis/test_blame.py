@@ -1,6 +1,7 @@
 """The parts of a cgroup's wait: all of it, each told apart."""
 
 import json
+import mmap
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,6 +14,9 @@ from agent.documents.blame import BlameSummary, Charge
 from agent.documents.tasks import MOST_TASKS, TaskShare, TasksWithin, TaskTime, tasks_within
 from agent.store.run_file import Notes, Run, pack
 from collectors.sources.tasks import TaskReading
+from collectors.windows.disks import DiskUse
+from collectors.windows.network import QueueUse
+from collectors.windows.reclaims import ReclaimUse
 from collectors.windows.sched import KERNEL, OTHER, REST, SchedWindow
 from reports.sections.blame import as_shown, blame_report
 from reports.sections.model import Table
@@ -169,3 +173,56 @@ def test_who_ran_comes_from_two_readings() -> None:
 def test_the_document_can_be_read_again() -> None:
     found = blame(run_of(window(cgroup(1.0, {NEIGHBOUR: 0.5}, self_s=0.1))), VICTIM)
     assert BlameSummary.from_document(json.loads(json.dumps(found.to_document()))) == found
+
+
+def test_disks_are_told_by_whom_they_served_meanwhile() -> None:
+    use = DiskUse(
+        reads=3,
+        read_bytes=12288,
+        queue_ns=6_000_000,
+        service_ns=2_000_000,
+        self_ns=2_000_000,
+        waited_for={"/b": 5_000_000, KERNEL: 1_000_000},
+    )
+    idle = replace(window(cgroup(1.0, path="/a")), disks={"vdb": {"/b": DiskUse(writes=1)}})
+    busy = replace(window(cgroup(1.0, path="/a")), disks={"vda": {"/a/x": use}})
+    (disk,) = blame(run_of(idle, busy), "/a").disks or ()
+    assert (disk.disk, disk.reads, disk.queue_ms, disk.service_ms) == ("vda", 3, 6.0, 2.0)
+    assert [(part.name, part.wait_ms, part.share_pct) for part in disk.parts] == [
+        ("/b", 5.0, 62.5),
+        ("self", 2.0, 25.0),
+        ("kernel", 1.0, 12.5),
+    ]
+    report = blame_report(blame(run_of(idle, busy), "/a"))
+    assert any("vda served" in getattr(section, "title", "") for section in report.sections)
+
+
+def test_memory_is_told_by_whose_need_had_it_reclaimed() -> None:
+    reclaims = {
+        "/a": {"/a/x": ReclaimUse(1, 64, 2_000_000)},
+        "/": {"/b": ReclaimUse(2, 300, 0), "/a/x": ReclaimUse(1, 100, 1_000_000)},
+        "/c": {"/c": ReclaimUse(9, 900, 0)},
+        "unknown": {"/b": ReclaimUse(9, 900, 0)},
+    }
+    memory = blame(run_of(replace(window(cgroup(1.0, path="/a")), reclaims=reclaims)), "/a").memory
+    assert memory is not None
+    assert (memory.own_limit_bytes, memory.reclaiming_ms) == (64 * mmap.PAGESIZE, 3.0)
+    assert [(part.name, part.share_pct) for part in memory.parts] == [("/b", 75.0), ("self", 25.0)]
+    report = blame_report(blame(run_of(replace(window(cgroup(1.0, path="/a")), reclaims=reclaims)), "/a"))
+    assert any("memory reclaimed" in getattr(section, "title", "") for section in report.sections)
+    assert blame(run_of(window(cgroup(1.0, path="/a"))), "/a").memory is None
+
+
+def test_queues_are_told_by_whose_packets_they_sent_meanwhile() -> None:
+    use = QueueUse(
+        packets=5, bytes=500, queue_ns=8_000_000, self_ns=2_000_000, dropped=7, waited_for={"/b": 6_000_000}
+    )
+    again = {"tcp": {"/a": QueueUse(retransmits=3)}}
+    queues = {"eth0": {"/a/x": use, "/b": QueueUse(packets=9)}, "lan": {"/b": QueueUse(packets=1)}, **again}
+    run = run_of(replace(window(cgroup(1.0, path="/a")), network=queues))
+    eth0, tcp = blame(run, "/a").networks or ()
+    assert (eth0.device, eth0.packets, eth0.queue_ms, eth0.dropped) == ("eth0", 5, 8.0, 7)
+    assert [(part.name, part.share_pct) for part in eth0.parts] == [("/b", 75.0), ("self", 25.0)]
+    assert (tcp.device, tcp.retransmits, tcp.parts) == ("tcp", 3, ())
+    report = blame_report(blame(run, "/a"))
+    assert any("packets eth0 sent" in getattr(section, "title", "") for section in report.sections)

@@ -12,7 +12,7 @@ from agent.documents.blame import Charge
 from agent.documents.now import HostNow, Reason
 from agent.documents.tasks import NOBODY_KNOWN, TasksWithin, TaskTime
 from agent.documents.top import Lot
-from collectors.windows.sched import KERNEL, CgroupWindow, CpuWindow
+from collectors.windows.sched import KERNEL, CgroupWindow, CpuWindow, WaitFor
 from tests.agent.analysis.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, window
 
 ALL = frozenset({0, 1})
@@ -111,6 +111,37 @@ def test_who_has_less_than_its_weight_promises_needs_no_larger_one(
     assert {"a quota", "more weight"} == {
         each for each in ("a quota", "more weight") if each in str(found.advice)
     }
+
+
+def test_the_greedy_one_is_told_after_those_it_takes_from() -> None:
+    """It loses more, as it wants more; and it has three quarters, of which its weight promises the half."""
+    victim, greedy = cgroup(0.5, {OTHER: 0.5}), cgroup(1.5, {VICTIM: 3.0}, path=OTHER)
+    weighed = {path: Placement(ALL, weights=(100, 100)) for path in (VICTIM, OTHER)}
+    assert [each.cgroup for each in host(victim, greedy).sufferers] == [VICTIM, OTHER]
+    wide = replace(greedy, waited_for={"/unseen": WaitFor(900_000_000, 1), **greedy.waited_for})
+    assert [each.cgroup for each in host(victim, wide, placed=weighed).sufferers] == [VICTIM, OTHER]
+    assert [each.cgroup for each in host(victim, wide).sufferers] == [OTHER, VICTIM]
+
+
+@pytest.mark.parametrize("own_s", [0.0, 0.9])
+def test_who_waits_for_many_is_not_told_to_limit_one_of_them(own_s: float) -> None:
+    """A fifth each: without any one of them it would wait for the other four."""
+    many = {f"/tenant-{number}": 0.1 for number in range(5)}
+    others = [cgroup(0.2, path=path) for path in many]
+    (found,) = host(cgroup(0.5, many, self_s=own_s), *others).sufferers
+    assert found.waits_for_many
+    assert found.advice == (
+        "place some of the tenants on another host: all CPUs are busy, with many a little each",
+    )
+    (found,) = host(cgroup(0.5, {OTHER: 0.5}, self_s=own_s), cgroup(1.0, path=OTHER)).sufferers
+    assert not found.waits_for_many
+    assert "a quota" in found.advice[0]
+
+
+def test_the_root_cgroup_comes_after_those_who_are_somebody() -> None:
+    root = cgroup(0.5, {OTHER: 0.9}, path="/")
+    victim = cgroup(0.5, {OTHER: 0.4})
+    assert [each.cgroup for each in host(root, victim, cgroup(1.0, path=OTHER)).sufferers] == [VICTIM, "/"]
 
 
 def test_who_uses_up_a_shared_quota_is_named() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from agent.analysis.observation import (
     VictimSignals,
+    bystanders_ns,
     fold_subtrees,
     is_idle,
     observe,
@@ -19,7 +20,7 @@ from collectors.windows.figures import CgroupSignals, CpuSignals
 from collectors.windows.sched import CpuWindow, SchedWindow, WaitFor
 from collectors.windows.signals import HostSignals, SignalWindow
 from tests.agent.analysis import trials
-from tests.agent.analysis.trials import NS, OTHER, cgroup
+from tests.agent.analysis.trials import NS, OTHER, cgroup, trial
 
 VICTIM, NEIGHBOUR = "/victim", "/neighbour"
 POD, OTHER_POD = "/kubepods/a", "/kubepods/ab"
@@ -35,12 +36,14 @@ def window(victim: CgroupSignals, *cpus: CpuSignals) -> SignalWindow:
 
 def test_what_the_kernel_tells() -> None:
     victim = NOTHING._replace(throttled_own_ns=1, throttled_ancestors_ns=2, io_some_ns=3, memory_some_ns=4)
+    victim = victim._replace(file_refaults=7, anon_refaults=8)
     cpus = (CpuSignals(5, 0, 0, 2_000_000), CpuSignals(6, 0, 0, 3_000_000))
     assert victim_signals(window(victim, *cpus), VICTIM, [NEIGHBOUR], frequency=True) == VictimSignals(
         throttled_own_ns=1,
         throttled_ancestors_ns=2,
         io_stalled_ns=3,
         memory_stalled_ns=4,
+        refaulted_pages=15,
         steal_ns=11,
         frequency_khz=2_500_000.0,
         io_bytes={NEIGHBOUR: 15},
@@ -129,3 +132,15 @@ def test_throttling_that_one_window_does_not_tell_of_is_not_known() -> None:
     assert observe([knows, knows], trials.VICTIM).signals.throttled_own_ns == 6
     assert observe([knows, told], trials.VICTIM).signals.throttled_own_ns is None
     assert observe([trials.window(cgroup(0.5))], trials.VICTIM).signals == VictimSignals()
+
+
+def test_what_bystanders_took_of_the_time() -> None:
+    """Two tasks for 1 s: 1.2 s on a CPU, 0.5 s behind a bystander, 0.3 s behind the neighbour."""
+    waited = cgroup(1.2, {NEIGHBOUR: 0.3, OTHER: 0.4, "other": 0.1}, stolen_s=0.1)
+    took_ns = bystanders_ns(waited, [NEIGHBOUR])
+    assert took_ns == 0.4 * NS
+    seen = trial(duration_s=1.0, victim=waited).seen
+    assert seen.taken_ratio is None
+    assert replace(seen, bystanders_ns=took_ns).taken_ratio == pytest.approx(0.4 / 2.0)
+    stolen = replace(seen, bystanders_ns=took_ns, signals=VictimSignals(steal_ns=NS))
+    assert stolen.taken_ratio == pytest.approx(0.5 / 2.0)

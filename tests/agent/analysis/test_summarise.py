@@ -10,7 +10,9 @@ from agent.documents.summary import CpuSummary, RunSummary
 from agent.documents.verdict import SelfCost
 from agent.store.run_file import Notes, Run, pack
 from collectors.host.workloads import identify
+from collectors.windows.disks import DiskUse
 from collectors.windows.figures import CgroupSignals, CpuSignals
+from collectors.windows.network import QueueUse
 from collectors.windows.sched import CgroupWindow
 from collectors.windows.signals import Absence, HostSignals, SignalWindow
 from probes.errors import UsageError
@@ -33,7 +35,8 @@ def test_times_add_up_and_the_longest_wait_comes_first() -> None:
     first = summary.cgroups[0]
     assert (first.run_ns, first.wait_ns) == (400_000_000, 800_000_000)
     assert (first.mean_running, first.mean_waiting) == pytest.approx((0.2, 0.4))
-    assert [wait.name for wait in first.wait_by] == [NEIGHBOUR, OTHER]
+    assert [wait.name for wait in first.wait_by] == [NEIGHBOUR, "cron.service"]
+    assert [wait.cgroup for wait in first.wait_by] == [NEIGHBOUR, OTHER]
 
 
 def test_what_throttled_tasks_waited_is_no_queue() -> None:
@@ -166,3 +169,21 @@ def test_what_pressure_does_not_tell_is_no_zero() -> None:
     } <= summary.unavailable.keys()
     assert any("pressure (PSI) alone" in warning for warning in summary.warnings)
     assert summary.unavailable["self_cost.ns_per_switch"] == "no BPF program was attached"
+
+
+def test_what_a_cgroup_had_of_disks_queues_and_reclaims_is_its_own_over_all_windows() -> None:
+    seen = replace(
+        window(cgroup(0.5, path="/a"), cgroup(0.5, path="/b")),
+        disks={"vda": {"/a": DiskUse(reads=2, queue_ns=5, service_ns=3, waited_for={"/b": 4})}},
+        network={"eth0": {"/a/below": QueueUse(packets=1, queue_ns=9)}},
+    )
+    found = {
+        each.path: each.devices
+        for each in summarise(Run({"host": pack(HOST)}, (seen, seen), partial=False)).cgroups
+    }
+    assert found["/b"] is None
+    assert found["/a"] is not None
+    assert {name: amount for name, amount in found["/a"].items() if amount} == {
+        "disk_ns": 16,
+        "disk_behind_ns": 8,
+    }

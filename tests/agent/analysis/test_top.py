@@ -10,7 +10,9 @@ from agent.analysis.top import LEAST_WINDOWS, LastMinute, ipc_of, live_table, us
 from agent.documents.blame import Charge
 from agent.documents.top import LiveTable, Lot, Sort, Usual
 from collectors.host.readings import Missing
+from collectors.windows.disks import DiskUse
 from collectors.windows.histogram import EDGES_NS
+from collectors.windows.network import QueueUse
 from collectors.windows.sched import KERNEL, CgroupWindow, WaitFor
 from probes.perf_event import Reading, Refusal
 from probes.snapshot import Snapshot
@@ -104,6 +106,21 @@ def test_a_filter_leaves_out_rows_and_not_whom_they_waited_for() -> None:
     seen = window(cgroup(0.5, {OTHER: 3.0}), cgroup(0.5, path=OTHER))
     (row,) = live_table("host", seen, Sort.LOST, str, NO_PMU, patterns=(VICTIM,)).cgroups
     assert row.lost_cpus == pytest.approx(0.5)
+
+
+def test_what_it_waited_behind_others_on_devices_is_a_rate_of_what_it_had_any_of() -> None:
+    seen = replace(
+        window(cgroup(0.5), cgroup(0.5, path=OTHER), duration_s=2.0),
+        disks={
+            "vda": {VICTIM: DiskUse(reads=1, service_ns=500, waited_for={OTHER: 400})},
+            "vdb": {VICTIM: DiskUse(reads=1, queue_ns=80, waited_for={OTHER: 60, KERNEL: 20})},
+        },
+        network={"eth0": {OTHER: QueueUse(packets=1, queue_ns=7)}},
+    )
+    found = {row.cgroup: row for row in live_table("host", seen, Sort.LOST, str, NO_PMU).cgroups}
+    ours, theirs = found[VICTIM], found[OTHER]
+    assert (ours.disk_behind_ns_per_s, ours.network_behind_ns_per_s) == (240.0, None)
+    assert (theirs.disk_behind_ns_per_s, theirs.network_behind_ns_per_s) == (None, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_one_that_is_stuck_is_told_once_and_not_asked_again_until_it_answers(gat
 
     bounded = Bounded("files", completing(stick), 0.05, told)
     assert [bounded(PLAIN, NOTHING, NOTHING) for _ in range(4)] == [PLAIN] * 4
-    assert len(asked) == 1
+    assert eventually(lambda: len(asked) == 1)  # its thread may come later than all four
     assert told.warned == ["files cannot be read, windows are without: no answer within 0.05 s"]
     gate.set()
     assert eventually(lambda: not bounded._answers.empty())

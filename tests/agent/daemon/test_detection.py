@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from agent.daemon.config import Config, DetectionConfig
+from agent.daemon.config import Config, DetectionConfig, RuleConfig
 from agent.daemon.detection import Detection, settings
 from agent.documents.event import Episode, Event, EventState
 from agent.documents.tasks import TaskShare
@@ -16,6 +16,8 @@ from reports.sections.events import event_listing
 from tests.agent.analysis.trials import NEIGHBOUR, VICTIM, cgroup
 from tests.agent.daemon.observations import observation
 from tests.agent.detection.scenes import crowded, usual
+
+CLASSIC = DetectionConfig(rules=(RuleConfig(),))
 
 
 def judged(detection: Detection, first: int, *scene: bool) -> list[Event]:
@@ -28,16 +30,18 @@ def judged(detection: Detection, first: int, *scene: bool) -> list[Event]:
 
 
 def test_the_rules_are_those_of_the_configuration() -> None:
-    config = DetectionConfig()
+    config = CLASSIC
     found = settings(config)
     assert [(rule.indicator, rule.method, rule.limit) for rule in found.rules] == [
         (rule.indicator, rule.method, rule.limit) for rule in config.rules
     ]
+    assert sum(rule.limit for rule in settings(DetectionConfig(budget_per_week=3.0)).rules[:2]) == 3.0
+    assert settings(DetectionConfig(fast=True)).lasting_s < settings(DetectionConfig()).lasting_s
     assert (found.persistence.windows, found.persistence.exceeded) == (config.windows, config.exceeded)
 
 
 def test_windows_go_in_and_events_come_out() -> None:
-    detection = Detection(DetectionConfig(), lambda _path: None)
+    detection = Detection(CLASSIC, lambda _path: None)
     (event,) = judged(detection, 0, *[False] * 40, *[True] * 4)
     assert (event.victim, event.state) == (VICTIM, EventState.RAISED)
     detection.on_event(event)
@@ -50,16 +54,16 @@ def test_windows_go_in_and_events_come_out() -> None:
 
 
 def test_another_cooldown_holds_from_the_next_window_on() -> None:
-    detection = Detection(DetectionConfig(), lambda _path: None)
+    detection = Detection(CLASSIC, lambda _path: None)
     assert len(judged(detection, 0, *[False] * 40, *[True] * 4, *[False] * 4)) == 1
-    detection.reload(replace(Config(), detection=replace(DetectionConfig(), cooldown_s=0.0)))
+    detection.reload(replace(Config(), detection=replace(CLASSIC, cooldown_s=0.0)))
     assert [each.state for each in judged(detection, 48, *[False])] == [EventState.CLEARED]
 
 
 def test_another_configuration_holds_from_the_next_window_on() -> None:
-    detection = Detection(DetectionConfig(), lambda _path: None)
+    detection = Detection(CLASSIC, lambda _path: None)
     assert judged(detection, 0, *[False] * 40) == []
-    detection.reload(replace(Config(), detection=replace(DetectionConfig(), rules=())))
+    detection.reload(replace(Config(), detection=DetectionConfig(rules=(RuleConfig(limit=1e9),))))
     assert judged(detection, 40, *[True] * 4) == []
 
 
@@ -72,7 +76,7 @@ def test_who_runs_within_the_kernel_or_the_root_is_named_and_read_only_then(whom
         made.append({(7, 1): TaskReading("busy", whom, next(now_ns)), (8, 1): TaskReading("idle", whom, 5)})
         return made[-1]
 
-    detection = Detection(DetectionConfig(), lambda _path: None, read)
+    detection = Detection(CLASSIC, lambda _path: None, read)
     scene = [usual()] * 40 + [cgroup(2.0, {whom: 4.0})] * 4
     beside = cgroup(4.0, path=whom)
     (event,) = (

@@ -13,7 +13,8 @@ from agent.daemon.signals import Signals
 from agent.daemon.sinks import Observation
 from agent.daemon.workers import Workers
 from agent.recording.budget import Governor
-from probes.bpf_syscall import RunStats
+from agent.recording.flight import FlightRecorder
+from probes.errors import HostChangedError
 from probes.snapshot import Snapshot
 from tests.agent.daemon.test_workers import SECONDS, Recorded, Told
 
@@ -38,15 +39,17 @@ class FakeProbe:
 
     clock: Clock
     broken: bool = False
+    changed: bool = False
 
     def read(self) -> Snapshot:
+        if self.changed:
+            raise HostChangedError("CPU 4 was added")
         if self.broken:
             raise OSError("no such map")
         now_ns = round(self.clock.now_s * 1e9)
         return Snapshot(monotonic_ns=now_ns, cgroups={}, waits={}, cpus=(), paths={}, untracked=0)
 
-    def run_stats(self) -> list[RunStats]:
-        return []
+    def cost(self) -> None: ...
 
     def shed(self, level: int) -> None: ...
 
@@ -86,6 +89,7 @@ class Situation:
         self.signals = Signals()
         monkeypatch.setattr(self.signals, "wait", self.clock.wait, raising=False)
         self.seen: list[Observation] = []
+        self.dumped_at_s: list[float] = []
 
     def remember(self, observation: Observation) -> tuple[()]:
         self.seen.append(observation)
@@ -97,18 +101,25 @@ class Situation:
     def reload(self) -> None:
         self.signals.reload_wanted = True
 
-    def run(self, seconds: float, window_s: float = 10.0) -> list[float]:
+    def dump(self) -> None:
+        self.signals.dump_wanted = True
+
+    def run(
+        self, seconds: float, window_s: float = 10.0, flight: FlightRecorder | None = None
+    ) -> list[float]:
         """Run so long; the lengths of the windows that the sink got."""
         self.clock.at_s[1000 + seconds] = self.end
         workers = Workers([self.sink], self.service)
         Loop(
             config=Config(agent=AgentConfig(window_s=window_s)),
             config_path=self.file,
-            governor=Governor(self.probe, 1.0),  # type: ignore[arg-type]  # what is called is there
+            governor=Governor(flight or self.probe, 1.0),  # type: ignore[arg-type]  # what is called is there
             workers=workers,
             service=self.service,
             signals=self.signals,
             complete=lambda window, before, after: window,  # noqa: ARG005  nothing to add
+            flight=flight,
+            dump=lambda: self.dumped_at_s.append(self.clock.now_s - 1000),
         ).run()
         workers.close(SECONDS)
         return [each.sched.duration_ns / 1e9 for each in self.seen]
@@ -162,3 +173,61 @@ def test_a_probe_that_cannot_be_read_costs_windows_and_is_told_once(situation: S
     ]
     assert len(situation.service.informed) == 1
     assert situation.seen[-1].health.lost_windows == 3
+
+
+def seconds_of(flight: FlightRecorder) -> list[float]:
+    return [each.duration_ns / 1e9 for each in flight.flight().seconds]
+
+
+@pytest.fixture
+def flight(situation: Situation) -> FlightRecorder:
+    return FlightRecorder(situation.probe, 1 << 20)  # type: ignore[arg-type]  # what is called is there
+
+
+@pytest.mark.parametrize(
+    ("window_s", "windows", "seconds"),
+    [
+        (10.0, [10, 10, 5], [1] * 25),
+        (5.4, [5.4, 5.4, 3.4], [1, 1, 1, 1, 1.4] * 2 + [1, 1, 1, 0.4]),  # nobody knew that it would end
+        (2.5, [2.5] * 3, [1, 1.5] * 3),
+        (1.0, [1] * 3, [1] * 3),
+    ],
+)
+def test_seconds_are_read_within_windows_of_the_same_lengths(
+    situation: Situation, flight: FlightRecorder, window_s: float, windows: list[float], seconds: list[float]
+) -> None:
+    assert situation.run(sum(windows), window_s, flight) == pytest.approx(windows)
+    assert seconds_of(flight) == pytest.approx(seconds)
+
+
+def test_with_seconds_it_says_that_it_lives_as_often(situation: Situation, flight: FlightRecorder) -> None:
+    situation.service.alive_every_s = 0.3
+    situation.run(20, 10.0, flight)
+    signs = situation.service.signs
+    assert max(later - earlier for earlier, later in pairwise(signs)) <= 0.3 + 1e-9
+
+
+def test_a_second_that_cannot_be_read_is_a_lost_window_and_the_next_is_tried(
+    situation: Situation, flight: FlightRecorder
+) -> None:
+    def set_broken(*, broken: bool) -> None:
+        situation.probe.broken = broken
+
+    situation.clock.at_s[1015.2] = lambda: set_broken(broken=True)
+    situation.clock.at_s[1045] = lambda: set_broken(broken=False)
+    assert situation.run(70, 10.0, flight)[0] == 10
+    assert len(situation.service.warned) == len(situation.service.informed) == 1
+    assert situation.seen[-1].health.lost_windows == 3
+    assert max(seconds_of(flight)) > 30  # what the next reading tells of all that time
+
+
+def test_a_dump_is_asked_for_at_once(situation: Situation, flight: FlightRecorder) -> None:
+    situation.clock.at_s[1003.7] = situation.dump
+    assert situation.run(20, 10.0, flight) == [10, 10]
+    assert situation.dumped_at_s == pytest.approx([3.7])
+
+
+def test_on_a_host_that_changed_it_ends_to_be_started_again(situation: Situation) -> None:
+    situation.probe.changed = True
+    with pytest.raises(HostChangedError):
+        situation.run(100)

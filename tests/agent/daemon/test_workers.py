@@ -91,7 +91,10 @@ def test_every_sink_gets_every_window_in_order() -> None:
 
 
 def test_a_stuck_sink_loses_windows_and_no_other_does(gate: Flag) -> None:
+    in_work = Flag()
+
     def stick(_: Observation) -> tuple[Event, ...]:
+        in_work.set()
         gate.wait()
         return ()
 
@@ -99,6 +102,7 @@ def test_a_stuck_sink_loses_windows_and_no_other_does(gate: Flag) -> None:
     workers = Workers([stuck, good], told)
     for number in range(1, 11):
         workers.submit(observation(number))
+        assert in_work.wait(SECONDS)
         assert eventually(partial(has_taken, good, number))
     health = {each.name: each for each in workers.health()}
     assert health["good"].taken == 10
@@ -117,9 +121,10 @@ def test_one_that_never_returns_does_not_keep_the_agent_from_ending(gate: Flag) 
     good, told = Recorded(), Told()
     workers = Workers([Recorded("stuck", lambda _: (gate.wait(), ())[1]), good], told)
     workers.submit(observation(1))
-    workers.close(0.05)
+    assert eventually(partial(has_taken, good, 1))
+    workers.close(1.0)  # all of which the stuck one takes, and meanwhile the other has only to be closed
     assert good.closed == 1
-    assert told.warned == ["stuck did not end within 0.05 s: what it had not written is lost"]
+    assert told.warned == ["stuck did not end within 1 s: what it had not written is lost"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from agent.detection.gates import Evidence, own_load
 from agent.detection.indicators import INDICATORS, IndicatorSample, value_of
 from agent.detection.rules import METHODS, Comparison, Rule, exceeds
 from agent.detection.running_baseline import MEMORY_WINDOWS, RunningBaseline
@@ -32,7 +33,7 @@ VALUES = st.floats(0, 1e6)
 class TestSignals:
     def test_each_figure(self) -> None:
         counts = [0] * len(EDGES_NS)
-        counts[20] = 100
+        counts[20] = 1000
         sample = IndicatorSample(
             replace(
                 cgroup(2.0, {NEIGHBOUR: 1.0}, throttled_s=3.0),
@@ -47,6 +48,7 @@ class TestSignals:
         assert p99_ms is not None
         assert EDGES_NS[20] <= p99_ms * 1e6 <= EDGES_NS[21]
         assert found == {
+            "contention": pytest.approx(1 / 3),
             "wait_per_run": 0.5,
             "preempted_per_s": 5.0,
             "throttled_share": 0.5,
@@ -102,7 +104,7 @@ class TestLimits:
         assert exceeds(low, value, against) == (value < limit)
 
     def test_every_method_of_a_rule_is_known(self) -> None:
-        assert set(METHODS) == {"baseline", "percent", "sigma", "threshold"}
+        assert set(METHODS) == {"budget", "baseline", "percent", "sigma", "threshold"}
 
 
 class TestSuspects:
@@ -207,3 +209,30 @@ def test_an_event_survives_its_document(victim: str, text: str) -> None:
         event(victim, suspects=(Suspect(text, 50.0),)), findings=(GateFinding("steal", None, text),)
     )
     assert Event.from_document(json.loads(json.dumps(found.to_document()))) == found
+
+
+class TestOwnLoad:
+    @pytest.mark.parametrize(
+        ("run_s", "ipc", "usual_ipc", "explains", "text"),
+        [
+            (6.0, 1.2, 1.2, True, "at 1.20 instructions per cycle"),  # three times the work
+            (6.0, 0.4, 1.2, False, "usually 1.20"),  # the same work in three times the time
+            (6.0, None, 1.2, True, "could not be told"),
+            (6.0, 0.4, None, True, "could not be told"),
+            (2.0, None, None, False, "usually 0.20"),
+        ],
+    )
+    def test_who_runs_longer_for_the_same_work_has_no_load_of_its_own(
+        self, run_s: float, *, ipc: float | None, usual_ipc: float | None, explains: bool, text: str
+    ) -> None:
+        found = own_load(
+            Evidence(
+                cgroup(run_s),
+                seconds=10.0,
+                baseline_cpus=0.2,
+                stolen_pct=0.0,
+                ipc=ipc,
+                baseline_ipc=usual_ipc,
+            )
+        )
+        assert (found.explains, text in found.text) == (explains, True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.detection.detector import Detector, Settings
-from agent.detection.rules import DEFAULT_RULES, Rule
+from agent.detection.rules import Rule
 from agent.detection.stored_baseline import learn
 from agent.documents.event import Event, EventCause
 from agent.store.run_file import read_run
@@ -49,11 +49,16 @@ def test_it_is_an_hours_worth_of_busy_cgroups(quiet: Sequence[SchedWindow]) -> N
 
 
 def test_nobody_is_said_to_suffer(quiet: Sequence[SchedWindow]) -> None:
-    assert told(Detector(), quiet) == []
+    assert told(Detector(), [*quiet] * 24) == []
 
 
 @pytest.mark.parametrize(
-    "rule", [Rule("wait_per_run", "percent", 200.0), Rule("wait_per_run", "threshold", 10.0)]
+    "rule",
+    [
+        Rule("wait_per_run", "sigma", 4.0),
+        Rule("wait_per_run", "percent", 200.0),
+        Rule("wait_per_run", "threshold", 10.0),
+    ],
 )
 def test_nor_by_the_other_methods(quiet: Sequence[SchedWindow], rule: Rule) -> None:
     assert told(Detector(Settings((rule,))), quiet) == []
@@ -73,9 +78,8 @@ def test_the_same_hour_with_a_neighbour_in_it_has_one_event(quiet: Sequence[Sche
     spoilt = list(quiet)
     for number in (200, 201):
         spoilt[number] = disturbed(spoilt[number], victim)
-    (raised, cleared) = [
-        event for event in told(Detector(), spoilt) if event.indicator == DEFAULT_RULES[0].indicator
-    ]
+    rule = Rule("wait_per_run", "sigma", 4.0)
+    (raised, cleared) = told(Detector(Settings((rule,))), spoilt)
     assert (raised.victim, raised.utc_ns, raised.cause) == (victim, 201 * 10**10, EventCause.NEIGHBOURS)
     assert raised.suspects[0].cgroup == "/noisy"
     assert cleared.victim == victim

@@ -41,11 +41,15 @@ MODULES = [
 WRITTEN_BY = {
     "jostle.verdict/1": "`jostle experiment --json`, `jostle compare --json`; an experiment's `verdict.json`",
     "jostle.summary/1": "`jostle record --json`, `jostle report RUN -f json`, `jostle report --history … -f json`",
+    "jostle.plan/1": "`jostle experiment --plan --json`; an experiment's `plan.json`, before its first trial",
     "jostle.top/1": "`jostle top --json`",
     "jostle.blame/1": "`jostle blame CGROUP --json`",
     "jostle.now/1": "`jostle --json`, `jostle now --json`",
+    "jostle.events/1": "`jostle events --json`",
     "jostle.event/1": "`jostle agent`: one line on standard output, which is the journal, and one row of the history",
     "jostle.selftest/1": "`jostle selftest --json`, and its directory's `selftest.json`",
+    "jostle.shipped/1": "`jostle ship --json`",
+    "jostle.fleet-answer/1": "`jostle fleet QUESTION --json`; `jostle fleet review -f json`",
     DOCTOR_SCHEMA: "`jostle doctor --json`",
     LABELS_SCHEMA: "`jostle selftest --list --json`: a list `scenarios`",
 }
@@ -64,8 +68,21 @@ MEANINGS = {
     "LiveTable.cgroups": "a row for each cgroup",
     "RunMatrix.wait_ns": "a row for each that waited",
     "RunSummary.cgroups": "each cgroup over the whole recording",
+    "SchedWindow.reclaims": "memory reclaimed, by the limit's cgroup and by whose tasks needed more",
+    "BlameSummary.memory": "whose need had memory reclaimed",
+    "MemoryPart.reclaimed_bytes": "in its name",
+    "MemoryPart.share_pct": "of what was reclaimed within limits that it shares",
+    "SchedWindow.network": "packets of each cgroup by network device, their time in its queue and behind whose",
+    "BlameSummary.networks": "what it had of each network device's queue, and whose packets that sent meanwhile",
+    "NetworkBlame.packets": "that it sent",
+    "NetworkBlame.bytes": "in them",
+    "NetworkBlame.queue_ms": "until they were sent",
+    "NetworkBlame.parts": "whose packets were sent while its own waited",
+    "SchedWindow.disks": "requests of each cgroup by disk, their time and behind whose",
     "SchedWindow.duration_ns": "its length",
     "SchedWindow.end_ns": "when it ended, on the host's monotonic clock",
+    "SecondaryMetric.requests": "of how many a percentile is, all trials of the arm with fewer together; left out: the "
+    "trials' median",
     "SecondaryMetric.name": "the metric's",
     "Rate.name": "a short one",
     "TaskShare.name": "the process's or the kernel thread's",
@@ -82,13 +99,20 @@ MEANINGS = {
     "WorkloadSummary.unit": "the systemd unit's name",
     "reason": "why",
     "Aggressor.cause": "the cause that it is charged to",
-    "Aggressor.share_pct": "of what is charged to anyone",
+    "Aggressor.share_pct": "of the additional time",
     "Blame.share_pct": "of all it waited in those trials",
     "Blocked.holder": "who holds the lock, where the kernel tells",
     "CacheSummary.domain": "the number of the cache, as resctrl has it",
     "CacheSummary.group": "the resctrl group; empty: the default one",
     "Cause.share_pct": "of the additional time; all sum to 100",
     "CgroupSummary.switches": "context switches to its tasks",
+    "BlameSummary.disks": "what it had of each disk, and whom that served meanwhile",
+    "DiskBlame.disk": "the kernel's name of it",
+    "DiskBlame.read_bytes": "by its reads",
+    "DiskBlame.reads": "requests that read",
+    "DiskBlame.written_bytes": "by its writes",
+    "DiskBlame.writes": "requests that wrote",
+    "DiskBlame.parts": "whom it served while the cgroup's requests waited and were served",
     "Event.cause": "what it is put down to",
     "GateFinding.gate": "which check",
     "GateFinding.text": "what it found, a sentence",
@@ -109,6 +133,7 @@ MEANINGS = {
     "RunSummary.lost_windows": "windows that were not recorded",
     "RunSummary.missing": "how many figures single windows lack, and why, by the figure's name",
     "SelftestFinding.verdict": "what was concluded; null: it failed",
+    "SelftestFinding.trial_noise_pct": "robust spread of the trials without the neighbours; left out: it failed",
     "SelftestFinding.cause": "the largest cause that was found",
     "SelftestFinding.cause_share_pct": "of the additional time, the cause that was to be found",
     "SelftestFinding.culprit_share_pct": "of the blame, the neighbour that was to be found",
@@ -126,6 +151,7 @@ MEANINGS = {
     "WaitMatrix.waited_for": "the columns' names",
     "WaitMatrix.waiting": "the rows' names",
     "WaitPart.share_pct": "of the whole wait",
+    "witness": "how it is known",
     "WorkloadSummary.kind": "`root`, `container`, `pod`, `unit` or `cgroup`",
     "advice": "what to do, sentences, the first first",
     "arm": "without or with the neighbours",
@@ -173,10 +199,15 @@ MEANINGS = {
     "name": "what people call it: a unit, a container, a pod, else its path",
     "namespace": "of the pod",
     "neighbours": "their command lines or cgroups",
-    "noise_floor_pct": "the effect that shows between equal trials; less cannot be told",
+    "noise_floor_pct": "what the noise of so many pairs could pass for: half the interval's width",
     "ns_per_switch": "what the probe adds to a context switch",
     "others_weight": "see `weight`",
-    "p_value": "of no effect at all",
+    "p_value": "of no effect at all, two-sided: below 0.05 exactly where the interval leaves out 0",
+    "Effect.alpha": "two-sided error of this one interval: its part of the 5 % of all that may be claimed",
+    "FailureCount.p_value": "of no more of it with the neighbours, exact and one-sided",
+    "FailureCount.what": "trials, or the name of what they counted",
+    "FailureCount.without": "how often without the neighbours",
+    "FailureCount.with": "how often with them",
     "pairs": "how many pairs of trials decided it",
     "partial": "it was interrupted, or did not come to its planned end",
     "path": "where it is",
@@ -185,6 +216,11 @@ MEANINGS = {
     "pod": "its name",
     "pod_uid": "with hyphens",
     "qos_class": "`guaranteed`, `burstable` or `besteffort`",
+    "image": "the container's image, as it was asked for",
+    "project": "the project of Docker Compose",
+    "service": "the service of Docker Compose",
+    "owner": "what stays the same when it is made anew: by a pod's name what made it (Deployment, StatefulSet, …), a "
+    "service of Docker Compose, a container's or a unit's name",
     "quota_cpus": "how much it is",
     "repeat": "how often each scenario ran",
     "right_culprit": "of those with the right verdict, how many named the right neighbour first",
@@ -242,6 +278,7 @@ FACTS = {
     "command": "the command that was recorded, where there was one",
     "command_cgroup": "the cgroup that it ran in",
     "complete": "`1`: the recording came to its planned end",
+    "flight_recorder_mib": "of the agent's memory for the last 15 minutes by the second; `0`: it keeps none",
     "globs": "the filters of `--cgroup`, as resolved",
     "host": "the record `Host`, in JSON",
     "notes": "the record `Notes`, in JSON",
@@ -409,6 +446,9 @@ def run_file() -> Iterator[str]:
     yield "SQLite; `jostle report FILE -f json` is the stable way to read one. Times are ns since the epoch.\n\n"
     yield f"```sql{windows._TABLES}```\n\n"
     yield (
+        "A row of `windows` is the sum of `sum_of` windows, numbered `id - sum_of + 1` to `id`: one, but for old ones"
+        " of a history that is full. `events.window` is the number of a window. `flights` are stretches of up to a"
+        " minute by the second, beside the windows: `packed` is msgpack, `[paths, seconds]`. "
         "`windows.packed` is a window: msgpack compressed by zlib, the list `[figures, is_json, window]`. `figures`"
         " names the columns of its cgroups' `signals`; with `is_json` the window is a text of JSON, because a name in"
         " it is not UTF-8. `events.document` is a `jostle.event/1`. `facts` has, for each recording (a run file has"
@@ -428,6 +468,8 @@ def run_file() -> Iterator[str]:
     yield from figure_table("What kernel files tell", of, figures.CGROUP_FIGURES)
     of = "In a summary's `signals`, from the counters of a window."
     yield from figure_table("What hardware counters tell", of, figures.specs(figures.CounterFigures))
+    of = "Of each cgroup, without what is below it, in a summary's `devices`."
+    yield from figure_table("What the probe counts of devices and reclaims", of, figures.DEVICE_FIGURES)
     for title, of, row in (
         ("Of a CPU", "In `signals.host.cpus`, by its number.", figures.CpuSignals),
         ("Of a cache", "In `signals.host.caches`, by resctrl group and cache.", figures.CacheSignals),

@@ -4,18 +4,23 @@ from dataclasses import replace
 
 import pytest
 
-from agent.analysis.observation import pairs_of
-from agent.documents.metric import STRETCH, Metric
+from agent.analysis.observation import TrialResult, pairs_of
+from agent.documents.metric import STRETCH, Metric, Sample
 from agent.documents.verdict_parts import Arm, Efficiency, WaitMatrix
 from agent.experiment.evidence import (
     BY_INSTRUCTIONS,
     BY_WORK,
     EVERYONE_ELSE,
     MOST_OTHERS,
+    capacity,
     efficiency,
     pmu,
+    refused_percentiles,
+    secondary_metrics,
     wait_matrix,
 )
+from agent.experiment.victim_metrics.figures import latency
+from agent.statistics.effect import Slowdown
 from collectors.windows.sched import KERNEL, CgroupWindow
 from probes.perf_event import NO_PMU
 from tests.agent.analysis.trials import (
@@ -30,6 +35,7 @@ from tests.agent.analysis.trials import (
     trial,
     window,
 )
+from tests.agent.experiment.test_preregistration import PLAN
 
 NAMES = {NEIGHBOUR: "neighbour-1 spin"}
 
@@ -141,3 +147,59 @@ def test_counters_that_took_turns_too_often_say_so(monkeypatch: pytest.MonkeyPat
 def test_a_host_without_a_pmu_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collectors.sources.counting.refusal_of_ipc", lambda: NO_PMU)
     assert pmu(pair(trial(), trial())) == "unavailable: no hardware PMU"
+
+
+@pytest.mark.parametrize(("price", "extra"), [(None, None), (100.0, 40 * 100 * 0.5 * 1.1)])
+def test_what_a_slowdown_costs_is_the_cpus_that_ran_times_its_mean(
+    price: float | None, extra: float | None
+) -> None:
+    """A second of work on half a CPU, 2.1 times as long beside the neighbours."""
+    alone = pair(trial(Arm.WITHOUT, 2.0, victim=cgroup(1.0)), trial(Arm.WITH, 4.2, victim=cgroup(1.0)))
+    plan = replace(PLAN, cpu_cost=price, instances=40)
+    found = capacity(alone, Slowdown(110.0, (100.0, 120.0), 4), plan)
+    assert found is not None
+    assert (found.cpus_without, found.cpus_with) == pytest.approx((0.5, 1.05))
+    assert found.ci95_cpus_with == pytest.approx((1.0, 1.1))
+    assert found.extra_cost == (None if extra is None else pytest.approx(extra))
+    assert capacity(alone, None, plan) is None
+
+
+RATE = Metric("requests_per_s", "requests/s", "higher")
+
+
+def blocks_with(rate: float, *further: tuple[Sample, Sample]) -> list[tuple[TrialResult, TrialResult]]:
+    """Six blocks of trials of 1 s at so many requests a second."""
+
+    def run(arm: Arm, block: int) -> TrialResult:
+        result = trial(arm, 1.0, block=block)
+        samples = (Sample(RATE, rate), *(pair[arm is Arm.WITH] for pair in further))
+        return replace(result, seen=replace(result.seen, samples=samples))
+
+    return [(run(Arm.WITHOUT, k), run(Arm.WITH, k)) for k in range(6)]
+
+
+def test_a_percentile_of_histograms_is_of_all_requests_of_an_arm() -> None:
+    """In each trial 300 of 1 ms and, with the neighbours, 6 of 50 ms among them: 1.96 % of 1,836 in all."""
+    alone, beside = ((1.0, 300.0),), ((1.0, 300.0), (50.0, 6.0))
+    p99 = latency("latency_p99")
+    pair = Sample(p99, 1.0, counts=alone), Sample(p99, 50.0, counts=beside, closed_loop=True)
+    blocks = blocks_with(306.0, pair)
+    (found,) = secondary_metrics(blocks, PLAN)
+    assert (found.without, found.with_, found.requests, found.closed_loop) == (1.0, 50.0, 1800.0, True)
+    assert refused_percentiles(blocks) == {}
+    few = blocks_with(306.0, (Sample(p99, 1.0, counts=((1.0, 100.0),)), pair[1]))
+    assert secondary_metrics(few, PLAN) == ()
+    assert refused_percentiles(few) == {
+        "metrics.latency_p99": "it takes 1,000 requests in each arm, and there were 600"
+    }
+
+
+@pytest.mark.parametrize(("rate", "told"), [(999.0, False), (1000.0, True)])
+def test_p99_of_fewer_than_a_thousand_requests_in_a_trial_is_refused(rate: float, told: bool) -> None:  # noqa: FBT001  a case
+    p99, p50 = (
+        (Sample(latency(name), 2.0), Sample(latency(name), 3.0)) for name in ("latency_p99", "latency_p50")
+    )
+    blocks = blocks_with(rate, p50, p99)
+    names = [each.name for each in secondary_metrics(blocks, PLAN)]
+    assert names == (["latency_p50", "latency_p99"] if told else ["latency_p50"])
+    assert ("metrics.latency_p99" in refused_percentiles(blocks)) is not told

@@ -7,13 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.analysis.observation import TrialResult
+from agent.analysis.verdict import Findings
+from agent.documents.verdict import Cause, CauseKind, Conclusion
 from agent.documents.verdict_parts import Arm, Confirmation
 from agent.experiment.design import ALONE, BESIDE_ALL, Design, Treatment, at_level, orders, stopped
 from agent.experiment.follow_ups import (
-    FEWEST_ROUNDS,
+    FEWEST_TO_CONFIRM,
     confirmation,
     confirmations,
     describe_confirmed,
+    is_worth_confirming,
     sweep_design,
     sweep_result,
 )
@@ -73,10 +76,10 @@ def test_trials_are_numbered_on_and_void_ones_repeated_and_counted() -> None:
             return trial(treatment.arm, 9.0, index=index, block=block, void=left.pop())
         return cost(treatment, index, block)
 
-    rounds = run_rounds(confirmation([NEIGHBOUR], 4, 1), 9, behave, Observer())
-    assert [each.index for each in rounds.log.trials] == list(range(9, 9 + 8 + 2))
+    rounds = run_rounds(confirmation([NEIGHBOUR], 8, 1), 9, behave, Observer())
+    assert [each.index for each in rounds.log.trials] == list(range(9, 9 + 16 + 2))
     assert sorted(rounds.discarded) == ["it died", "it died again"]
-    assert len(rounds.whole) == 4
+    assert len(rounds.whole) == 8
     assert all(each.void is None for trials in rounds.whole for each in trials.values())
 
 
@@ -92,9 +95,9 @@ def test_a_failure_keeps_them_too_and_is_told() -> None:
 
 
 def test_each_suspect_gets_its_own_effect() -> None:
-    rounds = run(confirmation([NEIGHBOUR, IDLE], 6, 1))
+    rounds = run(confirmation([NEIGHBOUR, IDLE], 9, 1))
     guilty, innocent = confirmations(rounds, NAMES, 5.0)
-    assert (guilty.cgroup, guilty.pairs) == (NEIGHBOUR, 6)
+    assert (guilty.cgroup, guilty.pairs) == (NEIGHBOUR, 9)
     assert guilty.slowdown_pct == pytest.approx(100, abs=1)
     assert innocent.slowdown_pct == pytest.approx(0, abs=1)
     assert guilty.ci95_pct is not None
@@ -126,10 +129,18 @@ def test_suspects_whose_intervals_hold_0_are_not_confirmed() -> None:
     assert describe_confirmed(sure).endswith(", and 1 more")
 
 
+def test_where_only_failures_are_the_interference_there_is_no_time_to_confirm() -> None:
+    both = [NEIGHBOUR, "/other"]
+    assert not is_worth_confirming(Findings(Conclusion.INTERFERENCE), both)
+    unseen = Findings(Conclusion.INTERFERENCE, (Cause(CauseKind.CPU_WAIT, 100.0),))
+    assert is_worth_confirming(unseen, both)
+    assert not is_worth_confirming(unseen, [NEIGHBOUR])
+
+
 def test_a_suspect_is_stopped_beside_all_the_others() -> None:
     assert stopped("/a") != BESIDE_ALL
     assert str(stopped("/a/b")) == "with all but b"
-    assert confirmation(["/a"], 1, 1).rounds == FEWEST_ROUNDS
+    assert confirmation(["/a"], 1, 1).rounds == FEWEST_TO_CONFIRM
 
 
 def test_the_sweep_gives_each_level_its_cost_and_the_largest_harmless_one() -> None:

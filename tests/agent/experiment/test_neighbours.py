@@ -61,7 +61,7 @@ def test_one_that_ran_though_it_was_to_stand_still_is_told(
     is_told: bool,  # noqa: FBT001  a parametrised fact
 ) -> None:
     told = neighbours.ran_on(treatment, {who_ran: 20_000_000}, 1.0)
-    assert told == (f"{API} ran for 0.02 s of 1.0 s though it was frozen" if is_told else None)
+    assert told == ("api.service ran for 0.02 s of 1.0 s though it was frozen" if is_told else None)
     assert neighbours.ran_on(treatment, {who_ran: 10_000_000}, 1.0) is None
 
 

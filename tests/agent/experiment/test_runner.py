@@ -1,11 +1,13 @@
 """The order of an experiment, with trials that only pretend to run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from agent.analysis.observation import TrialResult
 from agent.documents.verdict_parts import Arm
+from agent.experiment.around import TrialVoidedError
 from agent.experiment.design import ALONE, Treatment
 from agent.experiment.plan import Plan
 from agent.experiment.runner import (
@@ -105,6 +107,12 @@ def test_the_warm_up_is_without_neighbours_and_does_not_count() -> None:
     assert [result.index for result in outcome.trials] == list(range(1, 9))
 
 
+def test_as_many_warm_ups_as_asked_for() -> None:
+    outcome, watcher = run(slowed, replace(plan(), warmup=3))
+    assert watcher.started[:4] == [(0, 0, ALONE), (0, 1, ALONE), (0, 2, ALONE), watcher.started[3]]
+    assert [result.index for result in outcome.trials] == list(range(1, 9))
+
+
 def test_it_stops_at_the_first_look_that_decides() -> None:
     outcome, watcher = run(slowed)
     assert outcome.decision is not None
@@ -141,7 +149,8 @@ def test_a_void_trial_is_kept_but_repeated_in_its_block_and_arm() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [VictimFailedError("the victim exited with code 3"), MetricNotFoundError("no figure")]
+    "error",
+    [VictimFailedError("the victim exited with 3"), MetricNotFoundError("no figure"), TrialVoidedError("75")],
 )
 def test_a_failed_trial_is_repeated_and_told(error: JostleError) -> None:
     outcome, watcher = run(failing(2, error))
@@ -175,6 +184,46 @@ def test_a_neighbour_that_never_stays_ends_it() -> None:
 def test_a_victim_that_takes_too_long_is_not_tried_again() -> None:
     with pytest.raises(VictimTimeoutError):
         run(failing(1, VictimTimeoutError("too long")))
+
+
+def test_a_victim_that_hangs_beside_the_neighbours_again_and_again_is_harmed_by_them() -> None:
+    """It worked twice in either arm; then it takes too long there each time, and never alone."""
+
+    def behave(index: int, block: int, treatment: Treatment) -> TrialResult:
+        if block >= 2 and treatment.arm is Arm.WITH:
+            raise VictimTimeoutError("too long")
+        return trial(treatment.arm, 1.0 + block / 1000, index=index, block=block)
+
+    outcome, watcher = run(behave, plan(6, 24))
+    assert outcome.decision is not None
+    assert (outcome.decision.verdict, outcome.decision.by_failures) == ("interference", True)
+    assert outcome.decision.effect.pairs == 2
+    assert outcome.decision.reason[0].startswith("trials that failed: 0 without the neighbours")
+    # Each once: none was tried again in its place.
+    assert len(watcher.failed) == len(outcome.failed) == outcome.trials[-1].block - 1
+
+
+def test_a_victim_that_hangs_in_both_arms_is_not_harmed_by_the_neighbours() -> None:
+    def behave(index: int, block: int, treatment: Treatment) -> TrialResult:
+        if block in {2, 5} and treatment.arm is (Arm.WITH if block == 2 else Arm.WITHOUT):
+            raise VictimTimeoutError("too long")
+        return trial(treatment.arm, 1.0 + block / 1000, index=index, block=block)
+
+    outcome, _ = run(behave, plan(6, 6))
+    assert outcome.decision is not None
+    assert outcome.decision.verdict == "inconclusive"
+    (surplus,) = outcome.decision.failures
+    assert (surplus.without, surplus.with_) == (1, 1)
+
+
+def test_a_victim_that_hangs_alone_three_times_does_not_work() -> None:
+    def behave(index: int, block: int, treatment: Treatment) -> TrialResult:
+        if block and treatment.arm is Arm.WITHOUT:
+            raise VictimTimeoutError("too long")
+        return trial(treatment.arm, 1.0, index=index, block=block)
+
+    with pytest.raises(VictimTimeoutError):
+        run(behave, plan(6, 6))
 
 
 def test_what_fails_in_the_warm_up_is_raised_at_once() -> None:

@@ -23,7 +23,9 @@ import mmap, time
 for _ in range(300): time.sleep(0.0005)
 memory = mmap.mmap(-1, {pages} * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 memory.madvise(mmap.MADV_NOHUGEPAGE)
-for page in range({pages}): memory[page * mmap.PAGESIZE] = 1
+for page in range({pages}):
+    if page % 1000 == 0: time.sleep(0.0005)  # a switch in between: one that is not seen hides a round, not all
+    memory[page * mmap.PAGESIZE] = 1
 """
 
 

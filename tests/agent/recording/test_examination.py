@@ -10,8 +10,9 @@ import pytest
 from agent.recording.counting_cost import uncounted
 from agent.recording.examination import examine
 from collectors.sources.capabilities import Capability
-from probes.counters import CountingCost
+from probes.compiled import CompileRequest
 from probes.errors import HostError
+from probes.snapshot import CountingCost, ProbeCost
 
 V2_ONLY = "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
 
@@ -31,14 +32,19 @@ def root(tmp_path: Path) -> Path:
 def with_kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have the probe open, on a kernel with these features."""
 
-    def install(**features: bool) -> None:
+    def install(**features: object) -> None:
+        features = {"block_argument": 0, "network": True, "reclaim": True, **features}
+
         @contextmanager
         def opened(_: object, events: object) -> Iterator[SimpleNamespace]:
             assert events
             yield SimpleNamespace(
                 read=lambda: SimpleNamespace(uncounted={}),
-                counting_cost=lambda: CountingCost(changes=6400, timed=100, timed_ns=21_000),
+                cost=lambda: ProbeCost(0, 0, 0, 0, CountingCost(changes=6400, timed=100, timed_ns=21_000)),
                 kernel=SimpleNamespace(**features),
+                not_kept=None,
+                dimensions=SimpleNamespace(cpus=4, slots=4096),
+                request=lambda counters: CompileRequest({"NR_COUNTERS": counters}, {}, typed=True),
             )
 
         monkeypatch.setattr("agent.recording.examination.open_probe", opened)
@@ -49,6 +55,19 @@ def with_kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def by_name(signals: Iterable[Capability]) -> dict[str, Capability]:
     return {signal.name: signal for signal in signals}
+
+
+def test_what_the_kernel_does_not_show_of_devices_is_missing(
+    root: Path, with_kernel: Callable[..., None]
+) -> None:
+    named = ("disk waits", "network queues", "reclaim by whom")
+    with_kernel(typed=True, throttling=True, stolen=True)
+    found = by_name(examine(root).capabilities)
+    assert [found[name].state for name in named] == ["available"] * 3
+    nothing = {"block_argument": None, "network": False, "reclaim": False}
+    with_kernel(typed=True, throttling=True, stolen=True, **nothing)
+    found = by_name(examine(root).capabilities)
+    assert [found[name].state for name in named] == ["missing"] * 3
 
 
 def test_all_that_the_kernel_offers_is_available(root: Path, with_kernel: Callable[..., None]) -> None:

@@ -10,7 +10,6 @@ from agent.recording import recorder
 from agent.recording.budget import CHECK_EVERY, Governor
 from collectors.windows import sched
 from collectors.windows.sched import SchedWindow
-from probes.bpf_syscall import RunStats
 from probes.snapshot import Snapshot
 from tests.agent.analysis.trials import cgroup, window
 
@@ -24,9 +23,10 @@ class FakeProbe:
         self.begun_after: list[int] = []
         self.waits_s: list[float] = []
         self.reads = 0
+        self.asked_after: list[int] = []
 
-    def run_stats(self) -> list[RunStats]:
-        return [RunStats(run_time_ns=0, run_count=0)]
+    def cost(self) -> None:
+        self.asked_after.append(self.reads)
 
     def read(self) -> Snapshot:
         self.now_s += self.reading_s
@@ -44,14 +44,6 @@ class FakeProbe:
         self.begun_after.append(self.reads)
 
 
-@pytest.fixture
-def no_accounting(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> int:
-        raise OSError
-
-    monkeypatch.setattr("agent.recording.self_cost.bpf_syscall.enable_stats", refuse)
-
-
 def record(
     probe: FakeProbe,
     monkeypatch: pytest.MonkeyPatch,
@@ -64,7 +56,6 @@ def record(
     return recorder.windows(governor, interval_s, duration_s, ended or probe.wait, probe.begun)
 
 
-@pytest.mark.usefixtures("no_accounting")
 class TestSchedule:
     @pytest.mark.parametrize(
         ("interval_s", "duration_s", "lengths_s"),
@@ -109,16 +100,10 @@ class TestSchedule:
 
 
 def test_the_cost_is_measured_in_the_first_window_and_one_in_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    accounted: list[int] = []
     probe = FakeProbe()
-
-    def refuse() -> int:
-        accounted.append(probe.reads)
-        raise OSError
-
-    monkeypatch.setattr("agent.recording.self_cost.bpf_syscall.enable_stats", refuse)
     list(record(probe, monkeypatch, 1.0, 2.0 * CHECK_EVERY + 1))
-    assert accounted == [1, 1 + CHECK_EVERY, 1 + 2 * CHECK_EVERY]
+    begins = [1, 1 + CHECK_EVERY, 1 + 2 * CHECK_EVERY]
+    assert probe.asked_after == [reads + after for reads in begins for after in (0, 1)]
 
 
 @given(

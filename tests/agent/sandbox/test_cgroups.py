@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.sandbox.cgroups import Group, Workspace, enable_cpu
+from agent.sandbox.cgroups import Group, Workspace, enable
 from collectors.host.hierarchy import CgroupLayout, detect_layout
 from probes.errors import HostError, JostleError
 
@@ -95,7 +95,7 @@ def test_the_cpu_controller_is_enabled_only_where_it_is_not(
 ) -> None:
     control = tmp_path / "cgroup.subtree_control"
     control.write_text(before)
-    assert enable_cpu(tmp_path) is changes
+    assert enable(tmp_path, "cpu") is changes
     assert control.read_text() == ("+cpu" if changes else before)
 
 

@@ -1,6 +1,8 @@
 """Which existing cgroups may be frozen, on a laid-out tree of both kinds of hierarchy."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,34 @@ def test_what_must_not_be_frozen_is_refused(layout: CgroupLayout, texts: list[st
     victim = find_victim("/system.slice/db.service", layout)
     with pytest.raises(UsageError, match=told):
         find_neighbours(texts, victim, layout)
+
+
+@pytest.mark.parametrize("name", ["sshd", "kubelet", "containerd"])
+def test_what_others_depend_on_is_refused_by_its_processes_name(
+    layout: CgroupLayout, tmp_path: Path, name: str
+) -> None:
+    program = tmp_path / name
+    shutil.copy("/bin/sleep", program)
+    with subprocess.Popen([program, "1000"]) as process:
+        (layout.v1_mounts["freezer"] / "docker/abc/cgroup.procs").write_text(f"{process.pid}\n")
+        try:
+            with pytest.raises(UsageError, match=f"contains {name}, on which others depend"):
+                find_neighbours(["/docker/abc"], None, layout)
+        finally:
+            process.kill()
+
+
+def test_what_the_list_protects_is_refused(
+    layout: CgroupLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protected = tmp_path / "protected"
+    monkeypatch.setattr("agent.sandbox.existing.PROTECTED", protected)
+    for pattern in ("/docker/abc", "/docker", "/docker/abc/inner", "abc", "/dock*"):
+        protected.write_text(f"# ours\n\n{pattern}\n")
+        with pytest.raises(UsageError, match="is protected by"):
+            find_neighbours(["/docker/abc"], None, layout)
+    protected.write_text("/other\n")
+    assert find_neighbours(["/docker/abc"], None, layout)
 
 
 def test_what_no_hierarchy_can_freeze_is_the_hosts_fault(layout: CgroupLayout) -> None:

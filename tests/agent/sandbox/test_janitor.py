@@ -1,6 +1,9 @@
 """What the janitor writes back when jostle is no more."""
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,3 +69,33 @@ def test_the_last_word_on_each_file_counts(words: list[tuple[str, str | None]], 
     assert parse_lease([*lines, torn]).changes == {
         (file, 7): Change(file, 7, "1", after) for file, after in last.items() if after is not None
     }
+
+
+def test_a_change_is_put_back_at_its_deadline_whatever_jostle_says(tmp_path: Path) -> None:
+    file = tmp_path / "cgroup.freeze"
+    file.write_text("0")
+    with Janitor(()) as janitor, janitor.changed(file, "1", "0", 0.1):
+        deadline_s = time.monotonic() + 60
+        while file.read_text() == "1":
+            assert time.monotonic() < deadline_s
+            janitor.renew()
+            time.sleep(0.01)
+        assert janitor.expired() is not None
+
+
+def test_a_cgroup_is_one_experiments_alone() -> None:
+    claim = (
+        "import sys; from agent.sandbox.janitor import Janitor\nwith Janitor(()) as j: j.claim(sys.argv[1:])"
+    )
+
+    def another(*paths: str) -> str:
+        words = [sys.executable, "-c", claim, *paths]
+        return subprocess.run(words, capture_output=True, text=True, check=False).stderr
+
+    name = f"/jtest-{os.getpid()}"
+    with Janitor(()) as janitor:
+        janitor.claim([f"{name}/api", f"{name}/batch"])
+        assert f"runs an experiment on {name}/batch/inner" in another(f"{name}/batch/inner")
+        assert f"runs an experiment on {name}" in another(name)
+        assert another(f"{name}/other") == ""
+    assert another(f"{name}/api") == ""

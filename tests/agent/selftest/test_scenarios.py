@@ -5,14 +5,14 @@ from collections import Counter
 import pytest
 
 from agent.documents.verdict import CauseKind, Conclusion
-from agent.experiment.plan import require_runnable
-from agent.selftest.run import Campaign, choose_place, label_of
-from agent.selftest.scenarios import Place, Scenario, scenarios
+from agent.sandbox.shell_line import require_runnable
+from agent.selftest.run import Campaign, choose_cpus, label_of
+from agent.selftest.scenarios import Scenario, TwoCpus, scenarios
 from collectors.host.readings import Missing
 from collectors.host.topology import Topology
 from probes.errors import HostError
 
-ALL = scenarios(Place(0, 1))
+ALL = scenarios(TwoCpus(0, 1))
 
 
 def topology(*cores: frozenset[int]) -> Topology:
@@ -42,7 +42,7 @@ def test_a_label_is_complete_and_can_run(scenario: Scenario) -> None:
 
 
 def test_hardware_that_a_guest_cannot_see_has_no_label() -> None:
-    known = {CauseKind.CPU_WAIT, CauseKind.SELF, CauseKind.THROTTLED}
+    known = {CauseKind.CPU_WAIT, CauseKind.SELF, CauseKind.THROTTLED, CauseKind.IO, CauseKind.MEMORY_PRESSURE}
     assert {each.cause for each in ALL if each.cause} == known
 
 
@@ -60,7 +60,7 @@ def test_the_culprit_is_named_as_in_a_verdict() -> None:
 
 
 def test_siblings_of_one_core_are_not_two_places() -> None:
-    assert choose_place([0, 1, 2, 3], topology(frozenset({0, 1}), frozenset({2, 3}))) == Place(0, 2)
+    assert choose_cpus([0, 1, 2, 3], topology(frozenset({0, 1}), frozenset({2, 3}))) == TwoCpus(0, 2)
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_siblings_of_one_core_are_not_two_places() -> None:
 )
 def test_a_single_core_is_refused(allowed: list[int], cores: list[frozenset[int]]) -> None:
     with pytest.raises(HostError, match="two CPUs"):
-        choose_place(allowed, topology(*cores))
+        choose_cpus(allowed, topology(*cores))
 
 
 def test_a_topology_that_is_not_known_is_refused() -> None:
     unknown = Missing("sysfs is not mounted")
     with pytest.raises(HostError, match="sysfs is not mounted"):
-        choose_place([0, 1], Topology(unknown, unknown, unknown, unknown, unknown))
+        choose_cpus([0, 1], Topology(unknown, unknown, unknown, unknown, unknown))

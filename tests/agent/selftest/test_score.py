@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from agent.documents.selftest import Rate, SelftestFinding
 from agent.documents.verdict import CauseKind, Conclusion
-from agent.selftest.score import CAUSE, CLEARED, CULPRIT, FALSE_POSITIVES, TRUE_POSITIVES, rates, tallies
+from agent.selftest.score import (
+    CAUSE,
+    CLEARED,
+    CULPRIT,
+    FALSE_POSITIVES,
+    TRUE_POSITIVES,
+    rates,
+    tallies,
+    trial_noise_pct,
+)
 from tests.agent.selftest.findings import EFFECT, NOTHING, OWN, finding
 
 LABELS = (EFFECT, OWN, NOTHING)
@@ -85,3 +94,12 @@ def test_a_tally_per_scenario_that_was_run() -> None:
     assert (found[0].right_verdict, found[0].right_cause, found[0].right_culprit) == (1, 1, 1)
     assert (found[1].right_cause, found[1].right_culprit) == (None, None)
     assert found[0].median_pairs == 4
+
+
+def test_the_noise_of_trials_is_robust() -> None:
+    alike = [1.0 + 0.01 * k for k in (-2, -1, 0, 1, 2)]
+    noise_pct = trial_noise_pct(alike)
+    assert noise_pct is not None
+    assert noise_pct == pytest.approx(1.4826, abs=0.02)
+    assert trial_noise_pct([*alike, 3.0]) == pytest.approx(noise_pct, abs=1.0)
+    assert trial_noise_pct([1.0]) is None

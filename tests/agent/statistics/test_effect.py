@@ -1,7 +1,6 @@
 """The slowdown, its p-value and the noise floor; several metrics at once."""
 
 import math
-from itertools import product
 
 import numpy as np
 import pytest
@@ -10,15 +9,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from agent.documents.metric import Better
-from agent.statistics.decision import decide
-from agent.statistics.design import plan_looks
 from agent.statistics.effect import (
     TrialPair,
-    holm,
     log_ratios,
     measure,
-    noise_floor,
-    p_value,
+    resolution,
     secondary_effects,
     slowdown,
     to_log,
@@ -26,9 +21,9 @@ from agent.statistics.effect import (
 )
 from agent.statistics.intervals import hodges_lehmann, interval
 from probes.errors import UsageError
-from tests.agent.statistics.strategies import METRICS, PAIRS
+from tests.agent.statistics.strategies import PAIR, PAIRS
 
-CLEAN = [TrialPair(1.00, 1.50), TrialPair(1.10, 1.66), TrialPair(0.95, 1.42), TrialPair(1.02, 1.55)]
+CLEAN = [TrialPair(a, b, 0.0) for a, b in ((1.00, 1.50), (1.10, 1.66), (0.95, 1.42), (1.02, 1.55))]
 
 
 def test_a_clean_slowdown_is_measured() -> None:
@@ -53,7 +48,7 @@ def test_twice_as_fast_is_minus_50_per_cent() -> None:
 def test_the_unit_of_the_metric_does_not_matter(
     pairs: list[TrialPair], factor: float, better: Better
 ) -> None:
-    scaled = [TrialPair(pair.without * factor, pair.with_ * factor) for pair in pairs]
+    scaled = [TrialPair(pair.without * factor, pair.with_ * factor, 0.0) for pair in pairs]
     assert log_ratios(scaled, better) == pytest.approx(log_ratios(pairs, better), abs=1e-9)
     before, after = slowdown(pairs, better), slowdown(scaled, better)
     assert to_log(after.pct) == pytest.approx(to_log(before.pct), abs=1e-6)
@@ -62,7 +57,7 @@ def test_the_unit_of_the_metric_does_not_matter(
 @given(PAIRS)
 def test_swapping_the_arms_negates_the_log_effect(pairs: list[TrialPair]) -> None:
     straight = log_ratios(pairs, "lower")
-    swapped = log_ratios([TrialPair(pair.with_, pair.without) for pair in pairs], "lower")
+    swapped = log_ratios([TrialPair(pair.with_, pair.without, 0.0) for pair in pairs], "lower")
     assert hodges_lehmann(swapped) == pytest.approx(-hodges_lehmann(straight), abs=1e-9)
     low, high = interval(straight, 0.01) or (math.nan, math.nan)
     assert interval(swapped, 0.01) == pytest.approx((-high, -low), rel=1e-9, abs=1e-9)
@@ -70,63 +65,108 @@ def test_swapping_the_arms_negates_the_log_effect(pairs: list[TrialPair]) -> Non
 
 @given(PAIRS)
 def test_a_rate_is_judged_as_the_time_it_stands_for(pairs: list[TrialPair]) -> None:
-    rates = [TrialPair(1 / pair.without, 1 / pair.with_) for pair in pairs]
+    rates = [TrialPair(1 / pair.without, 1 / pair.with_, 0.0) for pair in pairs]
     assert log_ratios(rates, "higher") == pytest.approx(log_ratios(pairs, "lower"), abs=1e-9)
 
 
-@given(st.lists(st.builds(TrialPair, METRICS, METRICS), min_size=1, max_size=8))
-def test_the_p_value_counts_all_flips(pairs: list[TrialPair]) -> None:
-    ratios = log_ratios(pairs, "lower")
-    means = [abs(np.mean(ratios * signs)) for signs in product([-1, 1], repeat=len(ratios))]
-    observed = abs(np.mean(ratios))
-    at_least = [mean >= observed * (1 - 1e-9) - 1e-12 for mean in means]
-    assert p_value(pairs) == pytest.approx(np.mean(at_least), abs=1e-9)
+@given(st.lists(PAIR, min_size=2, max_size=30), st.sampled_from([0.05, 0.0115, 0.005]))
+def test_p_is_below_5_per_cent_exactly_where_the_interval_leaves_out_no_change(
+    pairs: list[TrialPair], alpha: float
+) -> None:
+    effect = measure(pairs, "lower", 5, alpha)
+    assert effect.ci95_pct is not None
+    low, high = effect.ci95_pct
+    if min(abs(low), abs(high)) > 1e-6:
+        assert (effect.p_value < 0.05) is (low > 0 or high < 0)
 
 
-@pytest.mark.parametrize(("count", "smallest"), [(1, 1.0), (4, 0.125), (8, 2 / 2**8), (16, 2 / 2**16)])
-def test_the_smallest_p_value_that_can_be_attained(count: int, smallest: float) -> None:
-    pairs = [TrialPair(1.0, 1.5 + 0.01 * index) for index in range(count)]
-    assert p_value(pairs) == pytest.approx(smallest)
+@pytest.mark.parametrize("seed", range(5))
+def test_p_is_that_of_the_test_that_the_interval_inverts(seed: int) -> None:
+    """Five pairs: Student's t. Twenty: Wilcoxon's signed ranks, of one look out of five."""
+    ratios = np.random.default_rng(seed).normal(0.02, 0.03, 20)
+    few, many = ([TrialPair(1.0, math.exp(r), 0.0) for r in ratios[:count]] for count in (5, 20))
+    assert measure(few, "lower", 5, 0.05).p_value == pytest.approx(stats.ttest_1samp(ratios[:5], 0).pvalue)
+    exact = stats.wilcoxon(ratios, method="exact").pvalue
+    assert measure(many, "lower", 5, 0.01).p_value == pytest.approx(min(1, 5 * exact))
 
 
-def test_beyond_16_pairs_the_p_value_is_sampled_but_repeatable() -> None:
-    rng = np.random.default_rng(7)
-    pairs = [TrialPair(1.0, math.exp(value)) for value in rng.normal(0.01, 0.03, 18)]
-    ratios = log_ratios(pairs, "lower")
-    signs = 1 - 2 * ((np.arange(2**18)[:, np.newaxis] >> np.arange(18)) & 1)
-    exact = float(np.mean(np.abs(signs @ ratios) >= abs(ratios.sum()) * (1 - 1e-9)))
-    assert p_value(pairs) == p_value(pairs)
-    # Five standard errors of 65 536 draws.
-    assert p_value(pairs) == pytest.approx(exact, abs=5 * math.sqrt(exact * (1 - exact) / 2**16) + 1e-4)
+def test_two_equal_effects_of_different_noise_have_different_p_values() -> None:
+    quiet, noisy = ([TrialPair(1.0, 2 + spread * k, 0.0) for k in (-1, 0, 1, 0)] for spread in (0.01, 0.1))
+    assert 0 < measure(quiet, "lower", 5, 0.05).p_value < measure(noisy, "lower", 5, 0.05).p_value
 
 
-def test_the_noise_floor_is_students_margin_at_the_spread_of_a_pair() -> None:
-    steps = [0.02, -0.03, 0.01, 0.04, -0.02]
-    values = np.exp(np.cumsum([0.0, *steps])).tolist()
-    # The median step is 0.02; 0.67449 and 2.5706 are tabled quantiles of the normal and of t with 5 df.
-    assert noise_floor(values) == pytest.approx(to_pct(2.5706 / math.sqrt(6) * 0.02 / 0.67449), rel=1e-4)
-
-
-def test_neither_an_outlier_nor_slow_drift_raises_the_noise_floor_much() -> None:
-    quiet = np.exp(np.random.default_rng(3).normal(0, 0.02, 12))
-    wild, drifting = quiet.copy(), quiet * np.exp(np.linspace(0, 0.1, 12))
-    wild[5] *= 3
-    floors = [noise_floor(values.tolist()) or math.inf for values in (quiet, wild, drifting)]
-    # Root mean squares would give ten times as much with the outlier; the drift is five times the noise.
-    assert floors[1] < 2 * floors[0]
-    assert floors[2] < 2 * floors[0]
-
-
-@given(st.lists(METRICS, min_size=2, max_size=12), st.floats(1e-2, 1e2))
-def test_the_noise_floor_does_not_depend_on_the_unit(values: list[float], factor: float) -> None:
-    before, after = noise_floor(values), noise_floor([value * factor for value in values])
-    assert before is not None
-    assert after is not None
-    assert to_log(after) == pytest.approx(to_log(before), abs=1e-6)
+@given(st.lists(PAIR, min_size=2, max_size=12))
+def test_what_is_above_the_noise_floor_is_what_the_interval_says_is_not_0(pairs: list[TrialPair]) -> None:
+    effect = measure(pairs, "lower", 5, 0.001)  # so few pairs: Student's, with the mean in its middle
+    assert effect.ci95_pct is not None
+    assert effect.noise_floor_pct is not None
+    middle = (to_log(effect.ci95_pct[0]) + to_log(effect.ci95_pct[1])) / 2
+    floor = to_log(effect.noise_floor_pct)
+    if abs(middle - floor) > 1e-6:
+        assert (middle > floor) is (effect.ci95_pct[0] > 0)
 
 
 def test_one_trial_has_no_noise_floor() -> None:
-    assert noise_floor([1.0]) is None
+    effect = measure([TrialPair(1.0, 2.0, 0.0)], "lower", 5, 0.05)
+    assert (effect.ci95_pct, effect.noise_floor_pct, effect.p_value) == (None, None, 1.0)
+    assert effect.mean is not None
+    assert effect.mean.ci_pct is None
+
+
+def test_the_mean_is_the_ratio_of_mean_times_and_of_a_rate_too() -> None:
+    """Every fourth trial takes three times as long: the typical one is unchanged, the mean 50 % longer."""
+    times = [(1.0, 3.0 if k % 4 == 0 else 1.0) for k in range(24)]
+    slow = measure([TrialPair(a, b, 0.0) for a, b in times], "lower", 5, 0.05)
+    rate = measure([TrialPair(1 / a, 1 / b, 0.0) for a, b in times], "higher", 5, 0.05)
+    for effect in (slow, rate):
+        assert effect.mean is not None
+        assert effect.slowdown_pct == pytest.approx(0)
+        assert effect.mean.pct == pytest.approx(50)
+    assert slow.slow_trials_pct == pytest.approx(100 * stats.beta.ppf(0.975, 6 + 1, 24 - 6))
+
+
+def test_of_symmetric_noise_the_interval_of_the_mean_is_students_on_the_residuals() -> None:
+    with_ = np.array([1.1, 1.2, 1.3, 1.2])  # mean 1.2, not skewed
+    effect = measure([TrialPair(1.0, b, 0.0) for b in with_], "lower", 5, 0.05, mean_alpha=0.05)
+    half = stats.t.ppf(0.975, 3) * np.std(with_, ddof=1) / 1.2 / 2
+    assert effect.seen_mean_most_pct == pytest.approx(to_pct(math.log(1.2) + half))
+    # What four pairs may not have shown: up to 60 % of the trials (Clopper and Pearson), each of three times the time.
+    rare = math.log(1 + 2 * (1 - 0.025**0.25))
+    assert effect.mean is not None
+    assert effect.mean.ci_pct == pytest.approx(
+        (to_pct(math.log(1.2) - half), to_pct(math.log(1.2) + half + rare))
+    )
+
+
+def test_what_strikes_both_arms_alike_is_no_slow_trial() -> None:
+    both = [TrialPair(2.0 if k == 3 else 1.0 + k / 1e3, 2.0 if k == 9 else 1.0, 0.0) for k in range(24)]
+    one = [TrialPair(1.0 + k / 1e3, 2.0 if k == 9 else 1.0, 0.0) for k in range(24)]
+    assert measure(both, "lower", 5, 0.05).slow_trials_pct == pytest.approx(100 * (1 - 0.025 ** (1 / 24)))
+    assert measure(one, "lower", 5, 0.05).slow_trials_pct == pytest.approx(100 * stats.beta.ppf(0.975, 2, 23))
+
+
+@pytest.mark.parametrize(
+    ("values", "step"),
+    [
+        ([1.0, 1.1], 0.1),
+        ([0.020, 0.021, 0.020, 0.021], 0.001),
+        ([20.0, 21.0, 22.0], 1.0),
+        ([1.024, 2.048, 1.024, 2.048], 1.024),  # buckets: finer digits, but nothing between
+        ([0.123456, 0.234567], 1e-6),
+    ],
+)
+def test_the_step_of_a_figure_is_read_off_the_data(values: list[float], step: float) -> None:
+    assert resolution(np.array(values)) == pytest.approx(step)
+
+
+def test_each_trial_is_widened_by_half_of_its_step() -> None:
+    """In steps of 0.1, 1.0 and 1.1 may be 1.05 and 1.05, or 0.95 and 1.15."""
+    known = slowdown([TrialPair(1.0, 1.1, 0.1)] * 8, "lower")
+    read_off = slowdown([TrialPair(1.0, 1.1)] * 8, "lower")
+    assert known.ci_pct is not None
+    assert known.ci_pct == pytest.approx((0.0, 100 * (1.15 / 0.95 - 1)), abs=1.5)
+    assert known.ci_pct[0] <= 1e-9
+    assert read_off.ci_pct == pytest.approx(known.ci_pct)
 
 
 @pytest.mark.parametrize("metric", [0.0, -1.0, math.nan, math.inf])
@@ -153,39 +193,13 @@ def test_per_cent_and_log_undo_each_other(log_ratio: float) -> None:
     assert to_log(to_pct(log_ratio)) == pytest.approx(log_ratio, rel=1e-3, abs=1e-9)
 
 
-P_VALUES = st.dictionaries(st.text(max_size=3), st.floats(0, 1), min_size=1, max_size=8)
-
-
-def test_holms_textbook_example() -> None:
-    adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
-    assert adjusted == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
-    assert list(adjusted) == ["a", "b", "c", "d"]
-
-
-@given(P_VALUES)
-def test_adjusted_values_lie_between_the_raw_and_bonferronis(p_values: dict[str, float]) -> None:
-    for name, adjusted in holm(p_values).items():
-        assert p_values[name] <= adjusted <= min(1, len(p_values) * p_values[name])
-
-
-@given(P_VALUES)
-def test_holm_rejects_what_the_step_down_procedure_rejects(p_values: dict[str, float]) -> None:
-    rejected = set()
-    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
-        if (len(p_values) - rank) * p_values[name] > 0.05:
-            break
-        rejected.add(name)
-    assert {name for name, adjusted in holm(p_values).items() if adjusted <= 0.05} == rejected
-
-
 def test_secondary_intervals_share_the_error_of_the_look() -> None:
-    plan = plan_looks(8, 8)
-    pairs = [TrialPair(1.0, 1.3 + 0.01 * (i % 5)) for i in range(8)]
-    effects = secondary_effects({"p99": (pairs, "lower"), "rate": (pairs, "higher")}, 5, plan)
+    pairs = [TrialPair(1.0, 1.3 + 0.01 * (i % 5), 0.0) for i in range(8)]
+    effects = secondary_effects({"p99": (pairs, "lower"), "rate": (pairs, "higher")}, 5, 0.05)
     assert effects["p99"].ci95_pct == slowdown(pairs, "lower", 0.025).ci_pct
     assert effects["rate"].slowdown_pct < 0 < effects["p99"].slowdown_pct
-    assert effects["p99"].p_value == pytest.approx(2 * decide(pairs, "lower", 5, plan).effect.p_value)
+    assert effects["p99"].p_value == pytest.approx(2 * 2 / 2**8)  # all eight slower
 
 
 def test_no_secondary_metrics_are_no_effects() -> None:
-    assert secondary_effects({}, 5, plan_looks(4, 8)) == {}
+    assert secondary_effects({}, 5, 0.05) == {}

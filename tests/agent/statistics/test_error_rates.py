@@ -9,18 +9,27 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agent.statistics.design import LookPlan, plan_looks
-from benchmarks.method_error import NOISES, THRESHOLD_PCT, Outcome, is_wrong, share_rows, simulate
+from agent.statistics.effect import to_log
+from benchmarks import method_error
+from benchmarks.method_error import (
+    HARMLESS,
+    INTERFERENCE,
+    NOISES,
+    Row,
+    bursts,
+    experiments,
+    in_table,
+    normal,
+    run,
+)
 
 RUNS = 300
-PLAN = plan_looks(4, 24)
 CHANCE = 1e-4
 
 
-def outcomes(
-    noise: str, truth_pct: float, plan: LookPlan = PLAN, alpha: float | None = None
-) -> list[Outcome]:
-    return simulate(np.random.default_rng(11), NOISES[noise], truth_pct, plan, RUNS, alpha=alpha)
+@pytest.fixture(autouse=True)
+def same_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(method_error, "RNG", np.random.default_rng(11))
 
 
 def most_hits(rate: float) -> float:
@@ -31,49 +40,49 @@ def fewest_hits(rate: float) -> float:
     return float(stats.binom.ppf(CHANCE, RUNS, rate))
 
 
-def wrong(found: list[Outcome], truth_pct: float) -> int:
-    return sum(is_wrong(outcome.verdict, truth_pct) for outcome in found)
-
-
 @pytest.mark.parametrize("noise", NOISES)
-def test_interference_without_neighbours_is_rarer_than_one_in_a_hundred(noise: str) -> None:
-    verdicts = [outcome.verdict for outcome in outcomes(noise, 0)]
-    assert verdicts.count("interference") <= most_hits(0.01)
+def test_just_below_the_threshold_interference_is_rare_and_both_intervals_hold_the_truth(noise: str) -> None:
+    truth = to_log(4.9)
+    ended = run(experiments(RUNS, NOISES[noise], truth))
+    assert (ended.verdict == INTERFERENCE).sum() <= most_hits(0.025)
+    assert ended.covered(truth).sum() >= fewest_hits(0.95)
+    assert ended.mean_covered(truth).sum() >= fewest_hits(0.95)
 
 
-@pytest.mark.parametrize("noise", NOISES)
-def test_at_the_threshold_both_verdicts_together_stay_below_five_in_a_hundred(noise: str) -> None:
-    assert wrong(outcomes(noise, THRESHOLD_PCT), THRESHOLD_PCT) <= most_hits(0.05)
+def test_figures_in_coarse_steps_make_no_interference() -> None:
+    ended = run(experiments(RUNS, normal(0.01), to_log(4.9), step=0.05))
+    assert (ended.verdict == INTERFERENCE).sum() <= most_hits(0.025)
 
 
-@pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize("truth_pct", [0.0, 8.0])
-def test_the_interval_at_the_end_covers_the_truth(noise: str, truth_pct: float) -> None:
-    assert sum(outcome.covered for outcome in outcomes(noise, truth_pct)) >= fewest_hits(0.95)
+@pytest.mark.parametrize(
+    ("part", "times", "rate"), [(0.2, 1.5, 0.025), (0.5, 1.1, 0.025), (0.1, 3.0, 0.15), (0.05, 3.0, 0.35)]
+)
+def test_bursts_are_rarely_called_harmless(part: float, times: float, rate: float) -> None:
+    ended = run(experiments(RUNS, normal(0.03), bursts(part, times)))
+    assert (ended.verdict == HARMLESS).sum() <= most_hits(rate)
 
 
-def test_looking_five_times_at_the_full_error_would_break_the_promise() -> None:
-    assert wrong(outcomes("normal 3 %", THRESHOLD_PCT, alpha=0.05), THRESHOLD_PCT) > most_hits(0.05)
+def test_what_does_nothing_is_cleared_and_what_does_much_is_found_at_the_first_look() -> None:
+    quiet, slow = run(experiments(RUNS, normal(0.03))), run(experiments(RUNS, normal(0.03), to_log(50)))
+    assert (quiet.verdict == HARMLESS).sum() >= fewest_hits(0.99)
+    assert ((slow.verdict == INTERFERENCE) & (slow.pairs == 6)).sum() >= fewest_hits(0.99)
 
 
-def test_half_as_slow_again_in_three_per_cent_noise_takes_four_pairs() -> None:
-    verdicts = [outcome.verdict for outcome in outcomes("normal 3 %", 50, LookPlan((4,)))]
-    assert verdicts.count("interference") >= fewest_hits(0.999)
-
-
-def test_a_slower_second_trial_is_not_mistaken_for_an_effect() -> None:
-    verdicts = [outcome.verdict for outcome in outcomes("second trial + 10 %", 0)]
-    assert verdicts.count("interference") == 0
-
-
-def test_shares_cover_where_the_bootstrap_does_not() -> None:
-    _, ratio_pct, bootstrap_pct = next(share_rows(np.random.default_rng(11), RUNS))
-    assert float(ratio_pct) >= 100 * fewest_hits(0.95) / RUNS
-    assert float(bootstrap_pct) < 100 * fewest_hits(0.95) / RUNS
+def test_what_lasts_is_found_and_not_called_harmless() -> None:
+    ended = run(experiments(RUNS, normal(0.01), to_log(6), lasting=0.8))
+    assert ended.lasts.sum() >= fewest_hits(0.8)
+    assert (ended.verdict == HARMLESS).sum() <= most_hits(0.025)
 
 
 def test_the_drift_is_thirty_per_cent_a_minute() -> None:
-    rng = np.random.default_rng(11)
-    minutes = [NOISES["drift 30 %/min"](rng, 31) for _ in range(2000)]
-    changes = [minute[30] - minute[0] for minute in minutes]
+    """31 trials of 2 s."""
+    minutes = NOISES["drift 30 %/min"](np.tile(np.arange(31.0), (2000, 1)))
+    changes = minutes[:, 30] - minutes[:, 0]
     assert np.std(changes) == pytest.approx(math.hypot(0.30, 0.03 * math.sqrt(2)), rel=0.1)
+
+
+def test_a_row_is_missed_by_its_rate_and_says_so() -> None:
+    assert not Row("false", 25, 1000, 2.5, at_least=False).is_missed
+    assert Row("false", 26, 1000, 2.5, at_least=False).is_missed
+    assert Row("covered", 939, 1000, 94, at_least=True).is_missed
+    assert "**missed**" in in_table(Row("covered", 939, 1000, 94, at_least=True))

@@ -11,6 +11,7 @@ from scipy import stats
 
 from agent.statistics.intervals import (
     EXACT_UP_TO,
+    Floats,
     hodges_lehmann,
     interval,
     proportion,
@@ -98,7 +99,22 @@ def test_the_estimate_lies_in_the_interval(values: list[float], alpha: float) ->
 @given(st.lists(LOG_RATIOS, min_size=2, max_size=14), st.randoms())
 def test_the_order_of_the_values_does_not_matter(values: list[float], random: Random) -> None:
     shuffled = random.sample(values, len(values))
-    assert interval(np.array(shuffled), 0.01) == pytest.approx(interval(np.array(values), 0.01), abs=1e-9)
+    assert_equal_bounds(np.array(shuffled), np.array(values))
+
+
+def assert_equal_bounds(one: Floats, other: Floats) -> None:
+    first, second = interval(one, 0.01), interval(other, 0.01)
+    assert first is not None
+    assert second is not None
+    assert np.allclose(first, second, atol=1e-9)
+
+
+def test_many_samples_at_once_are_each_as_alone() -> None:
+    many = np.random.default_rng(1).normal(size=(5, 12))
+    low, high = interval(many, 0.01) or (many[0], many[0])
+    for row, bounds in zip(many, zip(low, high, strict=True), strict=True):
+        assert bounds == interval(row, 0.01)
+    assert hodges_lehmann(many) == pytest.approx([hodges_lehmann(row) for row in many])
 
 
 @pytest.mark.parametrize("wild", [-50.0, 50.0])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.store.files import write_whole
+from agent.store.files import append_line, write_whole
 from probes.errors import JostleError, UsageError
 
 
@@ -65,3 +65,25 @@ def test_a_full_disk_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         write_whole(tmp_path / "report.md", "text")
     assert raised.value.exit_code == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_is_added_to_a_series_and_to_nothing_else(tmp_path: Path) -> None:
+    series, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    for line in ("", "1,2\n", "3,4\n"):
+        append_line(series, "x,y\n", line)
+    assert series.read_text() == "x,y\n1,2\n3,4\n"
+    other.write_text("my notes\n")
+    with pytest.raises(UsageError, match="is not a series of verdicts"):
+        append_line(other, "x,y\n", "1,2\n")
+    assert other.read_text() == "my notes\n"
+
+
+@pytest.mark.parametrize("place", ["directory", "fifo", "/dev/null"])
+def test_a_series_is_a_plain_file(tmp_path: Path, place: str) -> None:
+    path = tmp_path / place
+    if place == "directory":
+        path.mkdir()
+    if place == "fifo":
+        os.mkfifo(path)
+    with pytest.raises(UsageError):
+        append_line(path, "x,y\n", "1,2\n")

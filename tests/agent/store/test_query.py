@@ -18,11 +18,12 @@ from msgspec import structs
 from agent.daemon.history_sink import History, Retention
 from agent.documents.event import Event, EventState
 from agent.store import query
-from agent.store.query import Period, add_windows, load_past, moment_ns
+from agent.store.query import Period, load_past, moment_ns
 from agent.store.run_file import Notes, Run, pack
 from agent.store.windows import insert_event
 from collectors.windows.sched import CpuWindow, totals
 from collectors.windows.signals import HostSignals, SignalWindow
+from collectors.windows.sums import add_windows
 from probes.errors import UsageError
 from tests.agent.analysis.summaries import HOST
 from tests.agent.analysis.trials import cgroup, window

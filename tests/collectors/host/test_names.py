@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from collectors.host.names import MAX_STATE_BYTES, container_state, name_workload, pod_of_uid
+from collectors.host.names import Names, name_workload, pod_of_uid
 from collectors.host.readings import Missing
+from collectors.host.runtimes import MAX_STATE_BYTES, container_state
 from tests.collectors.tree import BESTEFFORT, BURSTABLE, CGROUPFS, GUARANTEED, IDS, SYSTEMD, lay_out, recorded
 
 DOCKER = f"var/lib/docker/containers/{IDS['docker']}/config.v2.json"
@@ -159,8 +160,64 @@ def test_pipes_loops_and_directories_are_no_state_and_do_not_block(tmp_path: Pat
     assert isinstance(container_state(IDS["docker"], "docker", tmp_path), Missing)
 
 
-def test_podman_keeps_no_names_in_files(tmp_path: Path) -> None:
+def test_a_container_that_is_in_no_list_of_podman_has_no_name(tmp_path: Path) -> None:
     assert isinstance(container_state(IDS["docker"], "podman", recorded(tmp_path, "runtimes")), Missing)
+
+
+def test_image_and_service_of_compose(tmp_path: Path) -> None:
+    labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": "api"}
+    docker(tmp_path, {"Name": "/shop-api-1", "Config": {"Image": "nginx:1.27", "Labels": labels}})
+    found = name_workload(SYSTEMD["docker"], tmp_path)
+    assert (found.name, found.container_name, found.image) == ("shop-api-1", "shop-api-1", "nginx:1.27")
+    assert (found.project, found.service, found.owner) == ("shop", "api", "api")
+
+
+def test_a_name_is_kept_and_follows_a_container_that_is_renamed(tmp_path: Path) -> None:
+    names, path = Names(tmp_path), SYSTEMD["docker"]
+    file = docker(tmp_path, {"Name": "/web"})
+    assert names.of(path).name == "web"
+    docker(tmp_path, {"Name": "/shop"})
+    assert names.of(path).name == "web"  # not read in each window
+    names.keep({path})
+    assert names.of(path).name == "shop"
+    file.unlink()  # as of one that has ended and is not gone yet
+    names.keep({path})
+    assert names.of(path).name == "shop"
+    names.keep(set())
+    assert len(names) == 0
+
+
+def test_few_of_many_are_read_again_at_a_time_and_all_in_turn(tmp_path: Path) -> None:
+    paths = [f"/docker/{number:064x}" for number in range(20)]
+    names = Names(tmp_path)
+
+    def rename(to: str) -> None:
+        for path in paths:
+            file = tmp_path / f"var/lib/docker/containers/{path[8:]}/config.v2.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps({"Name": f"/{to}"}))
+
+    rename("old")
+    assert {names.of(path).name for path in paths} == {"old"}
+    rename("new")
+    names.keep(set(paths))
+    assert 0 < sum(names.of(path).name == "new" for path in paths) < 10
+    for _ in range(3):
+        names.keep(set(paths))
+    assert {names.of(path).name for path in paths} == {"new"}
+
+
+def test_one_whose_state_comes_late_has_its_name_soon(tmp_path: Path) -> None:
+    paths = [f"/docker/{number:064x}" for number in range(20)]
+    names = Names(tmp_path)
+    for path in paths:
+        assert names.of(path).name.startswith("docker 000")
+    file = tmp_path / f"var/lib/docker/containers/{paths[-1][8:]}/config.v2.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"Name": "/late"}))
+    for _ in range(7):
+        names.keep(set(paths))
+    assert names.of(paths[-1]).name == "late"
 
 
 def test_a_state_that_names_another_pod_does_not_overrule_the_path(tmp_path: Path) -> None:

@@ -277,3 +277,39 @@ def test_what_is_found_is_known_and_every_path_finds_itself(paths: list[str], wa
 
 def test_ancestors_are_known() -> None:
     assert Cgroups(["/a/b/c", "other"]).paths == {"/", "/a", "/a/b", "/a/b/c"}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "registry:5000/shop/api:1.2@sha256:ab",
+        "registry:5000/shop/api:1.2",
+        "api:1.2",
+        "api",
+        "web/svc",
+        "svc",
+    ],
+)
+def test_an_image_or_a_service_of_compose_means_its_container(wanted: str) -> None:
+    path = f"/docker/{WEB}"
+    made = replace(
+        identify(path), image="registry:5000/shop/api:1.2@sha256:ab", project="web", service="svc", name="one"
+    )
+    assert resolve(wanted, Cgroups([path], lambda _: {path: made})) == path
+
+
+def test_what_made_a_pod_means_the_pod_and_several_are_refused() -> None:
+    def pod(path: str, name: str) -> Workload:
+        return replace(identify(path), name=f"prod/{name}", namespace="prod", pod_name=name)
+
+    one, other = pod(POD, "api-7d9f8c6b5d-x2x4z"), pod(OTHER_POD, "api-7d9f8c6b5d-zzzzz")
+    assert resolve("api", Cgroups([POD], lambda _: {POD: one})) == POD
+    assert resolve("prod/api", Cgroups([POD], lambda _: {POD: one})) == POD
+    with pytest.raises(UsageError, match=f"2 cgroups are called api.*{POD}.*{OTHER_POD}"):
+        resolve("api", Cgroups([POD, OTHER_POD], lambda _: {POD: one, OTHER_POD: other}))
+
+
+def test_a_name_of_its_own_comes_before_what_it_is_made_from() -> None:
+    service, path = "/system.slice/nginx.service", f"/docker/{WEB}"
+    made = replace(identify(path), image="nginx", name="web")
+    assert resolve("nginx", Cgroups([service, path], lambda _: {path: made})) == service

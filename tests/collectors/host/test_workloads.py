@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.host.workloads import Workload, identify
+from collectors.host.workloads import Workload, identify, shortened
 from tests.collectors.tree import BESTEFFORT, BURSTABLE, BURSTABLE_, CGROUPFS, GUARANTEED, IDS, SYSTEMD
 
 ID = IDS["docker"]
@@ -91,7 +91,7 @@ def test_a_static_pod() -> None:
         (
             f"/machine.slice/libpod-conmon-{ID}.scope",
             f"libpod-conmon-{ID}.scope",
-            f"libpod-conmon-{ID}.scope",
+            f"libpod-conmon-{ID[:12]}.scope",
         ),
     ],
 )
@@ -115,6 +115,45 @@ def test_lxc() -> None:
         "lxc",
         "web/system.slice/cron.service",
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "runtime", "name"),
+    [
+        ("/lxc/101", "lxc", "101"),
+        ("/lxc/101/ns/system.slice", "lxc", "101/ns/system.slice"),
+        ("/machine.slice/systemd-nspawn@build\\x2d1.service/payload", "nspawn", "build-1/payload"),
+        ("/machine.slice/machine-web.scope", "nspawn", "web"),
+    ],
+)
+def test_containers_whose_path_has_their_name(path: str, runtime: str, name: str) -> None:
+    workload = identify(path)
+    assert (workload.kind, workload.runtime, workload.name) == ("container", runtime, name)
+    assert workload.owner == name.partition("/")[0]
+
+
+@pytest.mark.parametrize(
+    ("pod", "owner"),
+    [
+        ("api-7d9f8c6b5d-x2x4z", "api"),
+        ("shop-api-66b6c48dd5-ltfkj", "shop-api"),
+        ("pg-0", "pg"),
+        ("node-exporter-zx7kq", "node-exporter"),
+        ("nightly-29412345-b5xkd", "nightly"),
+        ("kube-apiserver-master", "kube-apiserver-master"),
+        ("plain", "plain"),
+    ],
+)
+def test_what_made_a_pod_is_told_by_its_name(pod: str, owner: str) -> None:
+    assert Workload("pod", "/a", "prod/x", namespace="prod", pod_name=pod).owner == owner
+
+
+def test_the_owner_of_others_is_the_service_of_compose_or_the_name() -> None:
+    made = Workload("container", "/a", "shop-api-1", container_name="shop-api-1")
+    assert (made.owner, replace(made, service="api").owner) == ("shop-api-1", "api")
+    assert identify("/system.slice/cron.service").owner == "cron.service"
+    assert identify(f"/system.slice/docker-{'ab' * 32}.scope").owner == "docker abababababab"
+    assert identify("/batch").owner is None
 
 
 @pytest.mark.parametrize(
@@ -148,7 +187,7 @@ def test_a_tenant_cannot_pose_as_another_by_the_name_of_a_cgroup_inside_its_own(
         workload = identify(outer + forged)
         assert workload.container_id in (None, IDS["burstable"] if IDS["burstable"] in outer else None)
         assert workload.pod_uid is None
-        assert workload.name.endswith(forged)
+        assert workload.name.endswith(shortened(forged))
 
 
 @given(st.lists(st.text(st.characters(blacklist_characters="/\0\n"), min_size=1), max_size=6))

@@ -135,7 +135,7 @@ def test_resctrl(tmp_path: Path) -> None:
 
 def test_names_says_which_runtimes_it_found(tmp_path: Path) -> None:
     signal = signals(recorded(tmp_path, "runtimes"))["names"]
-    assert "docker, containerd, cri-o" in signal.reason
+    assert "docker, containerd, podman or cri-o" in signal.reason
     assert "no container" in signals(tmp_path / "none")["names"].reason
     assert IDS["docker"] not in signal.reason
 

@@ -1,6 +1,8 @@
 """The tier of pressure alone."""
 
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,25 @@ def test_snapshots_of_a_tree(tmp_path: Path) -> None:
     found = sched.window(first, second).cgroups
     assert list(found) == ["/a"]
     assert (found["/a"].run_ns, found["/a"].wait_ns, found["/a"].unattributed_ns) == (30_000, 10_000, 10_000)
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+def test_pressure_is_never_more_than_there_was_time_for(
+    tmp_path_factory: pytest.TempPathFactory, run_us: int, wait_us: int
+) -> None:
+    mount = tmp_path_factory.mktemp("cgroup")
+    lay(mount / "a", 0, 0)
+    began_ns = time.monotonic_ns()
+    with PsiSource(CgroupLayout("v2", mount, {}, "v2", None)) as source:
+        first = source.read()
+        lay(mount / "a", run_us, wait_us)
+        window = sched.window(first, source.read())
+    passed_ns = time.monotonic_ns() - began_ns
+    told = [cgroup.run_ns + cgroup.wait_ns for cgroup in window.cgroups.values()]
+    # One that runs on each CPU and one that waits.
+    assert all(ns <= (1 + (os.cpu_count() or 1)) * (passed_ns + 20_000_000) for ns in told)
+    assert len(told) + window.impossible == (run_us + wait_us > 0)
+    assert told in ([], [1000 * (run_us + wait_us)])
 
 
 def test_a_new_cgroup_inherits_nothing_of_one_that_went(tmp_path: Path) -> None:

@@ -52,6 +52,12 @@ def test_kernel_threads_and_the_root_cgroups_processes_are_read_and_no_others(tm
     }
 
 
+def test_only_the_root_cgroups_members_are_read_where_they_are_listed(tmp_path: Path) -> None:
+    own = {"stat": stat("one"), "schedstat": "7000 1 2\n", "cgroup": "0::/\n"}
+    lay_out(tmp_path, "=== sys/fs/cgroup/cgroup.procs\n3\n4\n")
+    assert set(read(tmp_path, {3: own, 5: own})) == {3}
+
+
 def test_of_a_process_with_threads_all_of_them_count_also_those_that_ended(tmp_path: Path) -> None:
     own = {"schedstat": "7000 1 2\n", "cgroup": "0::/\n"}
     found = read(tmp_path, {3: {"stat": stat("many", ticks=(30, 12), threads=4), **own}})
@@ -91,6 +97,19 @@ def test_those_of_one_name_are_one_and_a_pid_that_is_given_again_counts_from_0()
     assert busiest(before, after, "/") == (BusyTask("web", 3, 2, 120), BusyTask("new", 2, 1, 10))
 
 
+def is_kernel_thread(process: Path) -> bool:
+    """Whether it has no parent but kthreadd, PID 2, or is that."""
+    try:
+        parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return parent == "2" or process.name == "2"
+
+
+def kernel_threads() -> set[int]:
+    return {int(path.name) for path in Path("/proc").glob("[0-9]*") if is_kernel_thread(path)}
+
+
 def named_spin() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_NAME, b"in) the (root", 0, 0, 0)
     spin()
@@ -120,6 +139,13 @@ def test_a_real_process_of_the_root_cgroup_has_what_the_kernels_books_say() -> N
         all_ns = sum(int(text.read_text().split()[0]) for text in threads)
         # Two roundings down to ticks.
         assert found[threaded.pid].run_ns == pytest.approx(all_ns, abs=30_000_000)
+
+
+@pytest.mark.kernel
+def test_all_kernel_threads_are_among_those_that_are_read() -> None:
+    before = kernel_threads()
+    found = {pid for (pid, _), task in read_tasks(detect_layout()).items() if task.whose == KERNEL}
+    assert before & kernel_threads() <= found
 
 
 @pytest.mark.kernel

@@ -128,7 +128,7 @@ def test_each_column_is_in_every_form_of_the_report(tmp_path: Path) -> None:
 
 
 def test_each_figure_is_in_the_metrics() -> None:
-    gathered = Gathered(MetricsConfig(), str)
+    gathered = Gathered(MetricsConfig(detail="all"), str)
     seen = observation(1, cgroup(1.0))
     signals = SignalWindow({VICTIM: row()}, HostSignals({}, {}))
     gathered.add(replace(seen, sched=replace(seen.sched, signals=signals)))
@@ -142,7 +142,7 @@ def test_each_figure_is_in_the_metrics() -> None:
 
 
 def test_what_has_no_limit_has_no_metric_of_it() -> None:
-    gathered = Gathered(MetricsConfig(), str)
+    gathered = Gathered(MetricsConfig(detail="all"), str)
     seen = observation(1, cgroup(1.0))
     signals = SignalWindow({VICTIM: row()._replace(limit_cpus=inf)}, HostSignals({}, {}))
     gathered.add(replace(seen, sched=replace(seen.sched, signals=signals)))

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from collectors.host.hierarchy import is_within
 from collectors.windows import sched
 from collectors.windows.histogram import EDGES_NS
-from collectors.windows.sched import CgroupWindow, WaitFor
+from collectors.windows.sched import KERNEL, CgroupWindow, WaitFor
 from probes.layout import FIELDS, KEY_V1
 from probes.snapshot import KEY_OTHER, CpuFigures, SchedFigures, Snapshot, Wait
+from tests.agent.analysis.trials import cgroup
 
 NR = len(EDGES_NS)
 PATHS = {1: "/a", 2: "/a/x", 3: "/ab", KEY_V1 | 1: "/a", KEY_V1 | 4: "/", KEY_OTHER: "other"}
@@ -62,14 +63,22 @@ def test_no_row_says_more_than_tasks_times_the_window(readings: tuple[Snapshot, 
     after = replace(after, paths={key: f"/{key}" for key in KEYS})
     window = sched.window(before, after)
     told = {key: window.cgroups.get(f"/{key}") for key in KEYS}
-    for key, cgroup in told.items():
-        if cgroup and key in after.tasks:
+    for key, row in told.items():
+        if row and key in after.tasks and after.reach_ns + 20_000_000 >= window.duration_ns:
             most_ns = max(1, after.tasks[key]) * (after.reach_ns + 20_000_000)
-            assert cgroup.run_ns + cgroup.wait_ns <= most_ns
+            assert row.run_ns + row.wait_ns <= most_ns
     free = [sched.window(before, replace(after, tasks={})).cgroups.get(f"/{key}") for key in KEYS]
     assert window.impossible == sum(
         a is not None and told[key] is None for key, a in zip(KEYS, free, strict=True)
     )
+
+
+def test_a_window_over_several_readings_may_tell_of_all_of_it() -> None:
+    """A trial below the eBPF tier: read every 50 ms, told from its begin to its end, when its tasks have ended."""
+    ran = NOTHING_YET._replace(run_ns=900_000_000)
+    after = replace(empty(500_000_000), cgroups={1: ran}, tasks={1: 0}, reach_ns=50_000_000)
+    assert sched.window(empty(), after).cgroups["/a"].run_ns == 900_000_000
+    assert sched.window(empty(), replace(after, reach_ns=500_000_000)).impossible == 1
 
 
 def empty(monotonic_ns: int = 0) -> Snapshot:
@@ -125,6 +134,31 @@ def test_the_heaviest_are_named_and_the_others_are_the_rest(aggressors: dict[int
     left_out = [wait for key, wait in aggressors.items() if AGGRESSORS[key] not in waited_for]
     assert rest == (sum(ns for ns, _ in left_out), sum(count for _, count in left_out))
     assert not left_out or max(left_out)[0] <= min(waited_for.values())[0]
+
+
+def test_of_the_lightest_those_of_one_tenant_are_told_as_that_tenant() -> None:
+    """However many single ones are heavier; in the victim's own tenant, each branch beside it is one."""
+    singles = [(f"/single-{n}", 100) for n in range(45)]
+    light = [
+        ("/t/v/own", 5),
+        ("/t", 4),
+        ("/t/w/a", 3),
+        ("/t/w/b", 3),
+        ("/u/a", 2),
+        ("/u/b/c", 2),
+        ("/t/x", 1),
+    ]
+    paths = {number: path for number, (path, _) in enumerate([*singles, *light], start=2)}
+    after = replace(
+        empty(1),
+        waits=waits_of({(1, key): (ns, 1) for key, (_, ns) in enumerate([*singles, *light], start=2)}),
+        cgroups={1: NOTHING_YET._replace(switches_in=1)},
+        paths={**paths, 1: "/t/v"},
+    )
+    waited_for = dict(sched.window(empty(), after).cgroups["/t/v"].waited_for)
+    told = {name: wait for name, wait in waited_for.items() if not name.startswith("/single-")}
+    assert told == {"/t/w": (6, 2), "/u": (4, 2), sched.REST: (25 * 100 + 5 + 4 + 1, 25 + 3)}
+    assert len(waited_for) == sched.MOST_AGGRESSORS + 3
 
 
 def test_no_waits_are_lost_between_snapshots_that_do_not_follow_one_another() -> None:
@@ -220,3 +254,16 @@ def test_only_matching_cgroups_are_kept() -> None:
     both = sched.SchedWindow(end_ns=1, duration_ns=1, cgroups=cgroups, cpus=(), untracked=0)
     assert list(sched.matching(both, ["/a", "/c"]).cgroups) == ["/a", "/a/x"]
     assert sched.matching(both, []) is both
+
+
+def test_the_contention_ratio_is_of_what_a_cgroup_wanted_and_no_quota_forbade() -> None:
+    assert cgroup(2.0, {"/a": 1.0, KERNEL: 0.5}, self_s=0.5, throttled_s=40.0).contention_ratio == 1.5 / 4
+    assert cgroup(0.0, {"/a": 3.0}).contention_ratio == 1.0
+    assert cgroup(1.0).contention_ratio == 0.0
+
+
+def test_where_it_is_not_known_whom_a_cgroup_waited_for_there_is_no_contention_ratio() -> None:
+    assert cgroup(1.0, {"/a": 1.0}, unattributed_s=0.9).contention_ratio == 1.0 / 2.9
+    assert cgroup(1.0, {"/a": 1.0}, unattributed_s=1.1).contention_ratio is None
+    assert cgroup(1.0, unattributed_s=3.0).contention_ratio is None
+    assert cgroup(0.0, throttled_s=5.0).contention_ratio is None

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from agent.documents.metric import Better, change_pct, factor, signed, slower
-from agent.documents.verdict import CauseKind, Effect
+from agent.documents.verdict import Aggressor, Cause, CauseKind, Conclusion, Effect, MeanEffect
+from agent.documents.verdict_parts import Blocked, Witness
 from reports import text
 from reports.sections.answer import HAPPENS, size, verdict_answer
 from reports.sections.blame import blame_report
@@ -75,6 +76,66 @@ def test_what_makes_an_answer_doubtful_is_never_left_out() -> None:
     shown = text.render(verdict_report(replace(INTERFERENCE, quality=quality)), width=500, short=True)
     assert "doubtful" in shown.splitlines()[0]
     assert "the machine drifted" in shown
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+@pytest.mark.parametrize("pct", [8.8, 250.0])
+def test_an_interval_that_tells_nothing_is_not_told_in_digits(pct: float, better: Better) -> None:
+    """Two pairs after which the slowdown lies between −100 and 33,991,174.9 %."""
+    wide = replace(
+        effect(pct, (-100.0, 33_991_174.9), better),
+        noise_floor_pct=31_228_259.2,
+        mean=MeanEffect(10.3, (-100.0, 2.5e39), 2.5e39),
+    )
+    assert size(wide).endswith("95 %: not known yet)")
+    shown = text.render(
+        verdict_report(
+            replace(INTERFERENCE, verdict=Conclusion.INCONCLUSIVE, effect=wide, causes=(), aggressors=())
+        )
+    )
+    assert not re.search(r"\d{5,}\.\d|,\d{3},", shown)
+    assert "not known yet" in shown.split("Noise floor")[1].splitlines()[0]
+
+
+def test_of_those_who_cannot_be_told_apart_each_stands_beside_its_share_and_three_are_enough() -> None:
+    shares = {"batch": 40.0, "etl": 30.0, "java": 20.0, "cron": 6.0, "kernel": 3.0}
+    alike = [
+        Aggressor(f"/{name}", name, pct, CauseKind.CPU_WAIT, (0.0, 60.0), Witness.SEEN)
+        for name, pct in shares.items()
+    ]
+    said = verdict_answer(
+        replace(INTERFERENCE, causes=(Cause(CauseKind.CPU_WAIT, 100.0),), aggressors=tuple(alike))
+    )[1]
+    assert said.endswith("behind batch (40.0 % of it, seen), etl (30.0 %), java (20.0 %) and 2 others")
+    said = verdict_answer(
+        replace(INTERFERENCE, causes=(Cause(CauseKind.CPU_WAIT, 100.0),), aggressors=tuple(alike[:2]))
+    )[1]
+    assert said.endswith("behind batch (40.0 % of it, seen) and etl (30.0 %)")
+
+
+def test_of_an_unexplained_time_is_said_what_it_slept_on_and_who_held_it() -> None:
+    slept = (
+        Blocked("pipe", 0.5, 0.1),
+        Blocked("sleep", 0.0, 0.05),
+        Blocked("file lock", 0.0, 0.9, "/run/lock", "neighbour-1 etl", "/etl"),
+    )
+    causes = (Cause(CauseKind.UNEXPLAINED, 97.0), Cause(CauseKind.CPU_WAIT, 3.0))
+    unexplained = replace(INTERFERENCE, causes=causes, aggressors=(), blocked=slept)
+    line = verdict_answer(unexplained)[1]
+    assert line.startswith(
+        "sleeps longer on: file lock (/run/lock), held by neighbour-1 etl (97.0 % of the additional time)"
+    )
+    assert verdict_answer(replace(unexplained, blocked=slept[:1]))[1].startswith(
+        "is slower for a reason that is not known (97.0 %"
+    )
+    assert "sleeps" not in verdict_answer(replace(INTERFERENCE, blocked=slept))[1]
+
+
+@pytest.mark.parametrize(("pct", "told"), [(8.9, "8.9 % longer ("), (-8.9, "8.9 % shorter (")])
+def test_a_mean_time_is_longer_or_shorter(pct: float, told: str) -> None:
+    effect = replace(INTERFERENCE.effect, mean=MeanEffect(pct, (pct - 1, pct + 1)))  # type: ignore[type-var]
+    shown = text.render(verdict_report(replace(INTERFERENCE, effect=effect)), width=500)
+    assert told in shown.split("Mean time")[1].splitlines()[0]
 
 
 def test_a_blame_names_whom_it_waited_for() -> None:

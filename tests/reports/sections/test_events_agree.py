@@ -63,7 +63,8 @@ def test_its_own_load_has_a_part_beside_others() -> None:
     (event,) = events(cgroup(2.0), bad)
     assert (event.cause, event.others_pct) == (EventCause.OWN_LOAD, 66.7)
     assert sentence(event).endswith(
-        "and own-load has a part in it (it kept 0.50 CPUs busy, usually 0.20), "
+        "and own-load has a part in it (it kept 0.50 CPUs busy, usually 0.20; whether for more work, or slowed through "
+        "caches, could not be told without counted instructions), "
         f"while 67 % of its wait was for others, most for {NEIGHBOUR} (44 %)."
     )
 

@@ -32,7 +32,7 @@ def test_three_lines_say_how_much_why_and_what_to_try() -> None:
     assert first == "prod/api suffers: wanted 0.50 CPUs, got 0.14, lost 0.36 to others in 10 s."
     assert why == (
         "why: 94 % of its wait is for batch.service (seen: it ran there meanwhile); its tasks may run on CPU 1 alone, "
-        "which is busy, while CPU 0 has room; 1.32 of 2 CPUs were busy."
+        "which is busy, while CPU 0 has room."
     )
     assert advice == "try: let prod/api run on CPU 0 too"
 
@@ -74,6 +74,23 @@ def test_a_neighbour_behind_its_own_threads_is_told_with_both_shares() -> None:
         "94 % of its wait is for batch.service (seen: it ran there meanwhile); 71 % is for own threads"
         in (answer(structs.replace(NOW, sufferers=(crowded,)))[1])
     )
+
+
+def test_where_it_waits_for_many_nobody_is_the_culprit_and_no_advice_is_told_twice() -> None:
+    of_many = structs.replace(
+        PINNED,
+        behind=(WaitPart(Charge.CGROUP, "batch.service", 3600.0, 11.4, 70, BATCH),),
+        reason=Reason.FULL,
+        advice=("place some of the tenants on another host",),
+    )
+    also = structs.replace(of_many, cgroup="/web", name="web")
+    now = structs.replace(NOW, busy_cpus=1.98, sufferers=(of_many, also))
+    assert answer(now)[1] == (
+        "why: it waits for many, 11 % for batch.service (seen: it ran there meanwhile); all CPUs are busy (1.98 of 2)."
+    )
+    shown = text.render(now_report(now), width=200)
+    assert shown.count("to do: place some of the tenants on another host") == 1
+    assert "to do: as for prod/api" in shown
 
 
 def test_hostile_names_are_harmless() -> None:

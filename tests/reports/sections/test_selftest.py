@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from agent.documents.verdict import CauseKind, Conclusion
-from agent.selftest.scenarios import Place, scenarios
+from agent.selftest.scenarios import TwoCpus, scenarios
 from agent.selftest.score import tallies
 from reports import markdown, text
 from reports.sections.model import Report
@@ -36,7 +36,7 @@ def test_what_was_wrong_is_listed_with_its_seed() -> None:
 def test_no_scenario_is_folded_on_a_terminal_of_80_columns() -> None:
     labels = [
         replace(EFFECT, scenario=each.name, verdict=each.verdict)
-        for each in scenarios(Place(here=0, there=1))
+        for each in scenarios(TwoCpus(here=0, there=1))
     ]
     found = tuple(tallies(labels, [finding(label) for label in labels]))
     table = tally_table(found, labels)

@@ -18,6 +18,7 @@ from agent.experiment.victim_metrics.figures import (
     checked,
     distinct_names,
     failures,
+    from_counts,
     if_positive,
     latency,
     percentile_name,
@@ -75,6 +76,7 @@ class _Direction:
     iops: float | None
     bandwidth_mib: float | None
     clat_ms: Mapping[str, float | None]
+    counts: tuple[tuple[float, float], ...] = ()  # with --output-format=json+: completion latencies in ms
 
 
 def parse(text: str) -> list[Sample]:
@@ -115,8 +117,13 @@ def _own_samples(name: str, direction: _Direction) -> Iterator[Sample]:
     yield from if_positive(
         Metric(f"{name}.bandwidth", BANDWIDTH.unit, BANDWIDTH.better), direction.bandwidth_mib
     )
-    for label in CLAT:
-        yield from if_positive(latency(f"{name}.clat_{label}"), direction.clat_ms.get(label))
+    prefix = f"{name}.clat_"
+    printed = [
+        sample
+        for label in CLAT
+        for sample in if_positive(latency(f"{prefix}{label}"), direction.clat_ms.get(label))
+    ]
+    yield from from_counts(prefix, printed, direction.counts)
 
 
 def _together(jobs: list[_Job]) -> list[_Job]:
@@ -190,7 +197,17 @@ def _json_direction(job: str, name: str, figures: object) -> _Direction:
         printed |= {f"p{percent:g}": _at(percentiles, f"{percent:.6f}") for percent in (50, 95, 99)}
     clat_ms = {label: _number(value, NS_PER_MS) for label, value in printed.items()}
     bandwidth_mib = _number(_at(figures, "bw_bytes"), BYTES_PER_MIB)
-    return _Direction(job, name, _number(_at(figures, "iops")), bandwidth_mib, clat_ms)
+    iops = _number(_at(figures, "iops"))
+    return _Direction(job, name, iops, bandwidth_mib, clat_ms, _bins(_at(clat_ns, "bins")))
+
+
+def _bins(bins: object) -> tuple[tuple[float, float], ...]:
+    if not isinstance(bins, dict):
+        return ()
+    rows = ((scaled(str(value)), _number(count)) for value, count in bins.items())
+    return tuple(
+        sorted((value / NS_PER_MS, count) for value, count in rows if value is not None and count is not None)
+    )
 
 
 def _last_jobs(text: str) -> list[object]:
@@ -225,4 +242,5 @@ READER = Reader(
     "a report with read: IOPS=NUMBER, or a JSON document",
     "I/O per second of all jobs; bandwidth, latencies and errors. One result is a JSON document, or the jobs "
     "up to 'Run status group'",
+    re.compile(r"rate_iops|rate_process"),
 )

@@ -42,7 +42,7 @@ def parse(metric: Metric, pattern: str, text: str) -> list[Sample]:
     start, end = found
     captured = text[start:end]
     begin = start + len(captured) - len(captured.lstrip())
-    separators = "".join(each for each in ",:" if f"){each}" in pattern)
+    separators = "".join(each for each in ",: " if f"){each}" in pattern) + " " * (r")\s" in pattern)
     printed = read_number(text, begin, metric.unit or None, separators)
     if printed is None or printed.end < start + len(captured.rstrip()):
         raise _unclear(metric, captured.strip(), _around(text, begin, end))
@@ -86,10 +86,10 @@ def _unclear(metric: Metric, captured: str, context: str) -> MetricRefusedError:
     if not any(map(str.isdigit, captured)):
         return refusal(metric.name, captured, "make the pattern capture a number")
     wanted = f"a number in {metric.unit}" if metric.unit else "a plain number with a unit"
-    named = f"such as {metric.name}=REGEX:{metric.better}:ms"
-    remedy = (
-        f"it stands in {context!r}: let the group begin where the number does, and name the unit, {named}"
-    )
+    named = f"and name the unit, such as {metric.name}=REGEX:{metric.better}:ms"
+    if metric.unit:  # it was named, and is not what makes it unclear
+        named = f"have it printed without separators between its digits, and with a unit like {metric.unit} or none"
+    remedy = f"it stands in {context!r}: let the group begin where the number does, {named}"
     return refusal(
         metric.name, captured, remedy, f"not a positive, finite number, or not sure to be {wanted}"
     )

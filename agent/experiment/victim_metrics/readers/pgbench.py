@@ -43,4 +43,5 @@ READER = Reader(
     "tps = NUMBER (without initial connection time)",
     "transactions per second; average latency, errors (failed transactions) and skipped ones. One result goes from "
     "'transaction type' to 'tps'",
+    re.compile(r"^rate limit schedule lag: ", re.MULTILINE),
 )

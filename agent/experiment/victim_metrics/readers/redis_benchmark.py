@@ -127,4 +127,5 @@ READER = Reader(
     "NUMBER requests per second, or a --csv table",
     "the tests' mean requests per second; each test's own, its latencies, and errors. One result is a run: it "
     "goes until a test comes again",
+    re.compile(r"(?!)"),  # always as many requests as clients
 )

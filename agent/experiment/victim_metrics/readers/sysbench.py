@@ -11,6 +11,7 @@ from agent.documents.metric import Metric, Sample
 from agent.experiment.victim_metrics.figures import (
     checked,
     failures,
+    from_counts,
     latency,
     optional,
     percentile_name,
@@ -32,6 +33,10 @@ _TOTAL_TIME = re.compile(r"^ +total time: +(\S+)s$", re.MULTILINE)
 _TOTAL_EVENTS = re.compile(r"^ +total number of events: +(\S+)$", re.MULTILINE)
 _IGNORED = re.compile(r"^ +ignored errors: +(\S+) +\(", re.MULTILINE)
 _LATENCY = re.compile(r"^ +(avg|max|(\d{1,3})th percentile): +(\S+)$", re.MULTILINE | re.ASCII)
+
+# With --histogram: values in ms, a bar, how many.
+_HISTOGRAM = re.compile(r"^ +(\d+\.\d+) \|\** +(\d+)$", re.MULTILINE | re.ASCII)
+_OPEN_LOOP = re.compile(r"^Target transaction rate: ", re.MULTILINE)
 
 
 def parse(text: str) -> list[Sample]:
@@ -65,11 +70,13 @@ def _rate(events: str, time_s: str) -> Sample:
 
 
 def _latencies(text: str) -> list[Sample]:
-    return [
+    found = [
         sample
         for label, percent, printed in _LATENCY.findall(text)
         for sample in optional(latency(f"latency_{percentile_name(percent) if percent else label}"), printed)
     ]
+    counts = [(float(value), float(count[:18])) for value, count in _HISTOGRAM.findall(text)]
+    return from_counts("latency_", found, counts)
 
 
 READER = Reader(
@@ -77,4 +84,5 @@ READER = Reader(
     "events per second, MiB/sec, or total number of events and total time, and execution time behind them",
     "events per second, or MiB/s for memory; latencies and errors. One result ends with 'execution time', also at a "
     "checkpoint",
+    _OPEN_LOOP,
 )

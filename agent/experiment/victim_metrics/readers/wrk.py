@@ -9,7 +9,14 @@ are read, and not the uncorrected ones behind them.
 import re
 
 from agent.documents.metric import Metric, Sample
-from agent.experiment.victim_metrics.figures import failures, latency, optional, percentile_name, required
+from agent.experiment.victim_metrics.figures import (
+    failures,
+    from_counts,
+    latency,
+    optional,
+    percentile_name,
+    required,
+)
 from agent.experiment.victim_metrics.reader import Reader, last_result
 
 REQUESTS = Metric("requests_per_s", "requests/s", "higher")
@@ -29,6 +36,11 @@ _SOCKETS = re.compile(
 )
 _THREAD_LATENCY = re.compile(r"^    Latency +(\S+) +\S+ +(\S+) +\S+$", re.MULTILINE)
 _PERCENTILE = re.compile(r"^ *(\d{1,3}(?:\.\d{1,6})?)% +(\S+)$", re.MULTILINE | re.ASCII)
+# value, percentile, how many up to there, 1/(1-percentile)
+_SPECTRUM = re.compile(r"^ +(\d+\.\d+) +[01]\.\d+ +(\d+) +(?:inf|\d+\.\d+)$", re.MULTILINE | re.ASCII)
+_OPEN_LOOP = re.compile(
+    r"^  (?:Thread calibration: |Latency Distribution \(HdrHistogram - Recorded)", re.MULTILINE
+)
 _UNCORRECTED = "  Latency Distribution (HdrHistogram - Uncorrected"
 
 
@@ -53,15 +65,24 @@ def _latencies(result: str) -> list[Sample]:
     printed = {percentile_name(percent): value for percent, value in _PERCENTILE.findall(corrected)}
     if summary := _THREAD_LATENCY.search(result):
         printed |= {"avg": summary[1], "max": summary[2]}
-    return [
+    found = [
         sample
         for label, value in printed.items()
         for sample in optional(latency(f"latency_{label}"), value, TIME_UNITS_MS)
     ]
+    return from_counts("latency_", found, _counts(corrected))
+
+
+def _counts(corrected: str) -> list[tuple[float, float]]:
+    """The histogram that wrk2 prints as a spectrum of percentiles, in ms."""
+    rows = [(float(value), int(upto[:18])) for value, upto in _SPECTRUM.findall(corrected)]
+    before = [0, *(upto for _, upto in rows[:-1])]
+    return [(value, float(upto - less)) for (value, upto), less in zip(rows, before, strict=False)]
 
 
 READER = Reader(
     parse,
     "Requests/sec: NUMBER",
     "requests per second; latencies, transfer and errors. One result goes from 'Running' to 'Transfer/sec'",
+    _OPEN_LOOP,
 )

@@ -20,7 +20,7 @@ Series = tuple[str, tuple[tuple[str, str], ...]]
 @contextmanager
 def serving(listen: str = "127.0.0.1:0", max_cgroups: int = 100, max_pairs: int = 50) -> Iterator[Metrics]:
     metrics = Metrics(
-        MetricsConfig(listen=listen, max_cgroups=max_cgroups, max_pairs=max_pairs), for_terminal
+        MetricsConfig(listen=listen, detail="all", max_cgroups=max_cgroups, max_pairs=max_pairs), for_terminal
     )
     try:
         yield metrics

@@ -58,6 +58,9 @@ def test_the_sums_of_two_windows() -> None:
     }.items():
         key = series("jostle_cgroup_wait_cause_seconds_total", cgroup=VICTIM, cause=cause)
         assert found[key] == pytest.approx(seconds)
+    wanted_s = 2.0 + 1.001 + 0.25 + 0.125  # in the latest window, its quota's time apart
+    ratio = found[series("jostle_cgroup_contention_ratio", cgroup=VICTIM)]
+    assert ratio == pytest.approx(1.001 / wanted_s)
     for by, times in {"own": 2, "foreign": 4, "throttled": 6}.items():
         assert found[series("jostle_cgroup_preemptions_total", cgroup=VICTIM, by=by)] == times
     assert found[series("jostle_cgroup_wait_seconds_sum", cgroup=VICTIM)] == pytest.approx(3.752)
@@ -113,7 +116,7 @@ def test_the_agent_itself() -> None:
     health = replace(
         HEALTH,
         lost_windows=3,
-        probe=SelfCost(ns_per_switch=250.0, switches_per_s=1000.0, cpu_pct=0.5),
+        probe=SelfCost(250.0, switches_per_s=1000.0, cpu_pct=0.5, kernel_memory_bytes=1 << 20),
         sinks=(SinkHealth("history", 5, 2, "disk full"), SinkHealth("metrics", 7, 0, None)),
     )
     with serving() as metrics:
@@ -125,6 +128,7 @@ def test_the_agent_itself() -> None:
     assert found[series("jostle_agent_sink_up", sink="metrics")] == 1
     assert found[series("jostle_probe_switch_seconds")] == pytest.approx(250e-9)
     assert found[series("jostle_probe_cpu_ratio")] == 0.005
+    assert found[series("jostle_probe_kernel_memory_bytes")] == 1 << 20
 
 
 def test_an_unknown_cost_is_absent_and_not_0() -> None:
@@ -238,22 +242,32 @@ def test_no_series_ever_goes_down_and_nothing_is_lost(
     assert whole(highest, BLAME) == pytest.approx(waited_s)
 
 
+def test_the_contention_ratio_is_of_the_latest_window_only() -> None:
+    with serving() as metrics:
+        metrics.on_window(observation(1, cgroup(1.0, {NEIGHBOUR: 1.0})))
+        metrics.on_window(observation(2, cgroup(1.0, path="/other-one")))
+        found = scraped(metrics)
+    assert {labels: value for (name, labels), value in found.items() if "contention" in name} == {
+        series("", cgroup="/other-one")[1]: 0.0
+    }
+
+
 def test_who_is_idle_makes_room_and_goes_on_where_it_was() -> None:
     totals = Totals(1, 1, for_terminal)
 
     def shown() -> dict[str, float]:
         return {labels[0]: (total.figures()["run_ns"] or 0) / NS for labels, total in totals.cgroups.items()}
 
-    totals.add(at(1, cgroup(1.0, path="/first"), cgroup(2.0, path="/second")))
-    assert shown() == {"/first": 1.0, OTHER: 2.0}
+    totals.add(at(1, cgroup(1.0, path="/first"), cgroup(0.5, path="/second")))
+    assert shown() == {"/first": 1.0, OTHER: 0.5}
     later = 2 + IDLE_NS // (10 * NS)
-    totals.add(at(later, cgroup(3.0, path="/second")))
-    assert shown() == {OTHER: 5.0}
-    totals.add(at(later + 1, cgroup(4.0, path="/second")))
-    assert shown() == {"/second": 4.0, OTHER: 5.0}
+    totals.add(at(later, cgroup(0.5, path="/second")))
+    assert shown() == {OTHER: 1.0}
+    totals.add(at(later + 1, cgroup(0.5, path="/second")))
+    assert shown() == {"/second": 0.5, OTHER: 1.0}
     totals.add(at(2 * later + 1))
     totals.add(at(2 * later + 2, cgroup(8.0, path="/first")))
-    assert shown() == {"/first": 9.0, OTHER: 5.0}
+    assert shown() == {"/first": 9.0, OTHER: 1.0}
 
 
 def test_fewer_series_after_a_reload() -> None:

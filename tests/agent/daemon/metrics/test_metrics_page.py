@@ -17,8 +17,8 @@ TABLE = re.compile(r"^\| metric \|.*?\n(?=[^|])", re.MULTILINE | re.DOTALL)
 
 
 def rows() -> Iterator[str]:
-    gathered = Gathered(MetricsConfig(), str)
-    known = SelfCost(ns_per_switch=250.0, switches_per_s=1000.0, cpu_pct=0.5)
+    gathered = Gathered(MetricsConfig(detail="all"), str)
+    known = SelfCost(ns_per_switch=250.0, switches_per_s=1000.0, cpu_pct=0.5, kernel_memory_bytes=1 << 20)
     gathered.add(observation(1, health=replace(HEALTH, probe=known)))
     yield "| metric | labels | kind | |\n|---|---|---|---|\n"
     for family in gathered.collect():

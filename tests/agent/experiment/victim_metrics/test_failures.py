@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.documents.metric import DURATION, Metric, Sample
-from agent.experiment.victim_metrics import more_failures, parse_spec, read_metrics
+from agent.experiment.victim_metrics import failure_counts, more_failures, parse_spec, read_metrics
 from agent.experiment.victim_metrics.figures import ERRORS
 from tests.agent.experiment.victim_metrics.recorded import recorded, recorded_names, tool_of
 
@@ -111,5 +111,9 @@ def test_each_kind_of_failure_has_its_own_warning_and_others_have_none() -> None
     ]
 
 
-def test_a_count_that_one_arm_lacks_is_no_surplus() -> None:
-    assert more_failures([([], [Sample(ERRORS, 3)])]) == []
+def test_what_one_arm_does_not_count_was_0_there() -> None:
+    """Many tools name an error only where there was one."""
+    assert failure_counts([([], [Sample(ERRORS, 3)]), ([Sample(ERRORS, 1)], [])]) == {
+        "errors": [(0, 3), (1, 0)]
+    }
+    assert len(more_failures([([], [Sample(ERRORS, 3)])])) == 1

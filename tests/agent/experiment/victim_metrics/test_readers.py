@@ -1,11 +1,13 @@
 """Readers against recorded outputs; the expected values were read off those outputs by eye."""
 
+import json
 import statistics
 
 import pytest
 
 from agent.documents.metric import Sample
 from agent.experiment.victim_metrics import MetricNotFoundError, MetricRefusedError, parse_spec, read_metrics
+from agent.statistics.tails import quantile, requests_in
 from tests.agent.experiment.victim_metrics.recorded import recorded, recorded_names, tool_of
 
 
@@ -288,3 +290,41 @@ def test_a_pattern_finds_the_end_of_such_a_line() -> None:
     assert [read_metrics(spec, f"total 42{end}\nmore\r\n", "")[0].value for end in ("", "\r", "\r\r")] == [
         42
     ] * 3
+
+
+def samples_of(name: str) -> dict[str, Sample]:
+    return {sample.metric.name: sample for sample in read(tool_of(name), recorded(name))}
+
+
+def test_histograms_are_read_and_agree_with_the_percentiles_that_are_printed() -> None:
+    """wrk2's spectrum holds 1,501 requests; sysbench's histogram all of its events."""
+    wrk2 = samples_of("wrk2-both.txt")
+    p99 = wrk2["latency_p99"]
+    assert not p99.closed_loop
+    assert quantile(p99.counts, 99) == pytest.approx(p99.value, rel=0.02)
+    sysbench = samples_of("sysbench-cpu-histogram.txt")
+    assert requests_in(sysbench["latency_p99"].counts) == 3511
+    assert quantile(sysbench["latency_p95"].counts, 95) == pytest.approx(
+        sysbench["latency_p95"].value, rel=0.02
+    )
+    assert sysbench["latency_p95"].closed_loop
+
+
+@pytest.mark.parametrize("name", ["wrk-latency.txt", "pgbench-plain.txt", "redis-csv.txt", "fio-rw.json"])
+def test_who_waits_for_the_answer_before_the_next_request(name: str) -> None:
+    assert {each.closed_loop for each in samples_of(name).values() if each.metric.unit == "ms"} == {True}
+
+
+@pytest.mark.parametrize("name", ["wrk2-both.txt", "pgbench-rate.txt"])
+def test_who_sends_at_a_rate_of_its_own(name: str) -> None:
+    assert not any(each.closed_loop for each in samples_of(name).values())
+
+
+def test_fios_bins_are_the_histogram() -> None:
+    bins = {"1000000": 990, "2000000": 9, "70000000": 1}
+    clat = {"max": 70000000, "bins": bins, "percentile": {"50.000000": 1000000, "99.000000": 1000000}}
+    read = {"total_ios": 1000, "iops": 1000.0, "bw_bytes": 4096000, "clat_ns": clat}
+    text = json.dumps({"jobs": [{"jobname": "j", "error": 0, "read": read}]})
+    found = {each.metric.name: each for each in read_metrics(parse_spec("fio"), text, "")}
+    assert found["read.clat_p99.9"].value == 2.0
+    assert found["read.clat_p99"].counts == ((1.0, 990.0), (2.0, 9.0), (70.0, 1.0))

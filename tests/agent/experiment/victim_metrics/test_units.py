@@ -80,6 +80,7 @@ def test_trials_in_two_units_are_refused_with_what_to_write() -> None:
         ("1'234 ms", "ms", 1234),
         ("1_234_567", "ns", 1234567),
         ("1\u202f234 ms", "ms", 1234),
+        ("1\u2009234 ms", "ms", 1234),  # the thin space of the SI
         ("1,5 ms", "ms", 1.5),
         ("0,125 s", "ms", 125),
         ("1.2k", "req/s", 1200),
@@ -101,6 +102,11 @@ def test_what_is_understood_with_a_named_unit(printed: str, named: str, value: f
     [
         ("1,234 ms", "ms"),  # 1234 or 1.234
         ("12,345", "ms"),
+        ("1 234 ms", "ms"),  # 1234 ms, or columns
+        ("12 345 678", "ms"),
+        ("1\u00b75 ms", "ms"),  # a decimal point of old
+        ("5-10 ms", "ms"),
+        ("5\u201310 ms", "ms"),
         ("1.2MB", "ms"),
         ("1.2 MB", "ms"),
         ("850parsecs", "ms"),
@@ -121,7 +127,9 @@ def test_what_is_not_sure_is_refused(printed: str, named: str) -> None:
     assert number(printed, named) is None
 
 
-@pytest.mark.parametrize("printed", ["1,234", "1,234.5", "1,5", "1_000", "1'234", "1.2.3", "0:01.50", "5x3"])
+@pytest.mark.parametrize(
+    "printed", ["1,234", "1,234.5", "1,5", "1_000", "1'234", "1.2.3", "0:01.50", "5x3", "1 234"]
+)
 def test_without_a_named_unit_only_plain_numbers_are_read(printed: str) -> None:
     with pytest.raises(MetricRefusedError, match="name the unit, such as x=REGEX:lower:ms"):
         read(NUMBER, f"x: {printed}\n")
@@ -137,6 +145,10 @@ def test_columns_between_commas_or_colons_are_numbers_of_their_own() -> None:
     assert read(r"x=^run:(\d+)::lower", "run:850:900\n") == (850, "")
     with pytest.raises(MetricRefusedError):
         read(r"x=^run,(\d+):lower", "run,850,900\n")
+    assert read(r"x=^run (\d+) :lower", "run 850 900\n") == (850, "")
+    assert read(r"x=^run (\d+)\s:lower", "run 850 900\n") == (850, "")
+    with pytest.raises(MetricRefusedError):
+        read(r"x=^run (\d+):lower", "run 850 900\n")
 
 
 def test_digits_behind_the_group_belong_to_the_number() -> None:
@@ -147,6 +159,7 @@ def test_digits_behind_the_group_belong_to_the_number() -> None:
 def test_a_refusal_shows_the_figure_where_it_stands() -> None:
     with pytest.raises(MetricRefusedError, match=r"it stands in 'x: 1,234 ms'") as refused:
         read(f"{NUMBER}:ms", "first\nx: 1,234 ms\nlast\n")
+    assert "name the unit" not in str(refused.value)  # it is named
     assert str(refused.value).isprintable()
 
 

@@ -5,13 +5,20 @@ import pytest
 
 from agent.sandbox.cgroups import Workspace
 from agent.sandbox.commands import start
-from agent.selftest.workloads.limited import Limits, settings
+from agent.selftest.workloads.limited import Limits, memory_settings, settings
 from collectors.host.hierarchy import detect_layout
 from tests.agent.selftest.workloads.running import command
 
 
 def limits(**changes: object) -> Limits:
-    values = {"quota_pct": None, "period_ms": 100.0, "weight_pct": None, "idle": False, "parent": False}
+    values = {
+        "quota_pct": None,
+        "period_ms": 100.0,
+        "weight_pct": None,
+        "idle": False,
+        "parent": False,
+        "memory_mib": None,
+    }
     return Limits(**{**values, "command": ("true",), **changes})  # type: ignore[arg-type]
 
 
@@ -34,6 +41,13 @@ def test_what_is_written(
 ) -> None:
     assert list(settings(limits(**asked), "v1")) == v1
     assert list(settings(limits(**asked), "v2")) == v2
+
+
+def test_a_limit_of_memory_is_its_controllers() -> None:
+    asked = limits(memory_mib=1.5)
+    assert list(memory_settings(asked, "v1")) == [("memory.limit_in_bytes", "1572864")]
+    assert list(memory_settings(asked, "v2")) == [("memory.max", "1572864")]
+    assert list(settings(asked, "v2")) == list(memory_settings(limits(), "v2")) == []
 
 
 def test_a_cgroup_that_is_not_jostles_is_left_alone() -> None:

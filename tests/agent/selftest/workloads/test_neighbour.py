@@ -73,3 +73,13 @@ def test_it_fails_when_one_of_its_processes_is_lost() -> None:
         assert process.stderr is not None
         assert process.stderr.read() == f"neighbour: process {workers[0].pid} ended early, with code -9\n"
         assert becomes_true(lambda: has_ended(workers[1]))
+
+
+def test_random_bursts_are_on_each_cpu_and_sleep_between_them() -> None:
+    cpus = sorted(os.sched_getaffinity(0))
+    with neighbour("random", "--duty-pct", "40") as process:
+        workers = children(process)
+        assert becomes_true(
+            lambda: all(voluntary_switches(each) > 5 and cpu_s(each) > 0.05 for each in workers)
+        )
+        assert sorted(cpu for each in workers for cpu in each.cpu_affinity()) == cpus
