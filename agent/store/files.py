@@ -88,9 +88,12 @@ def own_place(path: Path, elsewhere: str = _ELSEWHERE, *, make: bool = True) -> 
             continue
         if make and left and not os.path.lexists(here):
             here.mkdir(DIRECTORY_MODE)
-        if not left and not os.path.lexists(here):
+        try:
+            found = here.lstat()
+        except FileNotFoundError:
+            if left:
+                raise
             return here
-        found = here.lstat()
         if stranger := _stranger_in(found, trusted):
             raise UsageError(f"cannot write {path}: {here} {stranger}", elsewhere)
         at = here

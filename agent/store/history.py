@@ -1,5 +1,6 @@
 """The history's file: opened, or refused for a reason that says what to do."""
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -64,9 +65,14 @@ def holder(path: Path) -> int | None:
 def _has_open(process: int, wanted: os.stat_result) -> bool:
     """Whether it has this file open: numbers of files are of a file system each."""
     try:
-        return any(os.path.samestat(file.stat(), wanted) for file in Path(f"/proc/{process}/fd").iterdir())
+        files = list(Path(f"/proc/{process}/fd").iterdir())
     except OSError:
         return False
+    for file in files:
+        with contextlib.suppress(OSError):  # closed meanwhile, which says nothing of the others
+            if os.path.samestat(file.stat(), wanted):
+                return True
+    return False
 
 
 def opened(path: Path) -> sqlite3.Connection:

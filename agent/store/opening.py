@@ -4,7 +4,7 @@ Beside a database SQLite looks for a rollback journal (`-journal`), a write-ahea
 and plays into it what they say, whoever made them. Only those of the database's own owner are taken.
 """
 
-import os
+import contextlib
 import shutil
 import sqlite3
 import stat
@@ -52,17 +52,20 @@ def require_own_sides(path: Path) -> tuple[Path, ...]:
     Raises:
         UsageError: One of them is not its owner's, or is not a regular file.
     """
-    sides = tuple(side for end in _SIDES if os.path.lexists(side := path.with_name(path.name + end)))
+    sides = {}
+    for end in _SIDES:
+        side = path.with_name(path.name + end)
+        with contextlib.suppress(FileNotFoundError):  # a writer's journal comes and goes with each window
+            sides[side] = side.lstat()
     owners = trusted_users() | {path.stat().st_uid} if sides else frozenset()
-    for side in sides:
-        found = side.lstat()
+    for side, found in sides.items():
         wrong = f"belongs to user {found.st_uid}" if found.st_uid not in owners else ""
         wrong = wrong or ("is not a regular file" if not stat.S_ISREG(found.st_mode) else "")
         if wrong:
             raise UsageError(
                 f"{side} {wrong}, and would change what is read", "remove it, or copy the recording elsewhere"
             )
-    return sides
+    return tuple(sides)
 
 
 def _open(path: Path) -> sqlite3.Connection:

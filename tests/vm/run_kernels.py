@@ -87,6 +87,8 @@ def main(names: list[str]) -> int:
         except (VmError, OSError) as error:  # OSError: the disk is full, and says where
             failed = True
             print(f"kernel {machine.name}: FAILED: {error}", file=sys.stderr, flush=True)
+            if isinstance(error, VmError):
+                print(error.last_lines(), file=sys.stderr, flush=True)
     return int(failed)
 
 

@@ -46,6 +46,15 @@ def test_anything_else_is_told_in_one_line_with_the_log(tmp_path: Path, text: st
     assert "\n" not in str(failed.value)
 
 
+def test_the_end_of_what_it_said_is_at_hand(tmp_path: Path) -> None:
+    log = log_of(tmp_path, "\n".join(f"line {number}" for number in range(1000)) + "\r\nat last")
+    last = VmError("it failed", log).last_lines().splitlines()
+    assert last[-2:] == ["line 999", "at last"]
+    assert len(last) < 100
+    assert VmError("it failed", tmp_path / "not-there").last_lines() == ""
+    assert VmError("it failed").last_lines() == ""
+
+
 def test_one_that_hangs_is_ended_and_told(tmp_path: Path) -> None:
     log = tmp_path / "console.log"
     with log.open("wb") as out:
