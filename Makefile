@@ -18,7 +18,8 @@ demo: setup-runtime  ## run the main job once with the built-in victim and neigh
 	@.venv/bin/jostle experiment --demo -o build/demo
 
 test: setup lint  ## run the linters and every test that this machine can run
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n 2 --dist loadfile -m "not kernel"
+	@$(PYTHON) -m pytest -m kernel
 
 lint: setup  ## ruff and mypy --strict
 	@.venv/bin/ruff check .
@@ -44,9 +45,9 @@ test-systemd: setup  ## the unit under a real systemd, in a container (2 minutes
 test-blame: setup  ## who waited behind whom, against the scheduler's own events, on four mixes (1 minute, best on a quiet machine)
 	@$(PYTHON) -m pytest -q -m slow tests/kernel/test_blame_oracle.py
 
-test-kernels: setup  ## known answers on other kernels, emulated: all of tests/vm/kernels.py, or KERNELS="6.1 7.3" (5 minutes each)
+test-kernels: setup  ## known answers on other kernels, emulated: all of tests/vm/kernels.py, or KERNELS="6.1 7.3"; ONLY=figures without the verdicts (6 or 4 minutes each)
 	@packaging/setup.sh vm
-	@$(PYTHON) -m tests.vm.run_kernels $(KERNELS)
+	@$(PYTHON) -m tests.vm.run_kernels $(if $(ONLY),--$(ONLY)-only) $(KERNELS)
 	@timeout --kill-after=10 900 $(PYTHON) -m pytest -q -m guest tests/vm || \
 		{ echo "test-kernels: failed; logs: $(CURDIR)/.cache/vm/runs/bad-ends" >&2; exit 1; }
 

@@ -1,8 +1,12 @@
 """`make test-kernels`: the known-answer tests on every kernel of the table, or on those named as arguments.
 
-Each kernel's directory below `.cache/vm/runs` then holds `console.log`, `results.xml` and `doctor.json`.
+    python -m tests.vm.run_kernels [--figures-only] [KERNEL ...]
+
+With --figures-only without the verdicts, which take as long as all that they rest on. Each kernel's directory below
+`.cache/vm/runs` then holds `console.log`, `results.xml` and `doctor.json`.
 """
 
+import argparse
 import sys
 import time
 import xml.etree.ElementTree as ET
@@ -14,21 +18,22 @@ from tests.vm.kernels import Machine, chosen
 
 # Only the files that bear the marker, as collecting all those of both directories takes a guest half a minute; in
 # reverse order, so that what the verdicts rest on is told before them.
-# A known-answer test needs 3 s or so of the guest's time, the verdicts a minute each: 4 minutes in all, on a quiet
-# machine; 12 on one that emulates at half the speed.
-LIMIT_S = 2400
+# The figures take 4 minutes with the boot, on a quiet machine, the verdicts 3 more; twice that on one that emulates at
+# half the speed.
+LIMIT_S, LIMIT_OF_FIGURES_S = 2400, 1200
+_FIGURES, _VERDICTS = "tests/kernel", "tests/cli"
 _BUSYBOX = Path("/usr/bin/busybox")  # of busybox-static
 _COMMAND = """
 export JOSTLE_REQUIRE_KERNEL=1 JOSTLE_TEST_SLOWNESS=15
 .venv/bin/python -m pytest -p no:cacheprovider --color=no -v --durations=5 -m known_answer \
-    --junitxml={run}/results.xml $(grep -rl --include='test_*.py' known_answer tests/kernel tests/cli | sort -r)
+    --junitxml={run}/results.xml $(grep -rl --include='test_*.py' known_answer {where} | sort -r)
 code=$?
 .venv/bin/jostle doctor --json >{run}/doctor.json || [ $code != 0 ] || code=$?
 exit $code
 """
 
 
-def test_kernel(machine: Machine) -> str:
+def test_kernel(machine: Machine, *, figures_only: bool) -> str:
     """Boot it, run the tests; what to print of it.
 
     Raises:
@@ -36,7 +41,9 @@ def test_kernel(machine: Machine) -> str:
     """
     guest = guest_of(machine)
     begun = time.monotonic()
-    directory = qemu.run(guest, _COMMAND.format(run=qemu.directory_of(guest)), limit_s=LIMIT_S)
+    where = _FIGURES if figures_only else f"{_FIGURES} {_VERDICTS}"
+    command = _COMMAND.format(run=qemu.directory_of(guest), where=where)
+    directory = qemu.run(guest, command, limit_s=LIMIT_OF_FIGURES_S if figures_only else LIMIT_S)
     release = guest.kernel.with_name("release").read_text()
     return f"{summary(directory / 'results.xml')} on {release}, {time.monotonic() - begun:.0f} s"
 
@@ -73,17 +80,24 @@ def summary(results: Path) -> str:
     return f"{tests - skipped} passed" + (f", {skipped} skipped" if skipped else "")
 
 
-def main(names: list[str]) -> int:
+def main(words: list[str]) -> int:
     """One line for each kernel; 1 when one of them failed, 2 for a name that is not in the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--figures-only", action="store_true")
+    parser.add_argument("kernels", nargs="*")
+    options = parser.parse_args(words)
     try:
-        machines = chosen(names)
+        machines = chosen(options.kernels)
     except ValueError as error:
         print(f"test-kernels: {error}", file=sys.stderr)
         return 2
     failed = False
     for machine in machines:
         try:
-            print(f"kernel {machine.name}: {test_kernel(machine)}", flush=True)
+            print(
+                f"kernel {machine.name}: {test_kernel(machine, figures_only=options.figures_only)}",
+                flush=True,
+            )
         except (VmError, OSError) as error:  # OSError: the disk is full, and says where
             failed = True
             print(f"kernel {machine.name}: FAILED: {error}", file=sys.stderr, flush=True)
