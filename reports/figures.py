@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from agent.documents.codec import Record
-from agent.documents.metric import NOT_KNOWN, Better, changed, changed_between, tells_nothing
+from agent.documents.metric import NOT_KNOWN, Better, changed, changed_between, tells_nothing, with_minus
 from agent.documents.verdict import Verdict
 
 UNAVAILABLE = "n/a"
@@ -91,17 +91,18 @@ def quantity(number: float | None, unit: str = "") -> str:
     value = rounded(number)
     # Decimal, as people read 0.0000003427 and not 3.427e-07.
     digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{Decimal(f'{value:.{SIGNIFICANT_DIGITS}g}'):f}"
+    digits = with_minus(digits)
     return f"{digits}{unit}" if unit.startswith("/") else f"{digits} {unit}".rstrip()
 
 
 def mean_number(tasks: float | None) -> str:
     """A mean number of tasks, three decimals at most: below a thousandth nobody waited to speak of."""
-    return UNAVAILABLE if tasks is None else f"{_plain(round(tasks, 3)):,g}"
+    return UNAVAILABLE if tasks is None else with_minus(f"{_plain(round(tasks, 3)):,g}")
 
 
 def percent(pct: float | None) -> str:
     """A share or a change: `57.8 %`."""
-    return UNAVAILABLE if pct is None else f"{rounded_pct(pct):,.1f} %"
+    return UNAVAILABLE if pct is None else with_minus(f"{rounded_pct(pct):,.1f} %")
 
 
 def ratio_pct(ratio: float | None) -> float | None:
@@ -127,14 +128,14 @@ def change_interval(bounds_pct: Sequence[float] | None, better: Better = "lower"
 
 def coarse_percent(pct: float | None) -> str:
     """A small share of which the size is all that matters: `0.012 %`."""
-    return UNAVAILABLE if pct is None else f"{rounded_coarse(pct):g} %"
+    return UNAVAILABLE if pct is None else with_minus(f"{Decimal(f'{rounded_coarse(pct):g}'):f} %")
 
 
 def interval(bounds_pct: Sequence[float] | None) -> str:
     """Both ends of an interval: `51.2 to 64.0 %`."""
     if bounds_pct is None:
         return UNAVAILABLE
-    return " to ".join(f"{rounded_pct(bound):,.1f}" for bound in bounds_pct) + " %"
+    return with_minus(" to ".join(f"{rounded_pct(bound):,.1f}" for bound in bounds_pct) + " %")
 
 
 def p_value(probability: float | None) -> str:
@@ -159,10 +160,10 @@ def time_ns(ns: float | None) -> str:
     if ns is None:
         return UNAVAILABLE
     if abs(ns) >= 1000 * TIME_UNITS[0][0]:
-        return f"{ns / TIME_UNITS[0][0]:,.0f} s"
+        return with_minus(f"{ns / TIME_UNITS[0][0]:,.0f} s")
     shown = float(f"{ns:.3g}")  # rounded first, so that 999.9 ns reads 1 µs
     scale, unit = next((entry for entry in TIME_UNITS if abs(shown) >= entry[0]), TIME_UNITS[-1])
-    return f"{shown / scale:.3g} {unit}"
+    return with_minus(f"{shown / scale:.3g} {unit}")
 
 
 def shared_unit(values: Sequence[float | None], units: Units) -> tuple[float, str]:
@@ -183,7 +184,7 @@ def in_unit(value: float | None, scale: float) -> str:
     if value is None:
         return UNAVAILABLE
     shown = float(f"{value / scale:.3g}")
-    return f"{value / scale:,.0f}" if abs(shown) >= 1000 else f"{Decimal(f'{shown:.3g}'):f}"
+    return with_minus(f"{value / scale:,.0f}" if abs(shown) >= 1000 else f"{Decimal(f'{shown:.3g}'):f}")
 
 
 def seconds(duration_s: float | None) -> str:

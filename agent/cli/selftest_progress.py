@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 
 from agent.cli.output import say
+from agent.documents.metric import signed
 from agent.documents.selftest import Label, SelftestFinding
 from agent.experiment.runner import Observer
 from agent.selftest.run import SelftestObserver
@@ -57,7 +58,7 @@ class _Bar(SelftestObserver, Observer):
 
     def narrowed(self, slowdown: Slowdown) -> None:
         """Show the slowdown so far."""
-        self._describe(f"{slowdown.pct:+.1f} % after {slowdown.pairs}")
+        self._describe(f"{signed(slowdown.pct)} % after {slowdown.pairs}")
 
     def experiment_ended(self, label: Label, finding: SelftestFinding) -> None:
         """Advance; say what is not as labelled, above the bar."""
@@ -75,7 +76,9 @@ def describe(label: Label, finding: SelftestFinding) -> str:
     if finding.error is not None:
         return f"failed: {finding.error}"
     right = "as labelled" if finding.verdict is label.verdict else f"label {label.verdict}"
-    size = "" if finding.slowdown_pct is None else f", {finding.slowdown_pct:+.1f} % in {finding.pairs} pairs"
+    size = (
+        "" if finding.slowdown_pct is None else f", {signed(finding.slowdown_pct)} % in {finding.pairs} pairs"
+    )
     blame = "" if finding.cause is None else f", {finding.cause} {finding.cause_share_pct:.0f} %"
     return f"{finding.verdict} ({right}){size}{blame}, {finding.duration_s:.0f} s"
 

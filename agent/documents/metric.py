@@ -157,7 +157,12 @@ def changed_between(bounds_pct: Sequence[float], better: Better) -> str:
 def signed(pct: float) -> str:
     """With its sign, without the unit: `+12.0`, `−48.3`, `0.0`."""
     shown = f"{pct:+,.1f}"
-    return "0.0" if float(shown.replace(",", "")) == 0 else shown.replace("-", "−")
+    return "0.0" if float(shown.replace(",", "")) == 0 else with_minus(shown)
+
+
+def with_minus(figures: str) -> str:
+    """Figures as people read them: a hyphen at the end of a line, or between two figures, is not taken for a sign."""
+    return figures.replace("-", "−")
 
 
 def _times(number: float) -> str:

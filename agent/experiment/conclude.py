@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from agent.analysis.observation import Pairs, VictimObservation, pairs_of
 from agent.analysis.verdict import Claim, Origin, VerdictBasis, find, reason_of, verdict_of
-from agent.documents.metric import STRETCH, Better
+from agent.documents.metric import STRETCH, Better, signed
 from agent.documents.verdict import FailureCount, Verdict, why_no_cost
 from agent.documents.verdict_parts import DataFile, Experiment, Witness
 from agent.experiment.evidence import (
@@ -37,7 +37,7 @@ WENT_ON = (
     "servers that are up"
 )
 CARRIED_OVER = (
-    "what a treated slot did outlasts the slot behind it: there the victim's figure still differs by {pct:+.1f} %, so "
+    "what a treated slot did outlasts the slot behind it: there the victim's figure still differs by {pct} %, so "
     "the effect is a little larger than it seems"
 )
 WATCHED = (
@@ -144,7 +144,7 @@ def _warnings(session: Session) -> Iterator[str]:
     if session.applied and not session.applied.restored:
         yield "not every file of a neighbour says again what was found in it: see `jostle thaw`"
     if session.treated and (carried := session.treated[0].carried_over_pct()) is not None:
-        yield CARRIED_OVER.format(pct=carried)
+        yield CARRIED_OVER.format(pct=signed(carried))
     if _is_partial(session):
         yield "the experiment was interrupted; this is what was measured until then"
 

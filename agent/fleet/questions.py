@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import ibis
 from ibis import _
 
+from agent.documents.metric import signed
 from agent.fleet.schema import BUCKET_S, DAY_S, TABLES, WAITS
 from collectors.windows.histogram import OCTAVES_NS
 from probes.errors import UsageError
@@ -628,8 +629,8 @@ QUESTIONS: dict[str, FleetQuestion] = {
         change,
         lambda rows, _o: (
             f"With {rows[0]['arm']} tasks wait for others {rows[0]['index']:.0f} % of what is usual at the same load, "
-            f"else {rows[0]['other']:.0f} %: {rows[0]['change']:+.0f} points ({rows[0]['low']:+.0f} to "
-            f"{rows[0]['high']:+.0f}), by {rows[0]['hosts']} hosts against {rows[0]['other_hosts']}."
+            f"else {rows[0]['other']:.0f} %: {signed(rows[0]['change'])} points ({signed(rows[0]['low'])} to "
+            f"{signed(rows[0]['high'])}), by {rows[0]['hosts']} hosts against {rows[0]['other_hosts']}."
         ),
         "Hosts are the unit, each counts once. By a time each is compared with itself, else by Welch's interval.",
     ),

@@ -30,6 +30,7 @@ finite = st.floats(-1e12, 1e12)
         (figures.percent(-0.04), "0.0 %"),
         (figures.percent(12345.67), "12,345.7 %"),
         (figures.coarse_percent(0.012345), "0.012 %"),
+        (figures.coarse_percent(0.0000123), "0.000012 %"),
         (figures.interval((51.2, 64.0)), "51.2 to 64.0 %"),
         (figures.p_value(0.00213), "0.0021"),
         (figures.p_value(0.0001), "0.0001"),
@@ -48,6 +49,17 @@ finite = st.floats(-1e12, 1e12)
 )
 def test_how_figures_read(shown: str, expected: str) -> None:
     assert shown == expected
+
+
+@given(st.floats(-1e12, -1e-12))
+def test_below_zero_stands_a_minus_and_never_a_hyphen(number: float) -> None:
+    shown = [
+        *(figures.quantity(number, "s"), figures.percent(number), figures.coarse_percent(number)),
+        *(figures.change(number), figures.change(number, "higher"), figures.change_interval((number, 0.0))),
+        *(figures.interval((number, number)), figures.time_ns(number), figures.in_unit(number, 1000.0)),
+        *(figures.mean_number(number), figures.seconds(number)),
+    ]
+    assert [text for text in shown if "-" in text] == []
 
 
 @pytest.mark.parametrize(
