@@ -507,7 +507,7 @@ def _remedy_effect(treated: Treated, effect: EffectEstimate, slots: Slots) -> Re
     lines = [
         line
         for each in slots.neighbours
-        for line in how_to_apply(treated.remedy, each.path, slots.changes_to(treated.remedy, each))
+        for line in how_to_apply(treated.remedy, each.cgroup, slots.changes_to(treated.remedy, each))
     ]
     return RemedyEffect(
         remedy=treated.remedy.text,

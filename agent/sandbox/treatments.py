@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from agent.sandbox.existing import ExistingCgroup, Freezable
 from agent.sandbox.janitor import Janitor
@@ -168,9 +169,14 @@ def applied(changes: Sequence[FileChange], janitor: Janitor, most_s: float) -> I
         yield
 
 
-def how_to_apply(remedy: Remedy, path: str, changes: Sequence[FileChange]) -> tuple[str, ...]:
-    """The lines that would keep it: by systemd for a unit, in Kubernetes for a pod, and in sysfs."""
-    value = remedy.value
+def how_to_apply(remedy: Remedy, cgroup: ExistingCgroup, changes: Sequence[FileChange]) -> tuple[str, ...]:
+    """The lines that would keep it: by systemd for a unit, in Kubernetes for a pod, and in sysfs.
+
+    They are pasted into root's shell, and a tenant may have chosen the name.
+    """
+    if remedy.stops:
+        return (f"move {cgroup.called} to another host, or to another time",)
+    value, path = remedy.value, cgroup.path
     unit = path.rsplit("/", 1)[-1]
     properties = {
         "weight": f"CPUWeight={value}",
@@ -181,10 +187,8 @@ def how_to_apply(remedy: Remedy, path: str, changes: Sequence[FileChange]) -> tu
         "memory.high": f"MemoryHigh={value}",
     }
     lines = []
-    if remedy.stops:
-        return (f"move {unit} to another host, or to another time",)
     if unit.endswith((".service", ".scope", ".slice")) and "kubepods" not in path:
-        lines.append(f"systemctl set-property {unit} {properties[remedy.kind]}")
+        lines.append(f"systemctl set-property {quote(unit)} {properties[remedy.kind]}")
     if "kubepods" in path:
         fields = {
             "weight": f"resources.requests.cpu: {max(1, round(int(value) * V1_SHARES_PER_WEIGHT * 1000 / 1024))}m"
@@ -196,4 +200,4 @@ def how_to_apply(remedy: Remedy, path: str, changes: Sequence[FileChange]) -> tu
         if remedy.kind in fields:
             lines.append(fields[remedy.kind])
     written = (change for change in changes if change.during != change.after)
-    return (*lines, *(f"echo '{change.during}' > {change.file}" for change in written))
+    return (*lines, *(f"echo {quote(change.during)} > {quote(str(change.file))}" for change in written))
