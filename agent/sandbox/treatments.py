@@ -8,7 +8,7 @@ systemd.resource-control(5).
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -17,6 +17,7 @@ from agent.sandbox.existing import ExistingCgroup, Freezable
 from agent.sandbox.janitor import Janitor
 from agent.sandbox.quota import DEFAULT_PERIOD_US, LEAST_QUOTA_US, find_quota
 from collectors.host.hierarchy import CgroupLayout
+from collectors.host.names import name_workload
 from collectors.host.readings import Missing, read_text
 from probes.errors import HostError, UsageError
 
@@ -24,6 +25,7 @@ STOP = "stop"
 V1_SHARES_PER_WEIGHT = 1024 / 100
 """Both are what a cgroup has unless it was given something else."""
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_UPDATED = ("docker", "podman")  # by `docker update`, of a running container
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)")
 _FORMS = "stop, weight=N, quota=CPUS, cpus=LIST, idle, io.weight=N or memory.high=BYTES"
@@ -170,14 +172,26 @@ def applied(changes: Sequence[FileChange], janitor: Janitor, most_s: float) -> I
 
 
 def how_to_apply(remedy: Remedy, cgroup: ExistingCgroup, changes: Sequence[FileChange]) -> tuple[str, ...]:
-    """The lines that would keep it: by systemd for a unit, in Kubernetes for a pod, and in sysfs.
+    """The lines that would keep it: by systemd for a unit, in Kubernetes for a pod, by a container's runtime.
 
-    They are pasted into root's shell, and a tenant may have chosen the name.
+    Where none of these knows it, what is to be written to the kernel's files, which lasts as long as the cgroup.
+    Lines are pasted into root's shell, and a tenant may have chosen the name.
     """
+    workload = name_workload(cgroup.path)
     if remedy.stops:
-        return (f"move {cgroup.called} to another host, or to another time",)
-    value, path = remedy.value, cgroup.path
-    unit = path.rsplit("/", 1)[-1]
+        lines: Iterable[str] = (f"move {workload.name} to another host, or to another time",)
+    elif "kubepods" in cgroup.path:
+        lines = _in_kubernetes(remedy)
+    elif workload.runtime in _UPDATED and workload.container_name and not workload.inner:
+        lines = _by_runtime(remedy, workload.runtime, workload.container_name, changes)
+    else:
+        lines = _by_systemd(remedy, cgroup.path.rsplit("/", 1)[-1])
+    written = (change for change in changes if change.during != change.after)
+    return tuple(lines) or tuple(f"echo {quote(each.during)} > {quote(str(each.file))}" for each in written)
+
+
+def _by_systemd(remedy: Remedy, unit: str) -> Iterator[str]:
+    value = remedy.value
     properties = {
         "weight": f"CPUWeight={value}",
         "quota": f"CPUQuota={float(value) * 100:g}%" if remedy.kind == "quota" else "",
@@ -186,18 +200,28 @@ def how_to_apply(remedy: Remedy, cgroup: ExistingCgroup, changes: Sequence[FileC
         "io.weight": f"IOWeight={value}",
         "memory.high": f"MemoryHigh={value}",
     }
-    lines = []
-    if unit.endswith((".service", ".scope", ".slice")) and "kubepods" not in path:
-        lines.append(f"systemctl set-property {quote(unit)} {properties[remedy.kind]}")
-    if "kubepods" in path:
-        fields = {
-            "weight": f"resources.requests.cpu: {max(1, round(int(value) * V1_SHARES_PER_WEIGHT * 1000 / 1024))}m"
-            if remedy.kind == "weight"
-            else "",
-            "quota": f"resources.limits.cpu: {value!r}",
-            "memory.high": f"resources.limits.memory: {value}i",
-        }
-        if remedy.kind in fields:
-            lines.append(fields[remedy.kind])
-    written = (change for change in changes if change.during != change.after)
-    return (*lines, *(f"echo {quote(change.during)} > {quote(str(change.file))}" for change in written))
+    if unit.endswith((".service", ".scope", ".slice")):
+        yield f"systemctl set-property {quote(unit)} {properties[remedy.kind]}"
+
+
+def _in_kubernetes(remedy: Remedy) -> Iterator[str]:
+    match remedy.kind:
+        case "weight":
+            milli_cpus = round(int(remedy.value) * V1_SHARES_PER_WEIGHT * 1000 / 1024)
+            yield f"resources.requests.cpu: {max(1, milli_cpus)}m"
+        case "quota":
+            yield f"resources.limits.cpu: {remedy.value!r}"
+        case "memory.high":
+            yield f"resources.limits.memory: {remedy.value}i"
+
+
+def _by_runtime(remedy: Remedy, runtime: str, name: str, changes: Sequence[FileChange]) -> Iterator[str]:
+    """Docker and Podman count weights in v1's shares; what they make of these on v2 differs by their version."""
+    shares = [change.during for change in changes if change.file.name == "cpu.shares"]
+    options = {
+        "quota": f"--cpus={remedy.value}",
+        "cpus": f"--cpuset-cpus={remedy.value}",
+        **({"weight": f"--cpu-shares={shares[0]}"} if shares else {}),
+    }
+    if remedy.kind in options:
+        yield f"{runtime} update {options[remedy.kind]} {quote(name)}"

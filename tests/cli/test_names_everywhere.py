@@ -22,9 +22,11 @@ from tests.cli.running import JOSTLE, ROOT, eventually, is_one_line, run
 pytestmark = pytest.mark.kernel
 
 LONG_ID = re.compile(r"[0-9a-f]{64}")
-# Where the path behind a name has its place: tables of paths; a command to paste, which is to freeze that cgroup alone.
+# Where the path behind a name has its place: tables and columns of paths; commands to paste, which are to freeze that
+# cgroup alone, or to write to its file.
 PATHS = re.compile(
-    r"^(#+ )?(Containers|Their cgroups|Cgroup)\n.*?(\n\n|\Z)|--(victim|neighbour)-cgroup\s+/\S+",
+    r"^(#+ )?(Containers|Their cgroups|Cgroup)\n.*?(\n\n|\Z)|--(victim|neighbour)-cgroup\s+/\S+"
+    r"|\| `/[^`]*` \|$|echo \S+ \\?> /sys/\S+",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -119,7 +121,9 @@ def test_advise_answers_with_names(ids: dict[str, str], tmp_path: Path) -> None:
     ended = run("advise", "victim-api", "--yes", "-v", "-o", str(tmp_path / "out"))
     assert ended.code == 0, ended.err
     only_names(ids, ended.out + ended.err)
-    only_names(ids, (tmp_path / "out/report.md").read_text())
+    report = (tmp_path / "out/report.md").read_text()
+    only_names(ids, report)
+    assert re.search(r"docker update --cpus=[0-9.]+ noisy-batch", report)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What each remedy writes, on v2 and on v1, in trees laid out for it."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -112,13 +113,15 @@ def test_how_a_unit_and_a_pod_would_keep_it(tmp_path: Path) -> None:
     neighbour, layout = cgroup(tmp_path, "v2", **V2)
     quota = parse_remedy("quota=0.5")
     changes = changes_of(quota, neighbour, layout)
-    unit, file = how_to_apply(quota, neighbour.cgroup, changes)
-    assert unit == "systemctl set-property batch.service CPUQuota=50%"
-    assert file.startswith("echo '50000 100000' > ")
-    pod = how_to_apply(
-        quota, ExistingCgroup("/kubepods.slice/kubepods-pod1.slice/cri-containerd-ab.scope", ()), changes
+    assert how_to_apply(quota, neighbour.cgroup, changes) == (
+        "systemctl set-property batch.service CPUQuota=50%",
     )
-    assert pod[0] == "resources.limits.cpu: '0.5'"
+    pod = ExistingCgroup("/kubepods.slice/kubepods-pod1.slice/cri-containerd-ab.scope", ())
+    assert how_to_apply(quota, pod, changes) == ("resources.limits.cpu: '0.5'",)
+    assert how_to_apply(parse_remedy("weight=10"), pod, changes) == ("resources.requests.cpu: 100m",)
+    other = ExistingCgroup("/batch", ())
+    (file,) = how_to_apply(quota, other, changes)
+    assert file == f"echo '50000 100000' > {tmp_path}/system.slice/batch.service/cpu.max"
 
 
 @pytest.mark.parametrize("name", ["a b", "$(touch evil).service", "'; touch evil; '.service", "`touch evil`"])
@@ -130,7 +133,7 @@ def test_a_line_to_paste_runs_nothing_that_a_tenant_named(tmp_path: Path, name: 
     neighbour = Freezable(ExistingCgroup(f"/{name}", (directory,)), v2_freezer(directory))
     weight = parse_remedy("weight=25")
     lines = how_to_apply(weight, neighbour.cgroup, changes_of(weight, neighbour, layout))
-    script = "\n".join(("systemctl() { :; }", *lines))
-    subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, check=True)
-    assert (directory / "cpu.weight").read_text() == "25\n"
+    script = "\n".join(('systemctl() { test "$2" = "$NAME"; }', *lines))
+    subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, env={**os.environ, "NAME": name}, check=True)
+    assert name.endswith(".service") or (directory / "cpu.weight").read_text() == "25\n"
     assert [path.name for path in tmp_path.iterdir()] == [name]
