@@ -1,5 +1,6 @@
 """Engines that answer: each has the tables as views, takes the SQL that Ibis compiles for it, and gives back rows."""
 
+import errno
 import gc
 import json
 import math
@@ -20,6 +21,7 @@ Answer = list[dict[str, Any]]
 Ask = Callable[[Any], Answer]
 """Answers an Ibis expression over unbound tables."""
 
+_NO_ROOM = os.strerror(errno.ENOSPC)
 _MEMORY, _CLICKHOUSE = "3GB", {"string": "String", "int64": "Int64", "float64": "Float64"}
 _EXTENSIONS = (
     "autoinstall_known_extensions",
@@ -67,8 +69,13 @@ def explained() -> Iterator[None]:
             "ask of less, or let TMPDIR name a directory with more room",
         ) from error
     except (duckdb.Error, UnicodeDecodeError) as error:
+        if _NO_ROOM in str(error):  # a disk that fills meanwhile; of one that is full before, it knows
+            raise JostleError(
+                f"there is no room for what does not fit into memory ({_first_line(error)})",
+                "let TMPDIR name a directory with more room",
+            ) from error
         raise UsageError(
-            f"the dataset cannot be read ({_first_line(error)})", "is a file of it damaged? remove it"
+            f"the dataset cannot be read ({_first_line(error)})", "is a file of it damaged? move it away"
         ) from error
 
 
