@@ -268,17 +268,18 @@ class SchedProbe:
         """When the scan ended, the CPUs, the figures, and the growth of all pairs.
 
         Who does not switch is known until the scan, who does until it is read; so both are done again where the reader
-        was kept from the CPU in between. Windows of 100 ms beside it were 45 ms longer than what was in them.
+        was kept from the CPU meanwhile. Windows of 100 ms beside it were 45 ms longer than what was in them.
         """
         pairs = b""
         for _ in range(_SCANS):
             self._tasks.clear()
+            began_ns, ran_ns = time.monotonic_ns(), time.thread_time_ns()
             self._scan()
-            scanned_ns, ran_ns = time.monotonic_ns(), time.thread_time_ns()
+            scanned_ns = time.monotonic_ns()
             states = self._cpu_states()
             self._cells.read(slots)
             pairs += self._pairs.drain()
-            if time.monotonic_ns() - scanned_ns - (time.thread_time_ns() - ran_ns) < _LATE_NS:
+            if time.monotonic_ns() - began_ns - (time.thread_time_ns() - ran_ns) < _LATE_NS:
                 break
         figures = self._cells.figures(slots)
         # Who has run on a CPU since before the probe came has no cell there until it leaves.
@@ -347,13 +348,15 @@ class SchedProbe:
         self._resources.callback(os.close, link)
 
     def _scan(self) -> None:
-        began_ns = time.thread_time_ns()
-        bpf_syscall.run_iterator(self._scan_link)
-        self._reading_ns += time.thread_time_ns() - began_ns
+        self._run(partial(bpf_syscall.run_iterator, self._scan_link))
 
     def _walk(self, program: str, entries: int, place: mmap.mmap) -> None:
+        self._run(partial(bpf_syscall.run_over, self._descriptors[program], entries, place))
+
+    def _run(self, programs: Callable[[], object]) -> None:
+        """Have the kernel run programs within a call of ours, whose time is a reading's own."""
         began_ns = time.thread_time_ns()
-        bpf_syscall.run_over(self._descriptors[program], entries, place)
+        programs()
         self._reading_ns += time.thread_time_ns() - began_ns
 
     def _free(self, slots: list[int]) -> None:

@@ -146,20 +146,22 @@ def test_a_wait_for_a_quota_on_an_idle_cpu_is_told_in_the_windows_it_lasts(situa
         assert found.run_ns + found.wait_ns == pytest.approx(window.duration_ns, abs=TICKS_NS)
 
 
-def test_a_window_ends_with_the_scan_also_of_a_reader_that_was_kept_from_copying(
-    situation: Situation, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kept_from", ["copying", "coming back from the scan"])
+def test_a_window_ends_with_the_scan_also_of_a_reader_that_was_kept_from_the_cpu(
+    situation: Situation, monkeypatch: pytest.MonkeyPatch, kept_from: str
 ) -> None:
     read, delays_s = CellReader.read, itertools.cycle((0.0, 0.08, 0.0))
     scan, scans = SchedProbe._scan, [(0, 0)]
 
     def read_late(reader: CellReader, slots: Sequence[int]) -> None:
-        time.sleep(next(delays_s))
+        time.sleep(next(delays_s) if kept_from == "copying" else 0.0)
         read(reader, slots)
 
     def timed_scan(probe: SchedProbe) -> None:
         begun_ns = time.monotonic_ns()
         scan(probe)
         scans.append((begun_ns, time.monotonic_ns()))
+        time.sleep(0.0 if kept_from == "copying" else next(delays_s))
 
     limited = situation.limitable_group()
     limited.limit(5_000, 500_000)
