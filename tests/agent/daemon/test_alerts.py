@@ -35,9 +35,9 @@ class Receiver(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.tries += 1
         answer = self.server.answers.pop(0) if self.server.answers else good
-        answer(self)
-        if answer is good:
+        if answer is good:  # before it is answered, after which the next may come on another thread
             self.server.kept.append(json.loads(body))
+        answer(self)
 
     def log_message(self, *_: object) -> None:
         pass
