@@ -1,6 +1,8 @@
 """Reports for a terminal: the answer in the first line, then the sections. No colour unless asked for."""
 
 import re
+import shlex
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from io import StringIO
@@ -21,7 +23,6 @@ from reports.sections.model import (
     Listing,
     Prose,
     Report,
-    ReportSection,
     ShellCommand,
     Table,
     TableColumn,
@@ -96,7 +97,10 @@ def _parts(report: Report, width: int, *, again: bool) -> Iterator[RenderableTyp
     for section in report.sections:
         yield ""
         yield Text(for_terminal(section.title), style="bold")
-        yield Padding(_section(section, width - INDENT[3]), INDENT)
+        if isinstance(section, ShellCommand):
+            yield Text("\n".join(continued(section.words, width)))
+        else:
+            yield Padding(_section(section, width - INDENT[3]), INDENT)
     if again and report.answer and report.sections:
         yield ""
         yield from answer
@@ -110,7 +114,7 @@ def _answer(report: Report) -> Iterator[RenderableType]:
         yield Padding(Text(for_terminal(line), overflow="fold"), INDENT)
 
 
-def _section(section: ReportSection, width: int) -> RenderableType:
+def _section(section: Table | Facts | Listing | Prose, width: int) -> RenderableType:
     match section:
         case Table():
             return _table(section, width)
@@ -120,8 +124,6 @@ def _section(section: ReportSection, width: int) -> RenderableType:
             return _listing(section)
         case Prose():
             return Text(for_terminal(section.text), overflow="fold")
-        case ShellCommand():
-            return Text("\n".join(continued(section.words, width)), overflow="fold")
 
 
 def _table(table: Table, width: int) -> RenderableType:
@@ -184,14 +186,46 @@ def bar(pct: float, width: int = BAR_WIDTH) -> str:
 
 
 def continued(words: Iterable[str], width: int) -> list[str]:
-    """A command line broken between words, with the backslashes that let a shell read it as one."""
+    """A command broken into lines that a shell reads as one, where it is pasted with its indentation.
+
+    Between words a line ends with a space and a backslash. A word that no line holds goes on, without a space, at the
+    very begin of the next: each part is quoted by itself, and a shell puts them together.
+
+    Args:
+        words: each as a shell reads it, quoted where need be.
+        width: no line has more cells, but for a single character that needs more.
+    """
     lines: list[str] = []
-    for word in map(for_terminal, words):
-        if lines and cell_len(f"{lines[-1]} {word} \\") <= width:
-            lines[-1] += f" {word}"
+    margin = " " * INDENT[3]
+    for word in words:
+        part, *rest = _parts_of_word(word, width - len(f"{margin}   \\"))
+        if lines and cell_len(f"{lines[-1]} {part} \\") <= width:
+            lines[-1] += f" {part}"
+        elif lines:
+            lines[-1] += " \\"
+            lines.append(f"{margin}  {part}")
         else:
-            lines.append(f"  {word}" if lines else word)
-    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
+            lines.append(f"{margin}{part}")
+        for part in rest:
+            lines[-1] += "\\"
+            lines.append(part)
+    return lines
+
+
+def _parts_of_word(word: str, width: int) -> list[str]:
+    """A word as it is where it fits, else in parts that do, each quoted."""
+
+    def shown(length: int) -> str:
+        return for_terminal(shlex.quote(left[:length]))
+
+    if cell_len(for_terminal(word)) <= width:
+        return [for_terminal(word)]
+    (left,), parts = shlex.split(word), []
+    while left:
+        length = max(1, bisect_right(range(1, len(left) + 1), width, key=lambda each: cell_len(shown(each))))
+        parts.append(shown(length))
+        left = left[length:]
+    return parts
 
 
 def _facts(facts: Facts) -> RenderableType:

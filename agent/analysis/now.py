@@ -1,6 +1,5 @@
 """Who suffers on this host in some windows: behind whom, for which reason, and what to do about it."""
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -185,7 +184,7 @@ def _sufferer(cgroup: CgroupWindow, lot: Lot, seen: Watched) -> Sufferer:
         promised_pct=None if share is None else 100 * share.promised,
         is_below_promise=None if share is None else share.is_below,
     )
-    return structs.replace(found, advice=tuple(_advice(found, place, seen)))
+    return structs.replace(found, advice=tuple(_advice(found, place, seen)), confirm=_confirming(found))
 
 
 def _reason(lot: Lot, aggressor: WaitPart | None, idle: tuple[int, ...], busy: Mapping[int, float]) -> Reason:
@@ -215,15 +214,15 @@ def _advice(found: Sufferer, place: Placement, seen: Watched) -> Iterator[str]:
             yield "ask for dedicated CPUs, or another host: the hypervisor gave these to other guests"
         case Reason.FULL | Reason.MOMENTS:
             yield from _against(found)
+
+
+def _confirming(found: Sufferer) -> tuple[str, ...]:
+    """An experiment freezes two cgroups and no others, so that they are told by their paths."""
     aggressor = found.aggressor
-    if aggressor is None or found.waits_for_many:
-        return
-    if aggressor.cgroup not in {None, "/"} and found.cgroup != "/":
-        victim, neighbour = shlex.quote(found.cgroup), shlex.quote(aggressor.cgroup or "")
-        yield (
-            "to be sure first: jostle experiment "
-            f"--victim-cgroup {victim} --neighbour-cgroup {neighbour} --allow-freeze"
-        )
+    if aggressor is None or found.waits_for_many or aggressor.cgroup in {None, "/"} or found.cgroup == "/":
+        return ()
+    both = ("--victim-cgroup", found.cgroup, "--neighbour-cgroup", aggressor.cgroup or "")
+    return ("jostle", "experiment", *both, "--allow-freeze")
 
 
 def _is_limitable(aggressor: WaitPart) -> bool:

@@ -46,6 +46,7 @@ class Sufferer(Record, frozen=True):
     promised_pct: float | None = None  # of the same, by the weights
     is_below_promise: bool | None = None  # it wanted more than it had, and had clearly less than promised
     usual: Usual | None = None  # what it usually loses; left out: the history does not tell
+    confirm: tuple[str, ...] = ()  # the words of a command that makes sure of it; left out: none would
 
     @property
     def aggressor(self) -> WaitPart | None:

@@ -1,5 +1,6 @@
 """Who suffers on a host right now, as three lines and as sections: the answer of `jostle` alone."""
 
+import shlex
 from collections.abc import Iterator
 
 from agent.documents.blame import Charge, WaitPart
@@ -13,12 +14,15 @@ from reports.sections.model import (
     Listing,
     Report,
     ReportSection,
+    ShellCommand,
     Table,
     TableColumn,
     figure_columns,
 )
 from reports.sections.top import FARES, about_usual, behind, cpus, usually
 
+MOST_CONFIRMED = 2
+"""Of how many an experiment is offered: one after the other is asked, the worst first."""
 _OTHERS_LOTS = frozenset({Lot.SUFFERS, Lot.STARVED})
 
 
@@ -89,6 +93,9 @@ def _sections(now: HostNow) -> Iterator[ReportSection]:
             f"of its wait. {about_usual(now.history, known=known)}",
         )
         yield Listing("Why, and what to do", tuple(_to_do(now)))
+        sure = [each for each in now.sufferers if each.confirm][:MOST_CONFIRMED]
+        for each in sure:
+            yield ShellCommand(f"To be sure of {each.name}", tuple(map(shlex.quote, each.confirm)))
     if now.warnings:
         yield Listing("Warnings", now.warnings)
 

@@ -437,8 +437,9 @@ NOW = HostNow(
                 WaitPart(Charge.SELF, "self", 9000.0, 60.0, 10),
                 WaitPart(Charge.CGROUP, "batch.service", 6000.0, 40.0, 300, BATCH),
             ),
-            Reason.FULL, (LIMIT_BATCH, "to be sure first: jostle experiment"), (0, 1), weight=39,
+            Reason.FULL, (LIMIT_BATCH,), (0, 1), weight=39,
             others_weight=100, had_pct=16.7, promised_pct=28.1, is_below_promise=True, usual=USUAL,
+            confirm=("jostle", "experiment", "--victim-cgroup", API, "--neighbour-cgroup", BATCH, "--allow-freeze"),
         ),
         Sufferer(
             "/starved", "/starved", Lot.STARVED, 1.0, 0.0, 1.0, None,

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import unicodedata
 
 import pytest
@@ -14,7 +15,7 @@ from agent.recording.counting_cost import uncounted
 from reports import json_document, markdown, text
 from reports.sections.blame import blame_report
 from reports.sections.capabilities import CLAUSES, doctor_report
-from reports.sections.model import Kind, Report, Table
+from reports.sections.model import Kind, Report, ShellCommand, Table
 from reports.sections.now import now_report
 from reports.sections.run import run_report
 from reports.sections.top import top_report
@@ -60,7 +61,7 @@ def test_colour_adds_nothing_but_colour(name: str) -> None:
 def test_a_narrow_terminal_hides_nothing(name: str) -> None:
     report = verdict_report(VERDICTS[name])
     letters = {
-        width: sorted(re.sub(r"[\s─█░\\]", "", text.render(report, width=width))) for width in (60, 400)
+        width: sorted(re.sub(r"[\s─█░\\']", "", text.render(report, width=width))) for width in (60, 400)
     }
     assert letters[60] == letters[400]
 
@@ -114,6 +115,20 @@ def test_json_shows_not_even_delete() -> None:
 def test_a_broken_command_is_still_the_same_command(words: list[str], width: int) -> None:
     lines = text.continued(map(shlex.quote, words), width)
     assert shlex.split("\n".join(lines).replace("\\\n", "")) == words
+    assert [line for line in lines if cell_len(line) > width] == []
+
+
+def test_a_word_that_no_line_holds_is_the_same_when_it_is_pasted_from_the_screen() -> None:
+    """By a real shell, with the indentation, and without anything that folds lines."""
+    word = "sh -c 'for i in $(seq 100); do echo \"a b\"; done' " * 4
+    command = ShellCommand("To run it again", tuple(map(shlex.quote, ("printf", "%s|%s", word, "x y"))))
+    shown = text.render(Report("Told", "a sentence", (command,)), width=80)
+    assert max(map(len, shown.splitlines())) <= 80
+    _, _, pasted = shown.partition("To run it again\n")
+    assert (
+        subprocess.run(["sh", "-c", pasted], capture_output=True, text=True, check=True).stdout
+        == f"{word}|x y"
+    )
 
 
 @pytest.mark.parametrize(("pct", "filled"), [(0, 0), (-20, 0), (50, 14), (100, 28), (130, 28)])

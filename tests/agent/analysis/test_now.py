@@ -13,6 +13,8 @@ from agent.documents.now import HostNow, Reason
 from agent.documents.tasks import NOBODY_KNOWN, TasksWithin, TaskTime
 from agent.documents.top import Lot
 from collectors.windows.sched import KERNEL, CgroupWindow, CpuWindow, WaitFor
+from reports import text
+from reports.sections.now import now_report
 from tests.agent.analysis.trials import NEIGHBOUR, OTHER, VICTIM, cgroup, window
 
 ALL = frozenset({0, 1})
@@ -182,12 +184,17 @@ def test_among_own_threads_the_neighbour_is_still_named() -> None:
 def test_kernel_threads_are_no_sufferers_and_no_command_is_made_of_their_name() -> None:
     found = host(cgroup(0.1, {VICTIM: 0.9}, path=KERNEL), cgroup(0.5, {KERNEL: 0.4}))
     assert [each.cgroup for each in found.sufferers] == [VICTIM]
-    assert "experiment" not in " ".join(found.sufferers[0].advice)
+    assert found.sufferers[0].confirm == ()
 
 
-def test_paths_in_advice_are_quoted_for_a_shell() -> None:
-    (found,) = host(cgroup(0.5, {"/$(reboot)": 0.4}, path="/a b")).sufferers
-    assert "--victim-cgroup '/a b' --neighbour-cgroup '/$(reboot)'" in found.advice[-1]
+def test_an_experiment_is_offered_that_freezes_the_two_alone() -> None:
+    found = host(cgroup(0.5, {"/$(reboot)": 0.4}, path="/a b"))
+    both = ("--victim-cgroup", "/a b", "--neighbour-cgroup", "/$(reboot)")
+    assert found.sufferers[0].confirm == ("jostle", "experiment", *both, "--allow-freeze")
+    shown = text.render(now_report(found))
+    assert "To be sure of /a b\n" in shown
+    assert "--victim-cgroup '/a b'" in " ".join(shown.split())
+    assert "--neighbour-cgroup '/$(reboot)'" in " ".join(shown.replace("\\", " ").split())
 
 
 def test_the_document_can_be_read_again() -> None:
