@@ -213,17 +213,18 @@ def continued(words: Iterable[str], width: int) -> list[str]:
 
 
 def _parts_of_word(word: str, width: int) -> list[str]:
-    """A word as it is where it fits, else in parts that do, each quoted."""
-
-    def shown(length: int) -> str:
-        return for_terminal(shlex.quote(left[:length]))
-
-    if cell_len(for_terminal(word)) <= width:
-        return [for_terminal(word)]
+    """A word as it is where it fits, else in parts that do, each quoted; what no terminal shows is an escape before."""
+    word = for_terminal(word)
+    if cell_len(word) <= width:
+        return [word]
     (left,), parts = shlex.split(word), []
+
+    def cells(length: int) -> int:
+        return cell_len(shlex.quote(left[:length]))
+
     while left:
-        length = max(1, bisect_right(range(1, len(left) + 1), width, key=lambda each: cell_len(shown(each))))
-        parts.append(shown(length))
+        length = max(1, bisect_right(range(1, len(left) + 1), width, key=cells))
+        parts.append(shlex.quote(left[:length]))
         left = left[length:]
     return parts
 
