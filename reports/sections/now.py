@@ -21,8 +21,6 @@ from reports.sections.model import (
 )
 from reports.sections.top import FARES, about_usual, behind, cpus, usually
 
-MOST_CONFIRMED = 2
-"""Of how many an experiment is offered: one after the other is asked, the worst first."""
 _OTHERS_LOTS = frozenset({Lot.SUFFERS, Lot.STARVED})
 
 
@@ -93,9 +91,9 @@ def _sections(now: HostNow) -> Iterator[ReportSection]:
             f"of its wait. {about_usual(now.history, known=known)}",
         )
         yield Listing("Why, and what to do", tuple(_to_do(now)))
-        sure = [each for each in now.sufferers if each.confirm][:MOST_CONFIRMED]
-        for each in sure:
-            yield ShellCommand(f"To be sure of {each.name}", tuple(map(shlex.quote, each.confirm)))
+        worst = next((each for each in now.sufferers if each.confirm), None)
+        if worst is not None:
+            yield ShellCommand(f"To be sure of {worst.name}", tuple(map(shlex.quote, worst.confirm)))
     if now.warnings:
         yield Listing("Warnings", now.warnings)
 
