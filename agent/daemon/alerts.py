@@ -186,8 +186,13 @@ def send(config: AlertsConfig, body: bytes) -> str | None:
         target = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
         connection.request("POST", target, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        if is_cut_off.is_set():  # whatever the peer made of that
+            raise _too_slow(config) from error
+        raise
+    else:
         if is_cut_off.is_set():  # such an answer may look like a whole one
-            raise TimeoutError(f"no whole answer in {2 * config.timeout_s:g} s")
+            raise _too_slow(config)
     finally:
         limit.cancel()
         connection.close()
@@ -196,6 +201,10 @@ def send(config: AlertsConfig, body: bytes) -> str | None:
     if 400 <= response.status < 500 and response.status not in _TRY_AGAIN:
         return f"HTTP {response.status}"
     raise http.client.HTTPException(f"HTTP {response.status}")
+
+
+def _too_slow(config: AlertsConfig) -> TimeoutError:
+    return TimeoutError(f"no whole answer in {2 * config.timeout_s:g} s")
 
 
 def _cut_off(connection: http.client.HTTPConnection, is_cut_off: Flag) -> None:

@@ -1,5 +1,6 @@
 """Alerts reach a receiver that is well, and wait, in a bound, for one that is down, slow, or answers nonsense."""
 
+import http.client
 import json
 import socket
 import time
@@ -170,6 +171,16 @@ def test_an_answer_that_was_cut_off_is_none_though_the_thread_that_cuts_ends_lat
 
     monkeypatch.setattr(alerts_module, "_cut_off", late)
     with receiver(dribble) as server, pytest.raises(TimeoutError):
+        send(sent_to(server.server_port, timeout_s=0.2), b"{}")
+
+
+def test_a_peer_that_resets_what_is_cut_off_was_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reset(_: http.client.HTTPConnection) -> None:
+        time.sleep(0.6)  # until it is cut off
+        raise ConnectionResetError
+
+    monkeypatch.setattr(http.client.HTTPConnection, "getresponse", reset)
+    with receiver() as server, pytest.raises(TimeoutError, match="no whole answer"):
         send(sent_to(server.server_port, timeout_s=0.2), b"{}")
 
 
