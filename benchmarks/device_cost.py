@@ -8,16 +8,16 @@ rare hooks cost in as long a time without either is subtracted. Needs root, a di
 
 import argparse
 import contextlib
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.selftest.workloads.disk import directory_on_disk
+from benchmarks.links import link, queued
 from collectors.host.hierarchy import detect_layout
 from collectors.sources.ebpf import open_probe
 from probes.errors import JostleError
@@ -32,7 +32,7 @@ while time.monotonic() < end:
     for _ in range(100):
         sender.sendto(bytes(64), (sys.argv[1], 9))
 """
-_PEER = "10.213.78.2"
+_WIDE = "rate 10gbit burst 100m latency 100ms"  # a queue that is never full
 
 
 def main() -> None:
@@ -41,9 +41,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each of four passes (default 3)")
     seconds = parser.parse_args().seconds
     try:
-        with open_probe(detect_layout()) as probe, fast_link() as device:
+        with open_probe(detect_layout()) as probe, link(*_WIDE.split()) as fast:
             per_request = cost(probe, seconds, lambda: read(seconds), requests)
-            per_packet = cost(probe, seconds, lambda: flood(seconds), lambda: packets(device))
+            per_packet = cost(
+                probe, seconds, lambda: flood(fast.peer, seconds), lambda: queued(fast.device)["packets"]
+            )
     except JostleError as error:
         print(f"device_cost: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -79,9 +81,9 @@ def read(seconds: float) -> None:
         subprocess.run(words, check=False, timeout=seconds)
 
 
-def flood(seconds: float) -> None:
+def flood(peer: str, seconds: float) -> None:
     """Send datagrams for so long."""
-    subprocess.run([sys.executable, "-I", "-c", _FLOOD, _PEER, str(seconds)], check=True)
+    subprocess.run([sys.executable, "-I", "-c", _FLOOD, peer, str(seconds)], check=True)
 
 
 def requests() -> int:
@@ -94,33 +96,6 @@ def requests() -> int:
         if fields[:2] == wanted:
             return sum(int(fields[place]) for place in (3, 7, 14, 18) if place < len(fields))
     return 0
-
-
-def packets(device: str) -> int:
-    """That a device's queue let pass."""
-    (queue,) = json.loads(_run("tc", "-s", "-j", "qdisc", "show", "dev", device))
-    return int(queue["packets"])
-
-
-@contextlib.contextmanager
-def fast_link() -> Iterator[str]:
-    """A device whose queue is never full, to one in a network namespace of its own."""
-    name = f"jb{os.getpid()}"
-    _run("ip", "netns", "add", name)
-    try:
-        _run("ip", "link", "add", name, "type", "veth", "peer", "name", "peer", "netns", name)
-        _run("ip", "addr", "add", "10.213.78.1/30", "dev", name)
-        _run("ip", "link", "set", name, "up")
-        _run("ip", "-n", name, "addr", "add", f"{_PEER}/30", "dev", "peer")
-        _run("ip", "-n", name, "link", "set", "peer", "up")
-        _run(*f"tc qdisc add dev {name} root tbf rate 10gbit burst 100m latency 100ms".split())
-        yield name
-    finally:
-        _run("ip", "netns", "del", name)
-
-
-def _run(*words: str) -> str:
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
 
 if __name__ == "__main__":
