@@ -161,7 +161,7 @@ def signed(pct: float) -> str:
 
 
 def with_minus(figures: str) -> str:
-    """Figures as people read them: a hyphen at the end of a line, or between two figures, is not taken for a sign."""
+    """Figures as people read them: with a minus in place of Python's hyphen, which could be a dash."""
     return figures.replace("-", "−")
 
 

@@ -26,6 +26,14 @@ V1_SHARES_PER_WEIGHT = 1024 / 100
 """Both are what a cgroup has unless it was given something else."""
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _UPDATED = ("docker", "podman")  # by `docker update`, of a running container
+_PROPERTIES = {
+    "weight": "CPUWeight",
+    "idle": "CPUWeight",
+    "quota": "CPUQuota",
+    "cpus": "AllowedCPUs",
+    "io.weight": "IOWeight",
+    "memory.high": "MemoryHigh",
+}
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)")
 _FORMS = "stop, weight=N, quota=CPUS, cpus=LIST, idle, io.weight=N or memory.high=BYTES"
@@ -191,17 +199,10 @@ def how_to_apply(remedy: Remedy, cgroup: ExistingCgroup, changes: Sequence[FileC
 
 
 def _by_systemd(remedy: Remedy, unit: str) -> Iterator[str]:
-    value = remedy.value
-    properties = {
-        "weight": f"CPUWeight={value}",
-        "quota": f"CPUQuota={float(value) * 100:g}%" if remedy.kind == "quota" else "",
-        "cpus": f"AllowedCPUs={value}",
-        "idle": "CPUWeight=idle",
-        "io.weight": f"IOWeight={value}",
-        "memory.high": f"MemoryHigh={value}",
-    }
-    if unit.endswith((".service", ".scope", ".slice")):
-        yield f"systemctl set-property {quote(unit)} {properties[remedy.kind]}"
+    if not unit.endswith((".service", ".scope", ".slice")):
+        return
+    value = f"{float(remedy.value) * 100:g}%" if remedy.kind == "quota" else remedy.value or "idle"
+    yield f"systemctl set-property {quote(unit)} {_PROPERTIES[remedy.kind]}={value}"
 
 
 def _in_kubernetes(remedy: Remedy) -> Iterator[str]:
@@ -217,11 +218,11 @@ def _in_kubernetes(remedy: Remedy) -> Iterator[str]:
 
 def _by_runtime(remedy: Remedy, runtime: str, name: str, changes: Sequence[FileChange]) -> Iterator[str]:
     """Docker and Podman count weights in v1's shares; what they make of these on v2 differs by their version."""
-    shares = [change.during for change in changes if change.file.name == "cpu.shares"]
-    options = {
-        "quota": f"--cpus={remedy.value}",
-        "cpus": f"--cpuset-cpus={remedy.value}",
-        **({"weight": f"--cpu-shares={shares[0]}"} if shares else {}),
-    }
-    if remedy.kind in options:
-        yield f"{runtime} update {options[remedy.kind]} {quote(name)}"
+    update, shares = f"{runtime} update", [each.during for each in changes if each.file.name == "cpu.shares"]
+    match remedy.kind:
+        case "quota":
+            yield f"{update} --cpus={remedy.value} {quote(name)}"
+        case "cpus":
+            yield f"{update} --cpuset-cpus={remedy.value} {quote(name)}"
+        case "weight" if shares:
+            yield f"{update} --cpu-shares={shares[0]} {quote(name)}"
