@@ -100,13 +100,11 @@ def eventually(true: Callable[[], bool]) -> bool:
     return True
 
 
-def leaves_nothing(ended: Ended, *commands: str) -> bool:
-    """No cgroup, no janitor, none of these commands."""
-    return (
-        not cgroups_of(ended.pid)
-        and not is_running(f"/jostle-{ended.pid}-")
-        and not any(map(is_running, commands))
-    )
+def left_behind(ended: Ended, *commands: str) -> list[str]:
+    """What is left of a jostle: its cgroups, its janitor, these commands."""
+    marks = (f"/jostle-{ended.pid}-", *commands)
+    running = [line for line in command_lines() if any(mark in line for mark in marks)]
+    return [*map(str, cgroups_of(ended.pid)), *running]
 
 
 def is_one_line(text: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import Ended, end, eventually, is_one_line, leaves_nothing, run, start
+from tests.cli.running import Ended, end, eventually, is_one_line, left_behind, run, start
 from tests.kernel.situations import Situation, spin
 
 CONFIG = """\
@@ -88,7 +88,7 @@ def test_a_signal_ends_it_with_every_window_and_nothing_left(place: Place, numbe
     process.send_signal(number)
     ended = end(process)
     assert ended.code == 0, ended.err
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
     assert [entry.name for entry in place.history.parent.iterdir()] == ["history.db"]
     assert not (place.config.parent / "metrics.sock").exists()
     summary = json.loads(report(place, "--since", "10m").out)

@@ -26,7 +26,7 @@ from tests.agent.sandbox.foreign import (
     outweigh,
     outweighing,
 )
-from tests.cli.running import Ended, end, eventually, is_one_line, leaves_nothing, marked_sleep, run, start
+from tests.cli.running import Ended, end, eventually, is_one_line, left_behind, marked_sleep, run, start
 
 pytestmark = pytest.mark.kernel
 METRIC = r"took=took (\d+):lower"
@@ -76,7 +76,7 @@ def test_a_neighbour_is_frozen_in_the_trials_without_it_alone(tmp_path: Path, ne
     for path in (tmp_path / "out/raw").glob("trial-*.stdout"):
         assert f"frozen {int('without' in path.name)}" in path.read_text()
     assert runs_on(neighbour)
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 def test_all_of_a_neighbour_is_blamed_together_and_by_its_own_name(tmp_path: Path, neighbour: Group) -> None:
@@ -110,7 +110,7 @@ def test_each_suspect_is_stopped_alone(tmp_path: Path, neighbour: Group) -> None
     report = (tmp_path / "out/report.md").read_text()
     assert "Each suspect stopped alone" in report
     assert runs_on(neighbour)
-    assert leaves_nothing(ended, idle)
+    assert left_behind(ended, idle) == []
 
 
 def test_nothing_is_confirmed_without_interference(tmp_path: Path, neighbour: Group) -> None:
@@ -141,7 +141,7 @@ def test_a_jostle_killed_while_it_confirms_leaves_nothing_frozen_running_or_made
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
     assert eventually(
-        lambda: leaves_nothing(ended, sleeper, idle)
+        lambda: not left_behind(ended, sleeper, idle)
     )  # to look through all processes takes its time
     assert runs_on(neighbour)
 
@@ -159,7 +159,7 @@ def test_a_signal_while_it_confirms_keeps_the_verdict_and_thaws(
     assert any("interrupted" in warning for warning in document["quality"]["warnings"])
     assert not is_frozen(neighbour)
     assert runs_on(neighbour)
-    assert leaves_nothing(ended, sleeper, idle)
+    assert left_behind(ended, sleeper, idle) == []
 
 
 def test_ctrl_c_of_the_whole_process_group_thaws_too(tmp_path: Path, neighbour: Group) -> None:
@@ -171,7 +171,7 @@ def test_ctrl_c_of_the_whole_process_group_thaws_too(tmp_path: Path, neighbour: 
     ended = end(process)
     assert ended.code == 130
     assert runs_on(neighbour)
-    assert leaves_nothing(ended, sleeper)
+    assert left_behind(ended, sleeper) == []
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_bystander_that_is_frozen_runs_again_whatever_happens(
         ended = run(*words, "--confirm", "--allow-freeze", "-o", str(tmp_path / "out"))
         assert ended.code == code, ended.err
         assert froze.exists(), ended.out
-        assert eventually(lambda: not is_frozen(bystander) and leaves_nothing(ended, sleeper))
+        assert eventually(lambda: not is_frozen(bystander) and not left_behind(ended, sleeper))
         if code == 0:
             assert bystander.path in {entry.cgroup for entry in verdict_in(tmp_path).confirmed or ()}
         with subprocess.Popen(["sh", "-c", asking]) as asks:
@@ -226,7 +226,7 @@ def test_a_neighbour_that_goes_away_midway_ends_it_in_one_line(tmp_path: Path) -
     assert (ended.code, ended.out) == (1, "")
     assert is_one_line(ended.err)
     assert f"{group.path} is gone" in ended.err
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 def watching(directory: Path, group: Group, *more: str) -> Ended:
@@ -250,7 +250,7 @@ def test_a_watched_cgroup_is_slowed_by_its_stretch(tmp_path: Path, neighbour: Gr
     assert document["aggressors"][0]["name"] == "neighbour-1 for"
     assert any("caches, memory or disks" in warning for warning in document["quality"]["warnings"])
     assert runs_on(neighbour)
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 def test_a_watched_cgroup_that_does_nothing_says_nothing(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_watched_cgroup_that_vanishes_ends_it_in_one_line(tmp_path: Path) -> N
     assert ended.code == 1
     assert is_one_line(ended.err.splitlines(keepends=True)[-1])
     assert f"{group.path} is gone" in ended.err
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 def quota_of(group: Group) -> tuple[Path, str]:
@@ -301,7 +301,7 @@ def test_a_sweep_runs_the_neighbours_under_a_quota_and_lifts_it(tmp_path: Path, 
     assert file.read_text() == before
     assert "Slowdown by intensity of the neighbours" in (tmp_path / "out/report.md").read_text()
     assert runs_on(neighbour)
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 def test_a_jostle_killed_in_a_sweep_lifts_the_quota(tmp_path: Path, neighbour: Group) -> None:
@@ -309,7 +309,7 @@ def test_a_jostle_killed_in_a_sweep_lifts_the_quota(tmp_path: Path, neighbour: G
     sleeper = marked_sleep()
     ended = run(*sweeping(tmp_path, neighbour, f"kill -KILL $PPID; {sleeper}"))
     assert ended.code == -signal.SIGKILL
-    assert eventually(lambda: file.read_text() == before and leaves_nothing(ended, sleeper))
+    assert eventually(lambda: file.read_text() == before and not left_behind(ended, sleeper))
     assert runs_on(neighbour)
 
 

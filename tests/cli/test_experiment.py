@@ -10,7 +10,7 @@ import pytest
 from agent.documents.verdict import Conclusion, Verdict
 from agent.store.run_file import read_run
 from collectors.host.hierarchy import detect_layout
-from tests.cli.running import Ended, is_one_line, is_running, leaves_nothing, marked_sleep, run
+from tests.cli.running import Ended, is_one_line, is_running, left_behind, marked_sleep, run
 from tests.slowness import SLOWNESS
 
 pytestmark = pytest.mark.kernel
@@ -44,7 +44,7 @@ def test_a_busy_victim_beside_a_busy_neighbour_is_interference(tmp_path: Path) -
     assert sum(cause["share_pct"] for cause in document["causes"]) == pytest.approx(100, abs=0.5)
     assert document["victim_cgroup"] not in {entry["cgroup"] for entry in document["aggressors"]}
     assert Verdict.from_document(document) == verdict_in(tmp_path)
-    assert leaves_nothing(ended, "stress-ng --cpu 2 -q")
+    assert left_behind(ended, "stress-ng --cpu 2 -q") == []
 
 
 @pytest.mark.known_answer
@@ -119,7 +119,7 @@ def test_plan_tells_what_could_be_shown_and_keeps_nothing(tmp_path: Path) -> Non
     assert found["schema"] == "jostle.plan/1"
     assert found["power"]["found_pct"] > found["question"]["threshold_pct"]
     assert not (tmp_path / "out").exists()
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 def test_commands_run_around_each_trial_and_may_void_it(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_commands_run_around_each_trial_and_may_void_it(tmp_path: Path) -> None:
     whole = ["before", "victim", "after"]
     assert log.read_text().split() == [*whole, *whole, "before", "after", *whole, *whole]
     assert verdict_in(tmp_path).quality.discarded == 1
-    assert leaves_nothing(ended, server)
+    assert left_behind(ended, server) == []
 
 
 @pytest.mark.parametrize("option", ["--prepare", "--cleanup"])
@@ -143,7 +143,7 @@ def test_a_command_around_a_trial_that_fails_ends_it_in_one_line(tmp_path: Path,
     assert (ended.code, ended.out) == (1, "")
     assert is_one_line(ended.err)
     assert f"{option} exited with code 3" in ended.err
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_victim_that_fails_is_told_with_where_to_look(tmp_path: Path, victim: 
     assert told in ended.err
     stderr = Path(ended.err.split(" see ")[1].strip())
     assert stderr.is_file()
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 def test_a_victim_that_never_ends_is_given_up(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_victim_that_never_ends_is_given_up(tmp_path: Path) -> None:
     assert (ended.code, ended.out) == (1, "")
     assert is_one_line(ended.err)
     assert "did not end within 0.5 s" in ended.err
-    assert leaves_nothing(ended, sleeper)
+    assert left_behind(ended, sleeper) == []
 
 
 def test_a_metric_that_is_not_in_the_output_is_told_with_the_output(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_neighbour_that_never_stays_is_no_neighbour(tmp_path: Path, neighbour:
     assert is_one_line(last)
     assert "3 trials with the neighbours failed" in last
     assert "neighbour-1.stderr" in last
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 def test_a_neighbour_that_dies_once_costs_a_trial_and_is_told(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_a_neighbour_in_the_background_is_a_neighbour_and_is_ended(tmp_path: Pat
     ended = experiment(tmp_path, "sleep 0.2", f"{sleeper} & (setsid {sleeper} &) & exit 0", *ONE_PAIR)
     assert ended.code == 0
     assert verdict_in(tmp_path).quality.discarded == 0
-    assert leaves_nothing(ended, sleeper)
+    assert left_behind(ended, sleeper) == []
 
 
 def test_a_cgroup_that_vanishes_ends_the_experiment_cleanly(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_cgroup_that_vanishes_ends_the_experiment_cleanly(tmp_path: Path) -> N
     ended = experiment(tmp_path, script, "sleep 1000")
     assert ended.code == 1
     assert "takes no process" in ended.err
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 @pytest.mark.parametrize(("words", "seed"), [((), None), (("--seed", "5"), 5), (("--seed=6",), 6)])
@@ -320,12 +320,13 @@ def test_nothing_piles_up_in_jostle_from_trial_to_trial(tmp_path: Path) -> None:
 
 def test_trials_that_print_different_units_are_refused_with_what_to_write(tmp_path: Path) -> None:
     # 850us without the neighbour, 1.2ms beside it: as bare numbers, 99.9 % faster.
+    sleeper = marked_sleep()
     victim = f"sleep 0.2; if test -e {tmp_path}/there; then echo p99: 1.2ms; else echo p99: 850us; fi"
-    neighbour = f"trap 'rm {tmp_path}/there' EXIT TERM; touch {tmp_path}/there; sleep 1000 & wait"
+    neighbour = f"trap 'rm {tmp_path}/there' EXIT TERM; touch {tmp_path}/there; {sleeper} & wait"
     ended = experiment(tmp_path, victim, neighbour, "--metric", "p99=p99: ([0-9.]+):lower", *ONE_PAIR)
     assert ended.code == 2
     assert "name the unit to compare in: --metric 'p99=REGEX:lower:" in ended.err
-    assert leaves_nothing(ended, "sleep 1000")
+    assert left_behind(ended, sleeper) == []
 
 
 def test_a_pattern_without_end_is_bad_usage(tmp_path: Path) -> None:

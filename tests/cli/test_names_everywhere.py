@@ -25,7 +25,7 @@ LONG_ID = re.compile(r"[0-9a-f]{64}")
 # Where the path behind a name has its place: tables and columns of paths; commands to paste, which are to freeze that
 # cgroup alone, or to write to its file.
 PATHS = re.compile(
-    r"^(#+ )?(Containers|Their cgroups|Cgroup)\n.*?(\n\n|\Z)|--(victim|neighbour)-cgroup\s+/\S+"
+    r"^(#+ )?(Containers|Their cgroups|Cgroup)\n.*?(\n\n|\Z)|--(victim|neighbour)-cgroup[\s\\]+/\S+"
     r"|\| `/[^`]*` \|$|echo \S+ \\?> /sys/\S+",
     re.MULTILINE | re.DOTALL,
 )

@@ -18,7 +18,7 @@ from tests.cli.running import (
     eventually,
     is_one_line,
     is_running,
-    leaves_nothing,
+    left_behind,
     marked_sleep,
     run,
     start,
@@ -89,7 +89,7 @@ def test_a_command_is_recorded_from_its_start_to_its_end(tmp_path: Path) -> None
     assert not recording.partial
     assert seconds(recording) >= 0.3
     assert recording.windows[0].cgroups[recording.meta["command_cgroup"]].run_ns > 0
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 def test_a_command_prints_beside_the_document_not_into_it(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_what_outlives_its_command_is_ended_and_told(tmp_path: Path) -> None:
     ended = record(tmp_path, "--", "sh", "-c", f"{sleeper} & (setsid {sleeper} &)")
     assert ended.code == 0
     assert "left 2 processes behind" in ended.err
-    assert leaves_nothing(ended, sleeper)
+    assert left_behind(ended, sleeper) == []
 
 
 def test_a_duration_ends_a_command_before_its_time(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_duration_ends_a_command_before_its_time(tmp_path: Path) -> None:
     assert ended.code == 0
     assert "before its time" in ended.err
     assert not recorded(tmp_path).partial
-    assert leaves_nothing(ended, sleeper)
+    assert left_behind(ended, sleeper) == []
 
 
 def interrupted(directory: Path, number: signal.Signals, *words: str) -> Ended:
@@ -169,14 +169,14 @@ def test_with_a_command_a_signal_ends_it_and_leaves_a_partial_recording(tmp_path
     ended = interrupted(tmp_path, signal.SIGTERM, "--", *sleeper.split())
     assert ended.code == 130
     assert recorded(tmp_path).partial
-    assert leaves_nothing(ended, sleeper)
+    assert left_behind(ended, sleeper) == []
 
 
 def test_a_killed_recording_can_still_be_reported_and_leaves_no_command(tmp_path: Path) -> None:
     sleeper = marked_sleep()
     ended = interrupted(tmp_path, signal.SIGKILL, "--", *sleeper.split())
     assert ended.code == -signal.SIGKILL
-    assert eventually(lambda: leaves_nothing(ended, sleeper))
+    assert eventually(lambda: not left_behind(ended, sleeper))
     assert not (tmp_path / "a.run").exists()
     again = run("report", str(tmp_path / "a.run.partial"), "-f", "json")
     assert again.code == 0

@@ -7,7 +7,7 @@ import pytest
 
 from agent.documents.verdict import Verdict
 from reports.escape import for_markdown
-from tests.cli.running import Ended, leaves_nothing, start
+from tests.cli.running import Ended, left_behind, start
 
 # Server and clients are the victim, on one CPU: what the benchmark counts is what they get done together.
 BENCHMARK = (
@@ -41,4 +41,4 @@ def test_redis_waits_for_its_neighbour(tmp_path: Path, neighbour: str, name: str
     assert max(verdict.causes, key=lambda cause: cause.share_pct).cause == "cpu-wait"
     assert verdict.aggressors[0].name == name
     assert for_markdown("SET.latency_p99") in (tmp_path / "out/report.md").read_text()
-    assert leaves_nothing(Ended(process.pid, process.returncode, out, err))
+    assert left_behind(Ended(process.pid, process.returncode, out, err)) == []

@@ -16,7 +16,7 @@ from agent.sandbox.cgroups import Group
 from agent.sandbox.leases import LEASE_S
 from collectors.host.hierarchy import detect_layout
 from tests.agent.sandbox.foreign import BUSY, foreign_cgroup, host_mounts, is_frozen, outweigh
-from tests.cli.running import end, eventually, is_one_line, leaves_nothing, run, start
+from tests.cli.running import end, eventually, is_one_line, left_behind, run, start
 from tests.slowness import SLOWNESS
 
 pytestmark = pytest.mark.kernel
@@ -67,7 +67,7 @@ def test_a_spinner_beside_a_running_victim_is_the_culprit_and_hardly_notices(tmp
     assert sum(map(bool, held_ms)) >= 4 * found["effect"]["pairs"]
     assert max(held_ms) <= done["longest_stop_ms"] + 0.1
     assert "What was done to the neighbours" in (tmp_path / "out/report.md").read_text()
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 def test_a_neighbour_that_goes_away_in_the_middle_ends_it_in_one_line(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_neighbour_that_goes_away_in_the_middle_ends_it_in_one_line(tmp_path: 
     assert (ended.code, ended.out) == (1, "")
     assert is_one_line(ended.err)
     assert neighbour.path in ended.err
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_figure_at_its_limit_ends_it_at_once(tmp_path: Path) -> None:
     said = re.search(r"ended by --abort-if: stretch was (\d+(\.\d+)?),", ended.err)
     assert said
     assert float(said[1]) >= 1  # it wanted more than it got, or just that
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 def test_nothing_is_touched_before_somebody_was_asked(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_whoever_dies_all_is_as_before_when_the_lease_is_over(tmp_path: Path, wa
                     os.kill(pid, signal.SIGCONT)
             process.kill()
             ended = end(process)
-        assert eventually(lambda: leaves_nothing(ended))
+        assert eventually(lambda: not left_behind(ended))
         assert [file.read_text() for file in files] == before
 
 
@@ -236,4 +236,4 @@ def test_what_slots_could_show_is_told_from_two_cycles_and_nothing_stays(tmp_pat
     # Twenty-four cycles of four blocks, each of which is treated for 0.05 s and more, at most a fifth of the time.
     assert power["duration_s"] > 24 * 4 * 0.05 * 5
     assert not (tmp_path / "out").exists()
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []

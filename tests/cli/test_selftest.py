@@ -8,7 +8,7 @@ import pytest
 
 from agent.documents.selftest import Selftest
 from tests.agent.selftest.findings import selftest
-from tests.cli.running import Ended, end, is_one_line, leaves_nothing, run, start
+from tests.cli.running import Ended, end, is_one_line, left_behind, run, start
 
 
 def test_the_list_needs_no_privilege_and_runs_nothing() -> None:
@@ -49,7 +49,7 @@ def test_a_scenario_end_to_end(tmp_path: Path) -> None:
     assert (document.partial, document.planned, document.seed) == (False, 1, 3)
     assert [(finding.scenario, finding.error) for finding in document.findings] == [("own-service", None)]
     assert ended.err.startswith("1/1 own-service: ")
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 @pytest.mark.kernel
@@ -66,7 +66,7 @@ def test_interrupted_it_keeps_what_it_has(tmp_path: Path) -> None:
     document = Selftest.from_document(json.loads(file.read_text()))
     assert document.partial
     assert 1 <= len(document.findings) < document.planned
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 @pytest.mark.kernel
@@ -87,7 +87,7 @@ def test_beside_a_bystander_and_gone_on_with(tmp_path: Path) -> None:
     again = run("selftest", "--resume", str(file))
     assert again.code == 2
     assert is_one_line(again.err)
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 @pytest.mark.parametrize("form", ["text", "json", "md", "html"])

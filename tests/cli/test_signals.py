@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.statistics.design import Order, block_orders
-from tests.cli.running import end, eventually, leaves_nothing, marked_sleep, run, start
+from tests.cli.running import end, eventually, left_behind, marked_sleep, run, start
 
 pytestmark = pytest.mark.kernel
 
@@ -34,7 +34,7 @@ def test_a_signal_during_the_warm_up_leaves_nothing(tmp_path: Path, name: str) -
     assert ended.out == ""
     assert "before a pair of trials was complete" in ended.err
     assert not (tmp_path / "out/verdict.json").exists()
-    assert leaves_nothing(ended, victim, neighbour)
+    assert left_behind(ended, victim, neighbour) == []
 
 
 def test_a_signal_after_a_pair_keeps_it_and_says_partial(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_signal_after_a_pair_keeps_it_and_says_partial(tmp_path: Path) -> None
     assert (printed["partial"], printed["effect"]["pairs"], len(printed["trials"])) == (True, 1, 2)
     assert any("interrupted" in warning for warning in printed["quality"]["warnings"])
     assert (tmp_path / "out/report.md").read_text().rstrip()
-    assert leaves_nothing(ended, sleeper, neighbour)
+    assert left_behind(ended, sleeper, neighbour) == []
 
 
 def test_ctrl_c_reaches_the_whole_process_group(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_ctrl_c_reaches_the_whole_process_group(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     ended = end(process)
     assert ended.code == 130
-    assert leaves_nothing(ended, sleeper, neighbour)
+    assert left_behind(ended, sleeper, neighbour) == []
 
 
 def test_ctrl_c_while_the_probe_is_being_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_ctrl_c_while_the_probe_is_being_compiled(tmp_path: Path, monkeypatch: p
     ended = end(process)
     assert ended.code == 130
     assert "Traceback" not in ended.err
-    assert leaves_nothing(ended)
+    assert left_behind(ended) == []
 
 
 def test_a_second_signal_does_not_break_the_cleanup(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_second_signal_does_not_break_the_cleanup(tmp_path: Path) -> None:
     assert ended.code == 130
     assert (tmp_path / "now.answered").exists()
     assert json.loads((tmp_path / "out/verdict.json").read_text())["partial"] is True
-    assert leaves_nothing(ended, sleeper, deaf)
+    assert left_behind(ended, sleeper, deaf) == []
 
 
 def test_a_killed_jostle_is_cleaned_up_after(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_killed_jostle_is_cleaned_up_after(tmp_path: Path) -> None:
     victim = on_run(3, tmp_path / "runs", f"{nest}; kill -KILL $PPID; {sleeper}")
     ended = run(*experiment(tmp_path, victim, neighbour))
     assert ended.code == -signal.SIGKILL
-    assert eventually(lambda: leaves_nothing(ended, sleeper, neighbour))
+    assert eventually(lambda: not left_behind(ended, sleeper, neighbour))
 
 
 def test_a_signal_while_reports_are_written_waits_for_them(

@@ -18,7 +18,7 @@ from agent.sandbox.commands import start, wait_for_first
 from agent.sandbox.janitor import Janitor
 from agent.sandbox.strays import MARK, PAUSE_PER_COST, Strays, runs_elsewhere
 from collectors.host.hierarchy import detect_layout
-from tests.cli.running import LONG_S, is_running, leaves_nothing, marked_sleep, run
+from tests.cli.running import LONG_S, is_running, left_behind, marked_sleep, run
 from tests.kernel.situations import eventually
 
 pytestmark = pytest.mark.kernel
@@ -106,7 +106,7 @@ def test_a_neighbour_that_leaves_makes_no_verdict_and_is_ended(tmp_path: Path, e
     )
     assert ended.code == 1
     assert f"left its cgroup for {elsewhere.path}" in ended.err
-    assert leaves_nothing(ended, sleeper)
+    assert left_behind(ended, sleeper) == []
 
 
 def test_a_victim_that_leaves_for_a_while_makes_no_verdict(tmp_path: Path, elsewhere: Group) -> None:
@@ -155,7 +155,7 @@ def test_a_server_that_a_victim_leaves_behind_is_not_waited_for(tmp_path: Path, 
     document = json.loads(ended.out)
     assert all(1 <= trial["duration_s"] < 30 for trial in document["trials"])
     assert "returned before its work was done" not in document["reason"]
-    assert leaves_nothing(ended, mark)
+    assert left_behind(ended, mark) == []
 
 
 def test_a_server_that_is_up_only_after_its_command_returned_is_waited_for_until_then(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_server_that_is_up_only_after_its_command_returned_is_waited_for_until
     document = json.loads(ended.out)
     assert all(0.5 <= trial["duration_s"] < 30 for trial in document["trials"])
     assert "returned before its work was done" in document["reason"]
-    assert leaves_nothing(ended, mark)
+    assert left_behind(ended, mark) == []
 
 
 def test_what_does_not_end_after_its_command_is_named(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_what_does_not_end_after_its_command_is_named(tmp_path: Path) -> None:
     )
     assert ended.code == 1
     assert re.search(r"did not end within 2 s: sleep \(PID \d+\) went on", ended.err)
-    assert leaves_nothing(ended, left)
+    assert left_behind(ended, left) == []
 
 
 @pytest.mark.parametrize(
