@@ -1,6 +1,6 @@
 # jostle: `make demo` shows the main job, `make test` runs every test this machine can run.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-runtime demo test lint bench load install test-systemd test-blame test-kernels test-attack test-fleet fuzz deb images test-packages test-runtimes test-containers lock sbom test-first-hour test-running clean
+.PHONY: help setup setup-runtime demo test lint bench load install test-systemd test-blame test-kernels test-attack test-fleet fuzz deb images test-packages test-runtimes test-containers test-containers-v2 lock sbom test-first-hour test-running clean
 
 PYTHON := .venv/bin/python
 
@@ -82,6 +82,10 @@ test-packages: setup  ## the Debian packages in clean roots of Debian 12 and 13:
 test-runtimes: setup  ## names with a real Docker and Podman (2 minutes)
 	@packaging/setup.sh containers
 	@$(PYTHON) -m pytest -q -m slow tests/containers/test_docker.py tests/containers/test_podman.py
+
+test-containers-v2: setup  ## names with Docker, containerd and Podman on an emulated host with cgroup v2 alone (20 minutes)
+	@packaging/setup.sh vm
+	@$(PYTHON) -m tests.vm.run_containers
 
 test-containers: test-runtimes  ## the same, every command's words about containers, and the images built (10 minutes)
 	@$(PYTHON) -m pytest -q -m slow tests/cli/test_names_everywhere.py tests/containers/test_images.py

@@ -1,17 +1,24 @@
-"""Podman, containerd and images on a machine like CI's: hybrid cgroups, no systemd, no registry, no network."""
+"""Podman, containerd and images on a machine without systemd, a registry or a network, with cgroups of either kind."""
 
 import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+from agent.sandbox.existing import ExistingCgroup, Freezable
+from agent.sandbox.freezer import v2_freezer
+from agent.sandbox.treatments import changes_of, directories, how_to_apply, parse_remedy
+from collectors.host.hierarchy import detect_layout
 from tests.cli.running import ROOT, run
 from tests.vm import cache
 
 BUSY = ("sh", "-c", "while :; do :; done")
-# crun refuses hosts with both kinds of cgroups; the limits are those of a machine without systemd.
-PODMAN = ("podman", "--cgroup-manager=cgroupfs", "--runtime", "runc")
+# Podman's own choice but where both kinds of cgroups are, which crun refuses.
+_RUNTIME = "runc" if detect_layout().v1_mounts else "crun"
+# The limits are those of a machine without systemd.
+PODMAN = ("podman", "--cgroup-manager=cgroupfs", "--runtime", _RUNTIME)
 RUN = (
     *(*PODMAN, "run", "--rm", "--network", "none"),
     *("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"),
@@ -69,3 +76,17 @@ def blamed(name: str) -> dict[str, object]:
     document = json.loads(ended.out)
     assert isinstance(document, dict)
     return document
+
+
+def take_the_line_for(name: str, remedy: str, environment: dict[str, str] | None = None) -> str:
+    """The line that would keep a remedy, run as it is told; the kernel's files then hold what was wanted."""
+    layout, wanted = detect_layout(), parse_remedy(remedy)
+    cgroup = ExistingCgroup(str(blamed(name)["cgroup"]), ())
+    neighbour = Freezable(replace(cgroup, directories=directories(cgroup, layout)), v2_freezer(Path("/")))
+    changes = changes_of(wanted, neighbour, layout)
+    (line,) = how_to_apply(wanted, neighbour.cgroup, changes)
+    done("sh", "-c", line, environment=environment)
+    assert {each.file: each.file.read_text().strip() for each in changes} == {
+        each.file: each.during for each in changes
+    }
+    return line

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import run
-from tests.containers.runtimes import BUSY, PODMAN, RUN, blamed, done, pack_busybox
+from tests.containers.runtimes import BUSY, PODMAN, RUN, blamed, done, pack_busybox, take_the_line_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.kernel]
 
@@ -66,6 +66,12 @@ def test_an_experiment_by_names(tmp_path: Path) -> None:
     verdict = json.loads((tmp_path / "out/verdict.json").read_text())
     assert verdict["verdict"] == "interference"
     assert "pod-two" in {each["name"] for each in verdict["aggressors"]}
+
+
+@pytest.mark.parametrize("remedy", ["quota=0.25", "cpus=1", "weight=25"])
+@pytest.mark.usefixtures("fight")
+def test_podman_takes_the_line_that_would_keep_a_remedy(remedy: str) -> None:
+    take_the_line_for("pod-two", remedy)
 
 
 @pytest.mark.usefixtures("fight")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.vm import cache
 from tests.vm.errors import VmError
-from tests.vm.kernels import ARM64_PACKAGES, ROOT_PACKAGES, ROOT_SUITE, Kernel
+from tests.vm.kernels import ARM64_PACKAGES, CONTAINER_PACKAGES, ROOT_PACKAGES, ROOT_SUITE, Kernel
 
 _MIRROR = "http://deb.debian.org/debian"
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -18,6 +18,15 @@ def root() -> Path:
     """A whole Debian with systemd, set up."""
     return cache.made(
         "root", (ROOT_SUITE, ROOT_PACKAGES), lambda place: _bootstrap(place, "minbase", ROOT_PACKAGES)
+    )
+
+
+def container_root() -> Path:
+    """The same with Docker, containerd and Podman."""
+    return cache.made(
+        "root-containers",
+        (ROOT_SUITE, CONTAINER_PACKAGES),
+        lambda place: _bootstrap(place, "minbase", CONTAINER_PACKAGES),
     )
 
 

@@ -6,18 +6,36 @@ from pathlib import Path
 
 from tests.vm import cache, debian
 from tests.vm.errors import VmError
-from tests.vm.kernels import ROOT_PACKAGES, Kernel
+from tests.vm.kernels import CONTAINER_PACKAGES, ROOT_PACKAGES, Kernel
 
 GUEST = Path(__file__).parent / "guest"
 _LOG = cache.CACHE / "build.log"
 # Those that a kernel has built in are not there, and not missed.
-_WANTED_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "virtiofs", "veth", "sch_tbf")
+_WANTED_MODULES = (
+    "virtio_pci",
+    "virtio_blk",
+    "crc32c_generic",
+    "ext4",
+    "virtiofs",
+    "veth",
+    "sch_tbf",
+    "overlay",
+)
 
 
 def root_image() -> Path:
     """The root as a disk image; guests get it as a snapshot, so it stays as it is."""
     root = debian.root()
     place = cache.made("image", ROOT_PACKAGES, lambda place: _make_image(root, place / "root.img"))
+    return place / "root.img"
+
+
+def container_image() -> Path:
+    """The same with what runs containers, and room for some."""
+    root = debian.container_root()
+    place = cache.made(
+        "image-containers", CONTAINER_PACKAGES, lambda place: _make_image(root, place / "root.img", "2400M")
+    )
     return place / "root.img"
 
 
@@ -41,9 +59,9 @@ def initrd(kernel: Kernel, busybox: Path) -> Path:
     return place / "initrd.img"
 
 
-def _make_image(root: Path, image: Path) -> None:
+def _make_image(root: Path, image: Path, size: str = "1200M") -> None:
     cache.run(
-        ["mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum_seed,^orphan_file", "-d", root, image, "1200M"],
+        ["mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum_seed,^orphan_file", "-d", root, image, size],
         _LOG,
     )
 

@@ -69,6 +69,9 @@ ROOT_PACKAGES = (
     "udev",
     "util-linux",
 )
+# What a guest with containers has besides.
+CONTAINER_PACKAGES = (*ROOT_PACKAGES, "busybox-static", "crun", "docker.io", "podman", "runc")
+CONTAINER_MACHINE = Machine(Kernel("6.1", "bookworm"))
 # Unpacked only, since nothing of another architecture can be run to set it up; and no `.venv` fits it.
 ARM64_PACKAGES = (
     "busybox-static",

@@ -22,7 +22,7 @@ from tests.vm.kernels import Machine, chosen
 # half the speed.
 LIMIT_S, LIMIT_OF_FIGURES_S = 2400, 1200
 _FIGURES, _VERDICTS = "tests/kernel", "tests/cli"
-_BUSYBOX = Path("/usr/bin/busybox")  # of busybox-static
+BUSYBOX = Path("/usr/bin/busybox")  # of busybox-static
 _COMMAND = """
 export JOSTLE_REQUIRE_KERNEL=1 JOSTLE_TEST_SLOWNESS=15
 .venv/bin/python -m pytest -p no:cacheprovider --color=no -v --durations=5 -m known_answer \
@@ -59,7 +59,7 @@ def guest_of(machine: Machine) -> qemu.Guest:
         machine=qemu.x86_64(machine.cpus),
         console="ttyS0",
         kernel=debian.kernel(machine.kernel) / "vmlinuz",
-        initrd=image.initrd(machine.kernel, _BUSYBOX),
+        initrd=image.initrd(machine.kernel, BUSYBOX),
         image=image.root_image(),
         cgroups=machine.cgroups,
     )
