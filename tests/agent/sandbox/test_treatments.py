@@ -119,9 +119,17 @@ def test_how_a_unit_and_a_pod_would_keep_it(tmp_path: Path) -> None:
     pod = ExistingCgroup("/kubepods.slice/kubepods-pod1.slice/cri-containerd-ab.scope", ())
     assert how_to_apply(quota, pod, changes) == ("resources.limits.cpu: '0.5'",)
     assert how_to_apply(parse_remedy("weight=10"), pod, changes) == ("resources.requests.cpu: 100m",)
-    other = ExistingCgroup("/batch", ())
-    (file,) = how_to_apply(quota, other, changes)
-    assert file == f"echo '50000 100000' > {tmp_path}/system.slice/batch.service/cpu.max"
+
+
+@pytest.mark.parametrize(
+    "path", ["/batch", "/user.slice/user-1000.slice/user@1000.service/app.slice/batch.service"]
+)
+def test_what_no_manager_of_the_host_knows_is_kept_by_a_write(tmp_path: Path, path: str) -> None:
+    """Within a unit is what a user's manager made, whose units the host's does not know."""
+    neighbour, layout = cgroup(tmp_path, "v2", **V2)
+    quota = parse_remedy("quota=0.5")
+    (line,) = how_to_apply(quota, ExistingCgroup(path, ()), changes_of(quota, neighbour, layout))
+    assert line == f"echo '50000 100000' > {tmp_path}/system.slice/batch.service/cpu.max"
 
 
 @pytest.mark.parametrize("name", ["a b", "$(touch evil).service", "'; touch evil; '.service", "`touch evil`"])
