@@ -14,7 +14,7 @@ from collectors.windows.histogram import EDGES_NS
 from collectors.windows.sched import CgroupWindow, SchedWindow
 from probes.sched_probe import SchedProbe
 from probes.snapshot import Snapshot
-from tests.kernel.situations import Group, Process, Schedstat, Situation, Switches
+from tests.kernel.situations import Group, Process, Schedstat, Situation, Switches, eventually
 
 # Below this, a relative tolerance asks for more than the kernel's own clocks give.
 SLACK_NS = 1_000_000
@@ -47,8 +47,9 @@ def measure(
     situation: Situation,
     seconds: float,
     meanwhile: Callable[[], Snapshot | None] = lambda: None,
+    enough: Callable[[], bool] = lambda: True,
 ) -> Answer:
-    """Open all gates, wait, stop everybody, and read both sides.
+    """Open all gates, wait until the seconds are over and there is enough, stop everybody, and read both sides.
 
     `meanwhile` is called again and again; if it reads the probe, it returns what it read.
     """
@@ -61,6 +62,7 @@ def measure(
         if read := meanwhile():
             snapshots.append(read)
         time.sleep(0.02)
+    eventually(enough, "there is enough to be measured")
     situation.stop()
     snapshots.append(probe.read())
     books = {group: _books(members, base) for group, members in situation.members.items()}

@@ -7,14 +7,18 @@ import pytest
 
 from collectors.windows import sched
 from collectors.windows.disks import DiskUse, add, disk_use
-from probes.block_io import disk_name
+from probes.block_io import TRACEPOINTS, disk_name
 from probes.sched_probe import SchedProbe
 from tests.kernel.answers import measure
 from tests.kernel.situations import Situation, direct_io, disk_file, read_bytes, spin
+from tests.slowness import SLOWNESS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.known_answer]
 SECONDS = 2.0
 BLOCK = 4096
+# The books end after all that a request's end causes (waking who waits for it), the probe where it ends: 8 to 11 µs a
+# request here, 40 to 96 emulated.
+HANDLING_NS = 20_000 * max(1.0, SLOWNESS / 2)
 
 
 def books(device: int) -> tuple[int, int, float]:
@@ -25,6 +29,20 @@ def books(device: int) -> tuple[int, int, float]:
             numbers = [int(field) for field in fields] + [0] * 20
             return numbers[0], numbers[4], numbers[3] + numbers[7] + numbers[14] + numbers[16]
     raise AssertionError(f"no disk {device}")
+
+
+def skipped_runs(probe: SchedProbe) -> int:
+    """How often the kernel did not run a program of block I/O, as one was at work on that CPU (fdinfo).
+
+    Where tracepoints can be preempted (7.3) whoever preempts one that issues a request, and issues one, is not seen.
+    """
+    total = 0
+    for program in TRACEPOINTS:
+        told = Path(f"/proc/self/fdinfo/{probe._descriptors[program]}").read_text()
+        total += sum(
+            int(line.split()[1]) for line in told.splitlines() if line.startswith("recursion_misses")
+        )
+    return total
 
 
 def whole_disk(path: Path) -> int:
@@ -48,15 +66,17 @@ def test_a_reader_beside_a_writer_waits_for_it_and_not_for_who_has_the_cpu(
         situation.process(spin, decoy)
         had = read_bytes(reader)
         # The disk's books before and after each reading: others' requests of those moments are in it or are not.
-        before, snapshot, since = books(device), probe.read(), books(device)
+        before, snapshot, since, skipped = books(device), probe.read(), books(device), -skipped_runs(probe)
         situation.go(SECONDS)
         until, window, after = books(device), sched.window(snapshot, probe.read()), books(device)
         uses = {group: disk_use([window.disks], group.path) for group in (ours, theirs, decoy)}
-        assert uses[ours].read_bytes == pytest.approx(read_bytes(reader) - had, rel=0.01)
+        skipped += skipped_runs(probe)
+        had_read = read_bytes(reader) - had
+        assert 0.99 * had_read - skipped * BLOCK <= uses[ours].read_bytes <= 1.01 * had_read
         every = add(list(window.disks[disk].values()))
-    assert 0.98 * (until[0] - since[0]) <= every.reads <= after[0] - before[0]
-    # The probe sees each end a moment before the books do.
-    assert 0.9 * (until[2] - since[2]) <= every.time_ns / 1e6 <= 1.02 * (after[2] - before[2]) + 10
+    assert 0.98 * (until[0] - since[0]) - skipped <= every.reads <= after[0] - before[0]
+    most_ns, least_ns = (1e6 * (late[2] - early[2]) for early, late in ((before, after), (since, until)))
+    assert 0.98 * least_ns - every.requests * HANDLING_NS <= every.time_ns <= 1.02 * most_ns + 1e7
     for use in uses.values():
         parts_ns = use.self_ns + use.unattributed_ns + sum(use.waited_for.values())
         assert parts_ns == pytest.approx(use.time_ns, rel=1e-3)

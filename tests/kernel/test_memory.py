@@ -3,7 +3,7 @@
 import mmap
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -68,10 +68,16 @@ def parent(situation: Situation) -> tuple[Group, Group]:
     return group, situation.memory_group(group.path[1:])
 
 
-def start(situation: Situation, work: Work, groups: tuple[Group, Group]) -> None:
+def start(situation: Situation, work: Work, groups: tuple[Group, Group]) -> Process:
     """A process in both cgroups."""
     process = situation.process(work, groups[0])
     groups[1].take(process.pid)
+    return process
+
+
+def has_read(reader: Process, size_mib: int) -> Callable[[], bool]:
+    """A slow disk takes its time to fill a limit, and reading is what is to be measured."""
+    return lambda: read_bytes(reader) > size_mib * MIB
 
 
 def test_who_reads_more_than_a_shared_limit_holds_drives_its_reclaim_and_not_who_has_the_cpu(
@@ -82,10 +88,10 @@ def test_who_reads_more_than_a_shared_limit_holds_drives_its_reclaim_and_not_who
     shared[1].limit_memory(48 * MIB)
     with disk_file(8) as small, disk_file(128) as large:
         start(situation, read_again(small), ours)
-        start(situation, read_again(large), theirs)
+        reader = start(situation, read_again(large), theirs)
         start(situation, spin, decoy)
         before = gone_pages(situation.processes, shared[1])
-        answer = measure(probe, situation, SECONDS)
+        answer = measure(probe, situation, SECONDS, enough=has_read(reader, 192))
         pages = gone_pages(situation.processes, shared[1]) - before
     found = contest((window.reclaims for window in answer.windows), ours[0].path)
     assert found.own_limit.pages == 0
@@ -100,10 +106,10 @@ def test_a_limit_of_ones_own_is_told_from_one_that_is_shared(probe: SchedProbe, 
     shared[1].limit_memory(512 * MIB)
     ours[1].limit_memory(24 * MIB)
     with disk_file(64) as large, disk_file(8) as small:
-        start(situation, read_again(large), ours)
+        reader = start(situation, read_again(large), ours)
         start(situation, read_again(small), theirs)
         before = gone_pages(situation.processes[:1], ours[1])
-        answer = measure(probe, situation, SECONDS)
+        answer = measure(probe, situation, SECONDS, enough=has_read(reader, 96))
         pages = gone_pages(situation.processes[:1], ours[1]) - before
     found = contest((window.reclaims for window in answer.windows), ours[0].path)
     assert_agree(found.own_limit.pages, pages)
