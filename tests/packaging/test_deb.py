@@ -1,9 +1,10 @@
-"""`make deb` in clean roots of Debian: installed, upgraded, purged. Asked for with `make test-packages`."""
+"""`make deb` in clean roots of Debian and Ubuntu: installed, upgraded, purged. Asked for with `make test-packages`."""
 
 import hashlib
 import os
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,11 @@ from tests.vm import cache
 
 pytestmark = [pytest.mark.slow, pytest.mark.root]
 
-SUITES = {"bookworm": "deb12u1", "trixie": "deb13u1"}
+SUITES = {"bookworm": "deb12u1", "trixie": "deb13u1", "noble": "ubuntu24.04.1"}
+DEBIAN, UBUNTU = "http://deb.debian.org/debian", "http://archive.ubuntu.com/ubuntu"
+# Debian 12 does not have the keys of Ubuntu's archive (F6EC B376 2474 EDA9 D21B  7022 8719 20D1 991B C93C).
+UBUNTU_KEYS = f"{UBUNTU}/pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1_all.deb"
+UBUNTU_KEYS_SHA256 = "36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8"
 LOG = cache.CACHE / "deb.log"
 # What apt and dpkg keep of their own, and what is mounted.
 NOT_LOOKED_AT = ("proc", "sys", "root", "tmp", "var/lib/dpkg", "var/lib/apt", "var/cache/apt", "var/log")
@@ -36,6 +41,19 @@ def built(suite: str, version: str = "") -> Path:
     return ROOT / made.stdout.strip()
 
 
+def ubuntu_keys() -> Path:
+    """The keyring of Ubuntu's archive, of a package that is known by its hash."""
+
+    def fetch(made: Path) -> None:
+        with urllib.request.urlopen(UBUNTU_KEYS, timeout=60) as answer:  # noqa: S310  one address
+            package = answer.read()
+        assert hashlib.sha256(package).hexdigest() == UBUNTU_KEYS_SHA256
+        (made / "keys.deb").write_bytes(package)
+        cache.run(["dpkg-deb", "--extract", made / "keys.deb", made], LOG)
+
+    return cache.made("ubuntu-keys", UBUNTU_KEYS, fetch) / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
+
+
 class Clean:
     """A root made by mmdebstrap, in which nothing was ever installed but what jostle depends on."""
 
@@ -51,15 +69,10 @@ class Clean:
 
     @staticmethod
     def _bootstrap(made: Path, suite: str, packages: str) -> None:
-        words: list[str | Path] = [
-            "mmdebstrap",
-            "--variant=apt",
-            f"--include={packages}",
-            suite,
-            made,
-            "http://deb.debian.org/debian",
-        ]
-        cache.run(words, LOG, limit_s=1200)
+        words: list[str | Path] = ["mmdebstrap", "--variant=apt", f"--include={packages}"]
+        if suite == "noble":
+            words += ["--components=main,universe", f"--keyring={ubuntu_keys()}"]
+        cache.run([*words, suite, made, UBUNTU if suite == "noble" else DEBIAN], LOG, limit_s=1200)
 
     def run(self, *words: str) -> str:
         """A command's output; the test fails with it."""
