@@ -244,7 +244,11 @@ def test_docker_in_docker_is_the_outer_container_s(docker: Docker, image: Path, 
     allowed = [word for name in INNER_CAPABILITIES for word in ("--cap-add", name)]
     for unconfined in ("seccomp", "apparmor", "systempaths"):
         allowed += ["--security-opt", f"{unconfined}=unconfined"]
-    alone = (*allowed, "-v", "/sys/fs/cgroup:/sys/fs/cgroup", "--network", "none", "--name", "dind")
+    # In the host's cgroup namespace, as on v1 in any case: the inner daemon finds the tree where its paths say.
+    alone = (
+        *(*allowed, "-v", "/sys/fs/cgroup:/sys/fs/cgroup", "--cgroupns", "host"),
+        *("--network", "none", "--name", "dind"),
+    )
     outer = docker("run", "-d", *alone, *scratch, *volumes, "host:1", *inner, *quiet)
     try:
         ours = ("exec", "dind", "docker", "-H", "unix:///run/d.sock")
