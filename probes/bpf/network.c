@@ -38,6 +38,7 @@ struct net_queued {
 	/* Scratch of net_blame(), here so that the verifier need not follow it through the loop. */
 	u64 own_bytes;
 	u64 sent_bytes;
+	u64 step;
 	struct net_part parts[3];
 };
 
@@ -225,6 +226,10 @@ static __always_inline void net_blame(struct net_stats *stats, struct net_queued
 	for (int i = 0; i < 3; i++)
 		if (step * NR_NET_WALK < span)
 			step <<= 1;
+	/* Forgotten by the verifier, which followed the walk for each of its widths: 480 instead of 220 ms. */
+	queued->step = step;
+	asm volatile("" ::: "memory");
+	step = queued->step;
 	for (u32 i = 0; i < NR_NET_WALK; i++) {
 		u32 back = i * step + 1;
 		if (back > span)
@@ -321,16 +326,14 @@ int on_dequeue(u64 *ctx)
 	struct cpu_state *state = begin_io(SHED_NET);
 	if (!state)
 		return 0;
+	s64 packets = ctx[2];
 	u64 skb = argument_number(ctx, 3);
-	if (skb)
+	for (u32 i = 0; i < NR_NET_BULK && skb; i++) {
 		net_leaves(skb);
-	if ((s64)ctx[2] > 1)
-		for (u32 i = 1; i < NR_NET_BULK; i++) {
-			skb = peek64(skb + OFF_sk_buff_next);
-			if (!skb)
-				break;
-			net_leaves(skb);
-		}
+		if (packets <= 1)
+			break;
+		skb = peek64(skb + OFF_sk_buff_next);
+	}
 	end_timing(&state->io_timing);
 	return 0;
 }
