@@ -15,6 +15,9 @@ from tests.vm.run_kernels import main, summary
 from tests.vm.support_table import outcomes, signals, table
 from tests.vm.verdict import judge
 
+SLEEPS = "import time; time.sleep(600)"
+GOOD = b"\nmain: 7.3\njostle-vm n exit 0\n"
+
 
 def log_of(directory: Path, text: str) -> Path:
     log = directory / "console.log"
@@ -58,10 +61,18 @@ def test_the_end_of_what_it_said_is_at_hand(tmp_path: Path) -> None:
 def test_one_that_hangs_is_ended_and_told(tmp_path: Path) -> None:
     log = tmp_path / "console.log"
     with log.open("wb") as out:
-        in_time = qemu._to_its_end([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path, out, 0.5)
-    assert not in_time
+        assert qemu._to_its_end([sys.executable, "-c", SLEEPS], tmp_path, out, 0.5) == "late"
     with pytest.raises(VmError, match=r"not at its end after 0\.5 s"):
         judge("6.1", log, "abc", timed_out_after_s=0.5)
+
+
+def test_one_that_falls_silent_is_ended_before_its_time(tmp_path: Path) -> None:
+    with (tmp_path / "console.log").open("wb") as out:
+        speaks = "import time\nfor _ in range(12): print(1, flush=True); time.sleep(0.25)\n"
+        assert qemu._to_its_end([sys.executable, "-c", speaks + SLEEPS], tmp_path, out, 60, 2) == "silent"
+    assert (tmp_path / "console.log").read_text() == "1\n" * 12
+    with (tmp_path / "console.log").open("wb") as out:
+        assert qemu._to_its_end([sys.executable, "-c", speaks], tmp_path, out, 60, 2) == "ended"
 
 
 def test_a_kernel_that_is_not_in_the_table_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,18 +165,20 @@ def test_the_table_shows_what_each_run_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ends", "boots"),
     [
-        ((b"\nmain: 7.3\njostle-vm n exit 0\n",), 1),
-        ((b"Kernel panic - not syncing: int3\n", b"\nmain: 7.3\njostle-vm n exit 0\n"), 2),
+        ((("ended", GOOD),), 1),
+        ((("ended", b"Kernel panic - not syncing: int3\n"), ("ended", GOOD)), 2),
+        ((("silent", b"\nmain: 7.3\n1 passed"), ("ended", GOOD)), 2),
     ],
 )
-def test_a_guest_that_ends_before_anything_of_ours_is_booted_once_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: tuple[bytes, ...], boots: int
+def test_a_guest_that_ends_before_anything_of_ours_or_falls_silent_is_booted_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: tuple[tuple[str, bytes], ...], boots: int
 ) -> None:
     left = list(ends)
 
-    def end(_command: object, _directory: object, out: IO[bytes], _limit_s: float) -> bool:
-        out.write(left.pop(0))
-        return True
+    def end(_command: object, _directory: object, out: IO[bytes], *_limits_s: float) -> str:
+        how, said = left.pop(0)
+        out.write(said)
+        return how
 
     monkeypatch.setattr(qemu, "_to_its_end", end)
     monkeypatch.setattr(qemu, "_shared_checkout", lambda _directory: contextlib.nullcontext())
