@@ -192,11 +192,9 @@ def how_to_apply(remedy: Remedy, cgroup: ExistingCgroup, changes: Sequence[FileC
         lines = _in_kubernetes(remedy)
     elif workload.runtime in _UPDATED and workload.container_name and not workload.inner:
         lines = _by_runtime(remedy, workload.runtime, workload.container_name, changes)
-    elif (
-        workload.systemd_unit and not workload.inner
-    ):  # what is within a unit is a user's manager's, or nobody's
+    elif workload.systemd_unit and not workload.inner:
         lines = _by_systemd(remedy, workload.systemd_unit)
-    else:
+    else:  # also what is within a unit: a user's manager's, or nobody's
         lines = ()
     written = (change for change in changes if change.during != change.after)
     return tuple(lines) or tuple(f"echo {quote(each.during)} > {quote(str(each.file))}" for each in written)

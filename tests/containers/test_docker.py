@@ -171,10 +171,10 @@ def test_one_with_a_limit_waits_for_its_own_quota(fight: dict[str, str]) -> None
     ("remedy", "asked", "found"),
     [("quota=0.25", "NanoCpus", 250_000_000), ("cpus=1", "CpusetCpus", "1"), ("weight=25", "CpuShares", 256)],
 )
-@pytest.mark.usefixtures("fight")
 def test_docker_takes_the_line_that_would_keep_a_remedy(
-    docker: Docker, remedy: str, asked: str, found: object
+    docker: Docker, fight: dict[str, str], remedy: str, asked: str, found: object
 ) -> None:
+    assert str(blamed("noisy-batch")["cgroup"]).endswith(fight["noisy-batch"])
     line = take_the_line_for("noisy-batch", remedy, docker.environment)
     (container,) = json.loads(docker("inspect", "noisy-batch"))
     # Docker has shares alone, and what becomes of them on v2 is its version's affair: there it is the kernel's file.

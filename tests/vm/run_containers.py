@@ -5,10 +5,10 @@ What this machine cannot show: its CPU controller is of v1, and crun refuses a h
 
 import sys
 
-from tests.vm import debian, image, qemu
+from tests.vm import image, qemu
 from tests.vm.errors import VmError
 from tests.vm.kernels import CONTAINER_MACHINE
-from tests.vm.run_kernels import BUSYBOX, summary
+from tests.vm.run_kernels import guest_of, summary
 
 LIMIT_S = 3000
 _COMMAND = """
@@ -20,17 +20,8 @@ export JOSTLE_REQUIRE_KERNEL=1 JOSTLE_TEST_SLOWNESS=15
 
 def main() -> int:
     """Boot it, run the tests, print one line; 1 when it failed."""
-    machine = CONTAINER_MACHINE
     try:
-        guest = qemu.Guest(
-            name="containers",
-            machine=qemu.x86_64(machine.cpus),
-            console="ttyS0",
-            kernel=debian.kernel(machine.kernel) / "vmlinuz",
-            initrd=image.initrd(machine.kernel, BUSYBOX),
-            image=image.container_image(),
-            cgroups=machine.cgroups,
-        )
+        guest = guest_of(CONTAINER_MACHINE, "containers", image.container_image)
         directory = qemu.run(guest, _COMMAND.format(run=qemu.directory_of(guest)), limit_s=LIMIT_S)
         release = guest.kernel.with_name("release").read_text()
         print(f"containers, cgroup v2: {summary(directory / 'results.xml')} on {release}")

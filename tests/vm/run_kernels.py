@@ -11,6 +11,7 @@ import math
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.vm import debian, image, qemu
@@ -25,7 +26,7 @@ LIMIT_S, LIMIT_OF_FIGURES_S = 2400, 1200
 # The longest of the figures says nothing for a minute on such a machine, an experiment for many.
 SILENT_S = 240
 _FIGURES, _VERDICTS = "tests/kernel", "tests/cli"
-BUSYBOX = Path("/usr/bin/busybox")  # of busybox-static
+_BUSYBOX = Path("/usr/bin/busybox")  # of busybox-static
 _COMMAND = """
 export JOSTLE_REQUIRE_KERNEL=1 JOSTLE_TEST_SLOWNESS=15
 .venv/bin/python -m pytest -p no:cacheprovider --color=no -v --durations=5 -m known_answer \
@@ -52,19 +53,19 @@ def test_kernel(machine: Machine, *, figures_only: bool) -> str:
     return f"{summary(directory / 'results.xml')} on {release}, {time.monotonic() - begun:.0f} s"
 
 
-def guest_of(machine: Machine) -> qemu.Guest:
-    """What it boots, fetched and built where that is missing.
+def guest_of(machine: Machine, name: str = "", disk: Callable[[], Path] = image.root_image) -> qemu.Guest:
+    """What it boots, from that disk, fetched and built where that is missing.
 
     Raises:
         VmError: Something could not be fetched or built.
     """
     return qemu.Guest(
-        name=f"kernel-{machine.name}",
+        name=name or f"kernel-{machine.name}",
         machine=qemu.x86_64(machine.cpus),
         console="ttyS0",
         kernel=debian.kernel(machine.kernel) / "vmlinuz",
-        initrd=image.initrd(machine.kernel, BUSYBOX),
-        image=image.root_image(),
+        initrd=image.initrd(machine.kernel, _BUSYBOX),
+        image=disk(),
         cgroups=machine.cgroups,
     )
 
