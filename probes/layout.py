@@ -11,7 +11,7 @@ SLOT_IDLE, SLOT_KERNEL, SLOT_OTHER, FIRST_SLOT = 0, 1, 2, 3
 SHED_BLAME, SHED_HISTOGRAM, SHED_IO, SHED_NET = 1, 2, 4, 8
 
 NR_BUCKETS = 96
-# The newest of them, where most waits began: 4 kB.
+# The newest of them, where most waits began: 2 kB.
 NEAR_SLICES = 256
 # The most slices that a wait is laid over one by one, and that are drawn from those before them; see bpf/blame.h.
 NR_EXACT, NR_SAMPLES = 64, 32
@@ -45,7 +45,7 @@ CPU_STATE = struct.Struct("<4Q4I2Q48x2Q" + 3 * "4xIQ16x" + "2Q16x")
 CPU_STATE_SHED_OFFSET = 40
 TIMED_EVERY = 61
 SIZE_CPU_STATE = CPU_STATE.size
-SLICE = struct.Struct("<QQ")  # start, slot
+SLICE = struct.Struct("<Q")  # the low 48 bits of its start << 16 | slot
 PAIR = struct.Struct("<IIQ")
 SIZE_PAIR_BUCKET = PAIR.size * PAIR_WAYS
 SIZE_DRAINED_BUCKET = 12 * PAIR_WAYS
@@ -143,7 +143,7 @@ def size_slot_sums(counters: int) -> int:
 def dimensions_for(cpus: int, cgroups: int) -> Dimensions:
     """Room for the cgroups there are and more, at least 4,096: within 48 MiB on 256 CPUs, 64 on 512, of kernel memory.
 
-    A slot costs 580 bytes and 2 for each CPU: twice the cgroups there are, where 5 MB do, a 32nd more at least. Cgroups
+    A slot costs 580 bytes and 2 for each CPU: twice the cgroups there are, where 4 MB do, a 32nd more at least. Cgroups
     beyond the slots are counted together, as `other`. Cells, of 320 bytes, are for the places where cgroups run; there
     are at most 65,536, and those that lie idle are given again. Pairs, with what was read of them, cost 112 bytes for
     four; 200 cgroups that all wait for one another need 40,000 places; a small host has 65,536 per CPU, one of 256 CPUs
@@ -151,7 +151,7 @@ def dimensions_for(cpus: int, cgroups: int) -> Dimensions:
     """
     rows = cpus + 1
     least = max(4096, cgroups) + max(4096, cgroups) // 32
-    slots = max(least, min(2 * cgroups, (5 << 20) // (580 + 2 * rows)))
+    slots = max(least, min(2 * cgroups, (4 << 20) // (580 + 2 * rows)))
     slots = min(-(-slots // 64) * 64, 1 << 15)
     slot_buckets = 1 << (slots * 2 - 1).bit_length() if rows < 64 else 1 << (slots - 1).bit_length()
     pair_buckets = _power_of_two_within((14 << 20) // ((SIZE_PAIR_BUCKET + SIZE_DRAINED_BUCKET) * rows))

@@ -24,7 +24,8 @@ _COUNTS = slice(_FIRST_COUNT, _FIRST_COUNT + len(layout.COUNT_FIELDS))
 _NO_HISTOGRAM = (0,) * layout.NR_BUCKETS
 _TOPS = int.from_bytes(layout.HISTOGRAM.pack(*(1 << 31,) * layout.NR_BUCKETS), "little")
 _NOTHING = SchedFigures._make((*(0,) * len(layout.FIELDS), _NO_HISTOGRAM))
-_SLOT = 0xFFFF
+_SLOT, _START = 0xFFFF, (1 << 48) - 1
+_START_OF = operator.itemgetter(0)
 # How often a CPU's state is read until no switch comes in between: that takes some microseconds.
 _TRIES = 10
 # The slices that all CPUs together give at a reading: to compare those of every pair of CPUs takes this many steps.
@@ -49,13 +50,28 @@ class CpuState(NamedTuple):
         return 0 if self.slot == layout.SLOT_IDLE else max(0, self.clock - self.since)
 
 
-def cpu_state(states: mmap.mmap, cpu: int) -> CpuState:
-    """The state of one CPU now, from the memory of the map `cpu_states`."""
+def cpu_states(states: mmap.mmap, cpus: int) -> list[CpuState]:
+    """The state of each CPU now, from the memory of the map `cpu_states`."""
+    rows = layout.CPU_STATE.iter_unpack(states[: cpus * layout.SIZE_CPU_STATE])
+    return [_cpu_state(row if _is_settled(row) else _settled(states, cpu)) for cpu, row in enumerate(rows)]
+
+
+def _is_settled(row: tuple[int, ...]) -> bool:
+    """Whether the hook was not about to write."""
+    return row[8] == row[9]
+
+
+def _settled(states: mmap.mmap, cpu: int) -> tuple[int, ...]:
+    """A CPU's row, read until it is."""
     at = cpu * layout.SIZE_CPU_STATE
     for _ in range(_TRIES):
-        h = layout.CPU_STATE.unpack(states[at : at + layout.SIZE_CPU_STATE])
-        if h[8] == h[9]:  # the hook is not about to write
+        row = layout.CPU_STATE.unpack(states[at : at + layout.SIZE_CPU_STATE])
+        if _is_settled(row):
             break
+    return row
+
+
+def _cpu_state(h: tuple[int, ...]) -> CpuState:
     return CpuState(
         attached=h[0],
         since=h[1],
@@ -414,14 +430,18 @@ def rings(
 
 def _newest(memory: mmap.mmap, first: int, size: int, head: int, most: int) -> bytes:
     """The newest slices of a ring that begins with the `first` of all slices, oldest first."""
-    begin, end = first, first + head % size + 1
-    parts = [(max(begin, end - most), end)]
-    if (missing := most - (end - begin)) > 0:
-        parts.insert(0, (begin + size - missing, begin + size))
-    return b"".join(memory[a * layout.SLICE.size : b * layout.SLICE.size] for a, b in parts)
+    each, end = layout.SLICE.size, first + head % size + 1
+    if end - most >= first:  # nearly always
+        return memory[(end - most) * each : end * each]
+    before = first + size - (most - (end - first))
+    return memory[before * each : (first + size) * each] + memory[first * each : end * each]
 
 
 def _ring(newest: bytes, until_ns: int, key: Callable[[int], int]) -> Ring:
-    slices = [(start, key(slot)) for start, slot in layout.SLICE.iter_unpack(newest) if 0 < start <= until_ns]
-    starts = [start for start, _ in slices]
-    return Ring(until_ns, tuple(slices) if starts == sorted(starts) else ())
+    slices = [
+        (until_ns - before_ns, key(each & _SLOT))
+        for each in memoryview(newest).cast("Q")
+        if each and (before_ns := until_ns - (each >> 16) & _START) <= _START >> 1
+    ]
+    in_order = slices == sorted(slices, key=_START_OF)
+    return Ring(until_ns, tuple(slices) if in_order else ())

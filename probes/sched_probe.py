@@ -195,8 +195,7 @@ class SchedProbe:
         self._attach("on_migrate", "sched_migrate_task")
         self._attach("on_switch", "sched_switch")
         self._scan()  # finds who runs; who waits there, the first reading does
-        for cpu in range(self.dimensions.cpus):
-            state = readout.cpu_state(self._states, cpu)
+        for cpu, state in enumerate(self._cpu_states()):
             if state.attached:
                 self._counters.seed(cpu, state.slot)
 
@@ -291,7 +290,7 @@ class SchedProbe:
         return scanned_ns, states, figures, pairs
 
     def _cpu_states(self) -> list[CpuState]:
-        return [readout.cpu_state(self._states, cpu) for cpu in range(self.dimensions.cpus)]
+        return readout.cpu_states(self._states, self.dimensions.cpus)
 
     def shed(self, level: int) -> None:
         """Leave out the first `level` steps of SHEDDING_ORDER from now on; 0 does all the work."""

@@ -135,10 +135,13 @@ struct growth {
 	u64 records;          /* how many of grown_pairs were written */
 };
 
-/* Who ran from `start` until the next slice's start. */
+/*
+ * Who ran from `start` until the next slice's start: start << 16 | slot, 0 where there was none yet. In one word, so that the
+ * wait scan never sees half of another CPU's, and half of the memory. 48 bits of a clock go round in 78 hours: see
+ * began_after(), which is asked within half of that.
+ */
 struct slice {
-	u64 start;
-	u64 slot;
+	u64 start_slot;
 };
 
 /* What is left to charge of a wait; see charge_slices(). */

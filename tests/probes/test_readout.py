@@ -4,6 +4,7 @@ import itertools
 import mmap
 from collections.abc import Callable, Container, Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -222,9 +223,8 @@ def ring_memory(*cpus: list[tuple[int, int]]) -> mmap.mmap:
     made = mmap.mmap(-1, (len(cpus) + 1) * NR_SLICES * layout.SLICE.size)
     for cpu, pushed in enumerate(cpus):
         for place, (start, slot) in enumerate(pushed, 1):
-            layout.SLICE.pack_into(
-                made, (cpu * NR_SLICES + place % NR_SLICES) * layout.SLICE.size, start, slot
-            )
+            packed = (start << 16 | slot) % 2**64  # of the clock 48 bits are left
+            layout.SLICE.pack_into(made, (cpu * NR_SLICES + place % NR_SLICES) * layout.SLICE.size, packed)
     return made
 
 
@@ -251,6 +251,20 @@ def test_of_a_full_ring_the_newest_are_taken() -> None:
         (ring,) = rings(slices, [state(len(pushed), len(pushed))], lambda slot: slot)
     assert ring.slices == tuple(pushed[-len(ring.slices) :])
     assert len(ring.slices) == NR_SLICES // 2
+
+
+@pytest.mark.parametrize("hours", [1, 39, 40, 78, 79, 1000])
+def test_a_clock_of_many_hours_tells_slices_that_began_a_while_before(hours: int) -> None:
+    now = hours * 3600 * 10**9
+    pushed = [
+        (now - 3600 * 10**9, 3),
+        (now - 5, 4),
+        (now, 5),
+        (now + 2, 6),
+    ]  # the last came since the state was read
+    with ring_memory(pushed) as slices:
+        (ring,) = rings(slices, [state(len(pushed), now)], lambda slot: slot)
+    assert ring.slices == tuple(pushed[:-1])
 
 
 def test_a_cpu_that_never_switched_has_none() -> None:
