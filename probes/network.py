@@ -14,7 +14,16 @@ TRACEPOINTS = {
     "on_retransmit": "tcp_retransmit_skb",
     "on_drop": "kfree_skb",
 }
-MAPS = ("net_queued", "net_slices", "net_heads", "net_ticks", "net_stats", "net_pairs", "net_names")
+MAPS = (
+    "net_buckets",
+    "net_queued",
+    "net_slices",
+    "net_heads",
+    "net_ticks",
+    "net_stats",
+    "net_pairs",
+    "net_names",
+)
 TCP = "tcp"
 """In the place of a device, for what TCP sent again."""
 
