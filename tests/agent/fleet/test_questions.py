@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ibis
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from agent.fleet.ask import Asked, ask
 from agent.fleet.place import Folder
+from agent.fleet.questions import Options, Tables, weeks
 from agent.fleet.schema import WAITS
 from benchmarks.fleet_sim import BEGIN_S, CHANGE_DAY, simulate
 from collectors.windows.histogram import OCTAVES_NS
@@ -106,10 +110,37 @@ def test_a_bad_kernel_is_told_and_pools_that_are_alike_are_not(fleet: Path) -> N
 
 def test_the_day_of_a_change(tmp_path: Path) -> None:
     simulate(tmp_path, hosts=2, days=14, hours=1, fillers=1)
-    found = rows(tmp_path, "weeks")[0]
+    found, *others = rows(tmp_path, "weeks")
     assert (found["workload"], found["days"]) == ("shop/cart/app", 14)
     assert found["changed_s"] == BEGIN_S + CHANGE_DAY * 86400
     assert found["after_pct"] > 2 * found["before_pct"]
+    assert others
+    assert {(row["changed_s"], row["before_pct"]) for row in others} == {
+        (None, None)
+    }  # nothing is planted there
+    # Before that day nothing had changed, and of few days nothing is said.
+    for days, text in ((CHANGE_DAY, "too few days"), (14, "shop/cart/app changed most")):
+        asked = Asked(("weeks",), until_s=BEGIN_S + days * 86400)
+        assert text in ask(Folder(tmp_path), asked).answers[0].sentence
+
+
+def test_days_without_a_change_have_none() -> None:
+    """Of 400 workloads whose days differ by chance, and like their neighbours: one in a thousand may have one."""
+    draws = np.random.default_rng(1)
+    noise = draws.standard_normal((400, 21))
+    for day in range(1, 21):
+        noise[:, day] = 0.5 * noise[:, day - 1] + np.sqrt(0.75) * noise[:, day]
+    others_pct = np.clip(20 + 6 * noise, 1, 99)
+    days = [
+        {"workload": f"w{number}", "owner": "o", "kind": "unit", "time_s": BEGIN_S + day * 86400}
+        | {"others_ns": round(pct * 1e9), "run_ns": round((100 - pct) * 1e9)}
+        for (number, day), pct in np.ndenumerate(others_pct)
+    ]
+    cgroups = ibis.memtable(pa.Table.from_pylist(days))
+    asked = weeks(Tables(None, cgroups, None, None, None), Options())
+    found = ibis.duckdb.connect().to_pyarrow(asked).to_pylist()
+    assert len(found) == 400
+    assert sum(row["changed_s"] is not None for row in found) <= 4
 
 
 def test_incidents_and_coverage(fleet: Path) -> None:
