@@ -12,6 +12,7 @@ import os
 import resource
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from probes.errors import JostleError, UsageError
@@ -87,7 +88,10 @@ def own_place(path: Path, elsewhere: str = _ELSEWHERE, *, make: bool = True) -> 
             at = at.parent
             continue
         if make and left and not os.path.lexists(here):
-            here.mkdir(DIRECTORY_MODE)
+            with suppress(
+                FileExistsError
+            ):  # another thread or process was first: whose it is, is looked at below
+                here.mkdir(DIRECTORY_MODE)
         try:
             found = here.lstat()
         except FileNotFoundError:

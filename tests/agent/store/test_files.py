@@ -19,6 +19,23 @@ def test_it_writes_and_replaces(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_directory_that_somebody_else_makes_meanwhile_is_as_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies of a store's files are written by several threads, into directories that are new."""
+    is_there = os.path.lexists
+
+    def made_after_the_look(path: Path) -> bool:
+        found = is_there(path)
+        if not found and path.name in {"new", "deep"}:
+            path.mkdir()
+        return found
+
+    monkeypatch.setattr(os.path, "lexists", made_after_the_look)
+    write_whole(tmp_path / "new/deep/report.md", "one\n")
+    assert (tmp_path / "new/deep/report.md").read_text() == "one\n"
+
+
 def test_a_link_keeps_pointing_at_what_is_written(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to(tmp_path / "real")
