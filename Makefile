@@ -70,10 +70,9 @@ fuzz: setup  ## mutate every file that strangers may give, 2,000 times or for SE
 deb: setup-runtime  ## a Debian package in build/deb, for this host's release or DIST=bookworm, trixie, noble
 	@DIST='$(DIST)' packaging/deb.sh
 
-images: ## jostle:VERSION, of nodes, and jostle:VERSION-full, by buildah; BASE=an image of Debian 12
+images: setup-runtime  ## jostle:VERSION, of nodes, VERSION-full and VERSION-ship, by buildah; BASE=an image of Debian 12
 	@$(MAKE) -s deb DIST=bookworm
-	@for target in node full; do buildah build -q --layers $(BUILDAH) $(if $(BASE),--build-arg BASE=$(BASE)) --target $$target \
-		-t jostle:$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)$$([ $$target = node ] || echo -full) -f packaging/Containerfile .; done
+	@BASE='$(BASE)' BUILDAH='$(BUILDAH)' packaging/images.sh
 
 test-packages: setup  ## the Debian packages in clean roots of Debian 12 and 13: installed, upgraded, purged (10 minutes)
 	@packaging/setup.sh packages

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from tests.agent.fleet.histories import BEGIN_NS, each_minute, history, sums
 from tests.cli.running import ROOT, run
 from tests.cli.test_names_everywhere import LONG_ID, PATHS
 from tests.containers.runtimes import BUSY, FIRST, PODMAN, RUN, done, make_images, pack_busybox, version
@@ -15,7 +17,7 @@ from tests.containers.runtimes import BUSY, FIRST, PODMAN, RUN, done, make_image
 pytestmark = [pytest.mark.slow, pytest.mark.kernel]
 
 # What an image's list says, which is what it takes unpacked.
-LARGEST_BYTES = {"": 120e6, "-full": 500e6}
+LARGEST_BYTES = {"": 120e6, "-full": 500e6, "-ship": 280e6}
 HOST = (*FIRST, "--pid=host", "-v", "/:/host:ro,rslave")
 NAMED_CAPABILITIES = (
     *("--cap-drop=all", "--cap-add=BPF,PERFMON", "--read-only"),
@@ -125,3 +127,16 @@ def test_the_full_image_compiles_and_makes_pages(tmp_path: Path) -> None:
     assert "cannot measure waits" not in done(*full, "doctor")
     for command in ("experiment", "selftest", "advise", "prepare", "events"):
         assert "Usage" in done(*full, command, "--help")
+
+
+def test_the_image_that_ships_does_without_a_right(tmp_path: Path) -> None:
+    history(tmp_path / "history.db", each_minute(BEGIN_NS, 61))
+    alone = (*RUN, "--read-only", "--tmpfs", "/tmp", "--cap-drop=all")  # noqa: S108  the container's
+    mounted = ("-v", f"{tmp_path}:/var/lib/jostle", image("-ship"))
+    done(*alone, *mounted, "ship", "/var/lib/jostle/dataset", "--host", "node-1")
+    files = [*(tmp_path / "dataset").glob("v*/cgroups/*/*/*.parquet")]
+    shipped = pq.ParquetDataset(files, partitioning=None).read()
+    assert set(shipped.column("host").to_pylist()) == {"node-1"}
+    assert sum(shipped.column("run_ns").to_pylist()) == sums(tmp_path / "history.db")["run_ns"]
+    store = ("--entrypoint", "/usr/lib/jostle/bin/python", image("-ship"), "-c", "import obstore.store")
+    done(*alone, *store)

@@ -28,7 +28,7 @@ OLDEST, NEWEST = "1.25", "1.36"
 EVERYTHING = (
     *("podMonitor.enabled=true", "rules.enabled=true", "dashboard.enabled=true"),
     *("historyPath=", "preparedProbes=/etc/jostle/probes"),
-    *("ship.dataset=s3://capacity/jostle", "ship.image=jostle:fleet", "ship.labels={pool=web}"),
+    *("ship.dataset=s3://capacity/jostle", "ship.labels={pool=web}"),
 )
 
 
