@@ -351,7 +351,8 @@ static __always_inline void net_comes(u64 *ctx)
 	queued->first = head->head;
 	queued->bytes = load32(packet, OFF_sk_buff_len);
 	barrier();
-	bucket->skb[way] = skb;
+	asm volatile("" : "+r"(way)); /* as in net_leaves() */
+	bucket->skb[way & (NET_QUEUED_WAYS - 1)] = skb;
 }
 
 int on_enqueue(u64 *ctx)
