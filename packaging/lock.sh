@@ -20,8 +20,8 @@ mapfile -t runtime < <(sed -nE 's/^([A-Za-z0-9._-]+)==.*/--no-emit-package=\1/p'
 lock test --extra dev -c "$locks-runtime.txt" "${runtime[@]}"
 lock fleet --extra fleet --extra clickhouse -c "$locks-runtime.txt" "${runtime[@]}"
 lock charts --extra charts -c "$locks-runtime.txt" "${runtime[@]}"
-# Servers and an engine that tests start, in an environment of their own: botocore needs an older python-dateutil.
-printf 'moto[server]>=5.1,<6\npyspark>=4.0,<4.1\nsetuptools\n' | .cache/supply/bin/uv pip compile -q --universal \
+# Servers and engines that tests start, in an environment of their own: botocore needs an older python-dateutil.
+printf 'apache-otava>=0.8,<1\nmoto[server]>=5.1,<6\npyspark>=4.0,<4.1\nsetuptools\n' | .cache/supply/bin/uv pip compile -q --universal \
     --python-version 3.11 --generate-hashes --no-annotate --no-header ${UPGRADE:+--upgrade} -c <(build_tool) \
     -o "$locks-fleet-test.txt" -
 sed -i "1i # Made by 'make lock' (packaging/lock.sh)." "$locks-fleet-test.txt"

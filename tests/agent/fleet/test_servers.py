@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agent.documents.fleet import Shipped
@@ -27,8 +28,9 @@ from agent.fleet.schema import DAY_S
 from agent.sandbox.cgroups import Group, Workspace
 from benchmarks.fleet_sim import BEGIN_S, CHANGE_DAY, SimulatedHost, simulate, write_history
 from collectors.host.hierarchy import detect_layout
+from tests.agent.fleet.days import changed_days
 from tests.agent.fleet.histories import BEGIN_NS, HOUR_NS, each_minute, history
-from tests.agent.fleet.servers import PACKAGES, bucket_at, free_port, server, wait_for
+from tests.agent.fleet.servers import ELSEWHERE, PACKAGES, bucket_at, free_port, server, wait_for
 from tests.cli.running import JOSTLE, ROOT, eventually, run
 from tests.cli.test_agent import Place
 
@@ -146,6 +148,35 @@ def is_same(one: Any, other: Any) -> bool:  # noqa: ANN401  a cell
     if isinstance(one, str) or one is None or other is None:
         return bool(one == other)
     return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+
+
+OTAVA = """
+import json, sys
+from otava.analysis import compute_change_points
+series = json.load(sys.stdin)
+found = [compute_change_points(each, window_len=len(each) // 2, max_pvalue=0.001)[0] for each in series]
+json.dump([[int(point.index) for point in points] for points in found], sys.stdout)
+"""
+
+
+def test_a_change_is_told_of_the_day_that_apache_otava_finds() -> None:
+    """Of 200 workloads of four weeks, each of which waits for half as long again from some day on."""
+    draws = np.random.default_rng(1)
+    days = 20 * (1 + 0.1 * draws.standard_normal((200, 28)))
+    for each, day in zip(days, draws.integers(5, 24, 200), strict=True):
+        each[day:] *= 1.5
+    told = subprocess.run(
+        [ELSEWHERE / "bin/python", "-c", OTAVA],
+        input=json.dumps(days.tolist()),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    oracle = dict(enumerate(json.loads(told.stdout)))
+    ours = changed_days(days)
+    both = [number for number, points in oracle.items() if points and ours[number] is not None]
+    assert len(both) >= 180  # of 200 that changed
+    assert sum(ours[number] in oracle[number] for number in both) >= 0.9 * len(both)
 
 
 def assert_truths(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
