@@ -29,7 +29,7 @@ pytest.register_assert_rewrite("tests.kernel.answers")
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 
-ASKED_FOR = ("slow", "systemd", "icount", "guest")
+ASKED_FOR = ("slow", "systemd", "icount", "guest", "machine")
 REQUIRE = "JOSTLE_REQUIRE_KERNEL"
 HAS_TURN = "JOSTLE_TESTS_HAVE_TURN"
 REQUIRED = os.environ.get(REQUIRE) == "1"

@@ -28,16 +28,34 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a kernel is tested on; `cgroups` is the only version of the hierarchies that are mounted there."""
+    """What a kernel is tested on.
+
+    Attributes:
+        cpus: Those that run.
+        cgroups: The only version of the hierarchies that are mounted there.
+        two_sockets: It has two sockets, each a NUMA node of its own, and two threads a core.
+        possible: So many CPUs are possible, and half of them present; 0 for those that run.
+        own_tests: Files of tests that are of this machine alone, of the marker `machine`.
+        unit: Its own tests are all it runs, under a real systemd, with jostle installed there.
+    """
 
     kernel: Kernel
     cpus: int = 2
     cgroups: Literal["v1", "v2"] = "v2"
+    two_sockets: bool = False
+    possible: int = 0
+    own_tests: tuple[str, ...] = ()
+    unit: bool = False
 
     @property
     def name(self) -> str:
         """As asked for and as printed: the kernel's series, with what is unusual about the machine."""
-        return self.kernel.series if self.cgroups == "v2" else f"{self.kernel.series}-{self.cgroups}"
+        unusual = (
+            "v1" if self.cgroups == "v1" else "",
+            f"smp{self.cpus}" if self.two_sockets else "",
+            str(self.possible or ""),
+        )
+        return "-".join((self.kernel.series, *filter(None, unusual)))
 
 
 MACHINES = (
@@ -47,6 +65,8 @@ MACHINES = (
     # QEMU 7.2 boots it with two CPUs 15 times of 39, with one always; so this one is also the host with one CPU.
     Machine(Kernel("6.12", "trixie"), cpus=1),
     Machine(Kernel("7.3", "trixie-backports")),
+    Machine(Kernel("6.1", "bookworm"), cpus=8, two_sockets=True, own_tests=("tests/vm/test_two_sockets.py",)),
+    Machine(Kernel("6.1", "bookworm"), possible=256, own_tests=("tests/vm/test_unit_memory.py",), unit=True),
 )
 # Attributing the instructions of two CPUs that take turns on one emulating thread goes wrong: the guest has one CPU.
 ARM64 = Kernel("6.1", "bookworm", arch="arm64")

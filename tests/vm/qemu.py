@@ -18,6 +18,8 @@ from tests.vm.errors import VmError
 
 _VIRTIOFSD = "/usr/lib/qemu/virtiofsd"  # in qemu-system-common
 _MEMORY_MB = 2048
+# The model that shows a guest two threads a core; `max` shows none.
+_CPU_WITH_THREADS = "Skylake-Server"
 # What a guest may write: its log, and to its copy of the root (pytest's directories).
 _FREE_BYTES = 512 << 20
 _SOCKET = "virtiofsd.sock"  # by this name, in the run's directory: a path to it may be longer than a socket's can be
@@ -41,6 +43,8 @@ class Guest:
         machine: QEMU's program and the options that make the machine.
         console: The kernel's name of its serial port.
         cgroups: The only version of the hierarchies that it has.
+        words: More of its kernel's command line.
+        systemd: The command is a unit of a systemd that boots, beside the units that `make install` puts in place.
     """
 
     name: str
@@ -50,18 +54,38 @@ class Guest:
     initrd: Path
     image: Path
     cgroups: Literal["v1", "v2"] = "v2"
+    words: tuple[str, ...] = ()
+    systemd: bool = False
 
 
 def x86_64(cpus: int) -> tuple[str, ...]:
     """QEMU's words for an x86-64 machine. Five-level page tables cost the emulation time."""
     accel = ("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-la57", "-smp", str(cpus))
-    return ("qemu-system-x86_64", "-M", "q35,memory-backend=mem", *accel)
+    return ("qemu-system-x86_64", "-M", "q35,memory-backend=mem", *accel, *_memory("mem", _MEMORY_MB))
+
+
+def two_sockets(cpus: int) -> tuple[str, ...]:
+    """The same of two sockets, each a NUMA node of its own, and two threads a core: siblings are neighbours."""
+    smp = f"{cpus},sockets=2,cores={cpus // 4},threads=2"
+    accel = ("-accel", "tcg,thread=multi,tb-size=512", "-cpu", _CPU_WITH_THREADS, "-smp", smp)
+    half = cpus // 2
+    nodes = (
+        *("-numa", f"node,cpus=0-{half - 1},memdev=mem0"),
+        *("-numa", f"node,cpus={half}-{cpus - 1},memdev=mem1"),
+    )
+    memory = (*_memory("mem0", _MEMORY_MB // 2), *_memory("mem1", _MEMORY_MB // 2))
+    return ("qemu-system-x86_64", "-M", "q35", *accel, *memory, *nodes)
 
 
 def arm64(icount_shift: int) -> tuple[str, ...]:
     """QEMU's words for an arm64 machine whose every instruction takes 2^shift nanoseconds, and so many cycles."""
     accel = ("-accel", "tcg,thread=single", "-icount", f"shift={icount_shift}", "-cpu", "max", "-smp", "1")
-    return ("qemu-system-aarch64", "-M", "virt,memory-backend=mem", *accel)
+    return ("qemu-system-aarch64", "-M", "virt,memory-backend=mem", *accel, *_memory("mem", _MEMORY_MB))
+
+
+def _memory(name: str, size_mb: int) -> tuple[str, ...]:
+    """Shared, as virtiofsd reads and writes it."""
+    return ("-object", f"memory-backend-memfd,id={name},size={size_mb}M,share=on")
 
 
 def directory_of(guest: Guest) -> Path:
@@ -89,6 +113,7 @@ def run(guest: Guest, command: str, *, limit_s: float, silent_s: float = math.in
         "panic": "-1",
         "oops": "panic",
         "jostle.cgroups": guest.cgroups,
+        "jostle.systemd": int(guest.systemd),
         "jostle.checkout": cache.CHECKOUT,
         "jostle.run": directory,
         "jostle.nonce": nonce,
@@ -97,7 +122,7 @@ def run(guest: Guest, command: str, *, limit_s: float, silent_s: float = math.in
         words["cgroup_no_v1"] = "all"
     # Its own watchdogs would break the silence that tells a guest that traps for ever.
     still = ("quiet", "nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1")
-    append = " ".join((*still, *(f"{name}={value}" for name, value in words.items())))
+    append = " ".join((*still, *guest.words, *(f"{name}={value}" for name, value in words.items())))
     log = directory / "console.log"
     for boot in range(1, _BOOTS + 1):
         with _shared_checkout(directory), log.open("wb") as out:
@@ -116,7 +141,7 @@ def run(guest: Guest, command: str, *, limit_s: float, silent_s: float = math.in
 
 def _devices(guest: Guest) -> Sequence[str]:
     return (
-        *("-object", f"memory-backend-memfd,id=mem,size={_MEMORY_MB}M,share=on", "-m", str(_MEMORY_MB)),
+        *("-m", str(_MEMORY_MB)),
         *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-net", "none"),
         *("-kernel", str(guest.kernel), "-initrd", str(guest.initrd)),
         *(

@@ -1,9 +1,10 @@
-"""`make test-kernels`: the known-answer tests on every kernel of the table, or on those named as arguments.
+"""`make test-kernels`: the known-answer tests on every machine of the table, or on those named as arguments.
 
     python -m tests.vm.run_kernels [--figures-only] [KERNEL ...]
 
-With --figures-only without the verdicts, which take as long as all that they rest on. Each kernel's directory below
-`.cache/vm/runs` then holds `console.log`, `results.xml` and `doctor.json`.
+With --figures-only without the verdicts, which take as long as all that they rest on. Some machines have tests of their
+own beside them, or instead. Each one's directory below `.cache/vm/runs` then holds `console.log`, `results.xml` and,
+where the known answers ran, `doctor.json`.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from tests.vm import debian, image, qemu
 from tests.vm.errors import VmError
+from tests.vm.installed import installed
 from tests.vm.kernels import Machine, chosen
 
 # Only the files that bear the marker, as collecting all those of both directories takes a guest half a minute; in
@@ -29,11 +31,17 @@ _FIGURES, _VERDICTS = "tests/kernel", "tests/cli"
 _BUSYBOX = Path("/usr/bin/busybox")  # of busybox-static
 _COMMAND = """
 export JOSTLE_REQUIRE_KERNEL=1 JOSTLE_TEST_SLOWNESS=15
-.venv/bin/python -m pytest -p no:cacheprovider --color=no -v --durations=5 -m known_answer \
-    --junitxml={run}/results.xml $(grep -rl --include='test_*.py' known_answer {where} | sort -r)
+.venv/bin/python -m pytest -p no:cacheprovider --color=no -v --durations=5 -m '{marks}' -o junit_family=xunit1 \
+    --junitxml={run}/results.xml {own} $(grep -rl --include='test_*.py' known_answer {where} | sort -r)
 code=$?
 .venv/bin/jostle doctor --json >{run}/doctor.json || [ $code != 0 ] || code=$?
 exit $code
+"""
+# The checkout is read-only there.
+_UNIT_COMMAND = """
+export JOSTLE_REQUIRE_KERNEL=1 JOSTLE_TEST_SLOWNESS=15 HYPOTHESIS_STORAGE_DIRECTORY=/run/hypothesis
+.venv/bin/python -m pytest -p no:cacheprovider --color=no -v -m machine -o junit_family=xunit1 \
+    --junitxml={run}/results.xml {own}
 """
 
 
@@ -46,11 +54,17 @@ def test_kernel(machine: Machine, *, figures_only: bool) -> str:
     guest = guest_of(machine)
     begun = time.monotonic()
     where = _FIGURES if figures_only else f"{_FIGURES} {_VERDICTS}"
-    command = _COMMAND.format(run=qemu.directory_of(guest), where=where)
+    command = (_UNIT_COMMAND if machine.unit else _COMMAND).format(
+        run=qemu.directory_of(guest),
+        where=where,
+        own=" ".join(machine.own_tests),
+        marks="known_answer or machine" if machine.own_tests else "known_answer",
+    )
     limits = (LIMIT_OF_FIGURES_S, SILENT_S) if figures_only else (LIMIT_S, math.inf)
     directory = qemu.run(guest, command, limit_s=limits[0], silent_s=limits[1])
     release = guest.kernel.with_name("release").read_text()
-    return f"{summary(directory / 'results.xml')} on {release}, {time.monotonic() - begun:.0f} s"
+    results, took_s = directory / "results.xml", time.monotonic() - begun
+    return "; ".join((f"{summary(results)} on {release}, {took_s:.0f} s", *recorded(results)))
 
 
 def guest_of(machine: Machine, name: str = "", disk: Callable[[], Path] = image.root_image) -> qemu.Guest:
@@ -59,14 +73,21 @@ def guest_of(machine: Machine, name: str = "", disk: Callable[[], Path] = image.
     Raises:
         VmError: Something could not be fetched or built.
     """
+    if machine.unit:
+        installed()  # guests see it below the checkout
+    # Twice those that are present is what jostle makes room for, and the emulation has a thread for each of them.
+    words = (f"possible_cpus={machine.possible}", f"maxcpus={machine.cpus}") if machine.possible else ()
+    made = qemu.two_sockets if machine.two_sockets else qemu.x86_64
     return qemu.Guest(
         name=name or f"kernel-{machine.name}",
-        machine=qemu.x86_64(machine.cpus),
+        machine=made(machine.possible // 2 or machine.cpus),
         console="ttyS0",
         kernel=debian.kernel(machine.kernel) / "vmlinuz",
         initrd=image.initrd(machine.kernel, _BUSYBOX),
         image=disk(),
         cgroups=machine.cgroups,
+        words=words,
+        systemd=machine.unit,
     )
 
 
@@ -83,6 +104,12 @@ def summary(results: Path) -> str:
     if failed or tests == skipped:
         raise VmError(f"{failed} of {tests} tests failed, {skipped} were skipped", results)
     return f"{tests - skipped} passed" + (f", {skipped} skipped" if skipped else "")
+
+
+def recorded(results: Path) -> list[str]:
+    """What tests measured, as they recorded it in pytest's report, in their order."""
+    properties = ET.parse(results).getroot().iter("property")  # noqa: S314  our own file
+    return [f"{each.attrib['name']}: {each.attrib['value']}" for each in properties]
 
 
 def main(words: list[str]) -> int:

@@ -1,17 +1,21 @@
 """What judges, builds and chooses, without a guest."""
 
 import contextlib
+import re
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
 import pytest
 
-from tests.vm import cache, qemu
+from tests.vm import cache, debian, image, qemu, run_kernels
 from tests.vm.errors import VmError
 from tests.vm.image import load_order
-from tests.vm.kernels import MACHINES, chosen
-from tests.vm.run_kernels import main, summary
+from tests.vm.kernels import MACHINES, Machine, chosen
+from tests.vm.run_kernels import main, recorded, summary
 from tests.vm.support_table import outcomes, signals, table
 from tests.vm.verdict import judge
 
@@ -80,6 +84,45 @@ def test_a_kernel_that_is_not_in_the_table_is_refused(capsys: pytest.CaptureFixt
     assert "no kernel 4.19 in the table; known: 5.10, 6.1" in capsys.readouterr().err
     assert chosen([]) == list(MACHINES)
     assert [machine.name for machine in chosen(["7.3", "6.1-v1"])] == ["7.3", "6.1-v1"]
+    assert [machine.name for machine in chosen(["6.1-256", "6.1-smp8"])] == ["6.1-256", "6.1-smp8"]
+    assert len({machine.name for machine in MACHINES}) == len(MACHINES)
+
+
+def test_tests_of_one_machine_are_there_and_run_nowhere_else() -> None:
+    own = {Path(file) for machine in MACHINES for file in machine.own_tests}
+    marked = {
+        path.relative_to(cache.CHECKOUT)
+        for path in (cache.CHECKOUT / "tests").rglob("test_*.py")
+        if "pytest.mark.machine" in path.read_text() and path != Path(__file__)
+    }
+    assert own == marked != set()
+
+
+def qemus(words: Sequence[str], option: str) -> list[str]:
+    return [value for name, value in pairwise(words) if name == option]
+
+
+def test_a_machine_of_two_sockets_has_its_memory_and_its_cpus_in_halves() -> None:
+    words = qemu.two_sockets(8)
+    assert qemus(words, "-smp") == ["8,sockets=2,cores=2,threads=2"]
+    assert qemus(words, "-numa") == ["node,cpus=0-3,memdev=mem0", "node,cpus=4-7,memdev=mem1"]
+    sizes = [re.search(r"size=(\d+)M,share=on$", each) for each in qemus(words, "-object")]
+    assert sum(int(size[1]) for size in sizes if size) == qemu._MEMORY_MB
+
+
+def test_possible_cpus_are_asked_for_on_both_command_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """QEMU has half of them, so that jostle makes room for them all, and the kernel starts two."""
+    for module, name in ((debian, "kernel"), (image, "initrd"), (image, "root_image")):
+        monkeypatch.setattr(module, name, lambda *_what: Path())
+    (many, usual) = (run_kernels.guest_of(machine, disk=Path) for machine in without_unit("6.1-256", "6.1"))
+    assert qemus(many.machine, "-smp") == ["128"]
+    assert set(many.words) == {"possible_cpus=256", "maxcpus=2"}
+    assert (qemus(usual.machine, "-smp"), usual.words) == (["2"], ())
+
+
+def without_unit(*names: str) -> list[Machine]:
+    """So that nothing is installed for them."""
+    return [replace(machine, unit=False) for machine in chosen(list(names))]
 
 
 def test_modules_are_loaded_after_what_they_need() -> None:
@@ -98,6 +141,15 @@ def test_modules_are_loaded_after_what_they_need() -> None:
 def test_how_many_tests_passed(tmp_path: Path, counts: str, told: str) -> None:
     results = log_of(tmp_path, f"<testsuites><testsuite {counts}/></testsuites>")
     assert summary(results) == told
+
+
+def test_what_tests_measured_is_printed_in_their_order(tmp_path: Path) -> None:
+    properties = '<properties><property name="{}" value="1"/><property name="{}" value="2 MiB"/></properties>'
+    results = log_of(
+        tmp_path,
+        f"<testsuites><testsuite><testcase>{properties.format('b', 'a')}</testcase></testsuite></testsuites>",
+    )
+    assert recorded(results) == ["b: 1", "a: 2 MiB"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
-# Process 1 of a guest: what a host has mounted, then the command that the run left in its directory, then its end.
-# The marker line alone says how it went: QEMU exits with 0 on a panic too.
+# Process 1 of a guest: what a host has mounted, then the run's command; or a systemd that runs it.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
 for word in $(cat /proc/cmdline); do
     case "$word" in
@@ -7,8 +6,13 @@ for word in $(cat /proc/cmdline); do
     jostle.run=*) run=${word#*=} ;;
     jostle.nonce=*) nonce=${word#*=} ;;
     jostle.cgroups=*) cgroups=${word#*=} ;;
+    jostle.systemd=*) systemd=${word#*=} ;;
     esac
 done
+echo "main: $(uname -r), $(nproc) CPUs, up $(cut -d' ' -f1 /proc/uptime) s"
+if [ "$systemd" = 1 ]; then
+    exec /bin/sh "$checkout/tests/vm/guest/systemd.sh" "$checkout" "$run" "$nonce"
+fi
 mount -t tmpfs tmpfs /run
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
@@ -28,10 +32,4 @@ else
     done
 fi
 ip link set lo up 2>/dev/null
-echo "main: $(uname -r), $(nproc) CPUs, up $(cut -d' ' -f1 /proc/uptime) s"
-cd "$checkout" || echo o >/proc/sysrq-trigger
-/bin/sh "$run/command" </dev/null
-echo "jostle-vm $nonce exit $?"
-sync
-echo o >/proc/sysrq-trigger
-sleep 60
+exec /bin/sh "$checkout/tests/vm/guest/command.sh" "$checkout" "$run" "$nonce"
