@@ -10,6 +10,7 @@ from agent.documents.event import Incidents
 from agent.documents.fleet import FleetAnswers
 from agent.documents.now import HostNow
 from agent.documents.selftest import Label, Selftest
+from agent.documents.selftest_detection import DetectionSelftest, EpisodeLabel
 from agent.documents.strict_json import strict_json
 from agent.documents.summary import RunSummary
 from agent.documents.top import LiveTable
@@ -19,6 +20,7 @@ from reports.sections import blame as blame_sections
 
 DOCTOR_SCHEMA = "jostle.doctor/1"
 LABELS_SCHEMA = "jostle.scenarios/1"
+EPISODES_SCHEMA = "jostle.episodes/1"
 
 
 def render_verdict(verdict: Verdict) -> str:
@@ -62,6 +64,11 @@ def render_selftest(selftest: Selftest) -> str:
     return _dump(selftest.to_document())
 
 
+def render_detection_selftest(selftest: DetectionSelftest) -> str:
+    """A self-test of detection, as measured."""
+    return _dump(selftest.to_document())
+
+
 def render_fleet(found: FleetAnswers) -> str:
     """Answers about a fleet, as computed."""
     return _dump(found.to_document())
@@ -70,6 +77,11 @@ def render_fleet(found: FleetAnswers) -> str:
 def render_labels(labels: Sequence[Label]) -> str:
     """The self-test's scenarios: a list `scenarios` of labels."""
     return _dump({"schema": LABELS_SCHEMA, "scenarios": [to_builtins(label) for label in labels]})
+
+
+def render_episodes(labels: Sequence[EpisodeLabel]) -> str:
+    """The episodes of the self-test of detection: a list `episodes` of labels."""
+    return _dump({"schema": EPISODES_SCHEMA, "episodes": [to_builtins(label) for label in labels]})
 
 
 def _dump(document: dict[str, object]) -> str:

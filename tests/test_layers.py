@@ -33,7 +33,7 @@ ALLOWED = {
     "agent.fleet": (*_COLLECTORS, "agent.documents", "agent.store"),
     "agent.selftest": (
         *(*_COLLECTORS, "agent.documents", "agent.statistics", "agent.recording", "agent.sandbox"),
-        "agent.experiment",
+        *("agent.experiment", "agent.detection"),
     ),
     "reports": ("agent.documents", "agent.analysis", "collectors.windows"),
 }

@@ -14,6 +14,7 @@ from agent.cli.experiment import VERDICT_FILE
 from agent.cli.help import FILTER_HELP, Note, Title
 from agent.cli.history import BySecond, HistoryFile, HistoryFlag
 from agent.documents.selftest import Selftest
+from agent.documents.selftest_detection import DetectionSelftest
 from agent.documents.summary import RunSummary
 from agent.documents.verdict import Verdict
 from agent.store.files import write_whole
@@ -30,7 +31,7 @@ EPILOG = (
 # A verdict of 1,000 trials has 1 MB; parsed, what is made to be large takes 25 times its size.
 _MOST_BYTES = 4 << 20
 _MOST_MEMORY = 64 << 20
-Renderable = Verdict | RunSummary | Selftest
+Renderable = Verdict | RunSummary | Selftest | DetectionSelftest
 
 
 class Format(StrEnum):
@@ -122,7 +123,7 @@ def load(path: Path, *, by_moment: bool = False) -> Renderable:
         raise UsageError(f"cannot read {path} ({error.strerror})", "check its permissions") from error
 
 
-def _document(path: Path) -> Verdict | Selftest:
+def _document(path: Path) -> Verdict | Selftest | DetectionSelftest:
     with path.open("rb") as file:
         text = file.read(_MOST_BYTES + 1)
     if len(text) > _MOST_BYTES:
@@ -131,10 +132,14 @@ def _document(path: Path) -> Verdict | Selftest:
         document = bounded_json.parse(text.decode(), _MOST_MEMORY)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no JSON document ({error})", "give a file that jostle wrote") from error
-    is_selftest = isinstance(document, dict) and document.get("schema") == Selftest.SCHEMA
-    kind, name = (Selftest, "self-test") if is_selftest else (Verdict, "verdict")
+    schema = document.get("schema") if isinstance(document, dict) else None
+    kinds: dict[object, type[Selftest | DetectionSelftest]] = {
+        Selftest.SCHEMA: Selftest,
+        DetectionSelftest.SCHEMA: DetectionSelftest,
+    }
+    name = "self-test" if schema in kinds else "verdict"
     try:
-        return kind.from_document(document)
+        return kinds[schema].from_document(document) if schema in kinds else Verdict.from_document(document)
     except UsageError as error:
         raise UsageError(
             f"{path} is no {name} that can be read ({error})", "use the jostle that wrote it"
@@ -161,18 +166,19 @@ def _json(result: Renderable) -> str:
         return json_document.render_verdict(result)
     if isinstance(result, Selftest):
         return json_document.render_selftest(result)
+    if isinstance(result, DetectionSelftest):
+        return json_document.render_detection_selftest(result)
     return json_document.render_run(result)
 
 
 def _html(result: Renderable) -> str:
     from reports import html
-    from reports.sections import selftest as selftest_sections
 
     if isinstance(result, Verdict):
         return html.render_verdict(result)
     if isinstance(result, RunSummary):
         return html.render_run(result)
-    return html.render(selftest_sections.selftest_report(result))
+    return html.render(_short(result))
 
 
 def _full(result: Renderable) -> Report:
@@ -187,10 +193,13 @@ def _full(result: Renderable) -> Report:
 def _short(result: Renderable) -> Report:
     from reports.sections import run as run_sections
     from reports.sections import selftest as selftest_sections
+    from reports.sections import selftest_detection as detection_sections
     from reports.sections import verdict as verdict_sections
 
     if isinstance(result, Verdict):
         return verdict_sections.verdict_report(result)
     if isinstance(result, RunSummary):
         return run_sections.run_report(result)
+    if isinstance(result, DetectionSelftest):
+        return detection_sections.detection_report(result)
     return selftest_sections.selftest_report(result)

@@ -46,6 +46,12 @@ def selftest(
         int | None, typer.Option(metavar="N", help="Of the random order (default: drawn).")
     ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="Show the scenarios and their labels.")] = False,
+    detection: Annotated[
+        bool,
+        typer.Option(
+            "--detection", help="Of the agent's incidents instead: episodes, two at a time, 4 minutes each."
+        ),
+    ] = False,
     bystander: Annotated[
         bool,
         typer.Option(
@@ -63,6 +69,15 @@ def selftest(
     json_output: Annotated[bool, typer.Option("--json", help="Print the document alone.")] = False,
 ) -> None:
     """Say how often the verdict is right on this host. Runs known neighbours beside known victims, for half an hour."""
+    if detection:
+        from agent.cli import selftest_detection
+
+        if bystander or nothing is not None:
+            raise UsageError("--bystander and --nothing are not for --detection", "leave them out")
+        selftest_detection.selftest(
+            repeat, scenario or [], seed, resume, file, list_only=list_only, json_output=json_output
+        )
+        return
     from agent.cli.selftest_progress import progress
     from agent.selftest.run import Campaign, choose_cpus, label_of, resumed, run_selftest
     from reports import json_document, text

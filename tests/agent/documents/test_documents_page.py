@@ -22,12 +22,13 @@ import agent.documents
 from agent.documents.capabilities import Examination
 from agent.documents.codec import Document, Record
 from agent.documents.selftest import Label
+from agent.documents.selftest_detection import EpisodeLabel
 from agent.documents.tasks import TasksWithin, TaskTime
 from agent.store import windows
 from agent.store.run_file import Notes
 from collectors.windows import figures
 from collectors.windows.sched import SchedWindow
-from reports.json_document import DOCTOR_SCHEMA, LABELS_SCHEMA
+from reports.json_document import DOCTOR_SCHEMA, EPISODES_SCHEMA, LABELS_SCHEMA
 from tests.cli.running import ROOT
 
 PAGE = ROOT / "docs/documents.md"
@@ -48,10 +49,12 @@ WRITTEN_BY = {
     "jostle.events/1": "`jostle events --json`",
     "jostle.event/1": "`jostle agent`: one line on standard output, which is the journal, and one row of the history",
     "jostle.selftest/1": "`jostle selftest --json`, and its directory's `selftest.json`",
+    "jostle.selftest-detection/1": "`jostle selftest --detection --json`, and the file that `-o` names",
     "jostle.shipped/1": "`jostle ship --json`",
     "jostle.fleet-answer/1": "`jostle fleet QUESTION --json`; `jostle fleet review -f json`",
     DOCTOR_SCHEMA: "`jostle doctor --json`",
     LABELS_SCHEMA: "`jostle selftest --list --json`: a list `scenarios`",
+    EPISODES_SCHEMA: "`jostle selftest --detection --list --json`: a list `episodes`",
 }
 
 MEANINGS = {
@@ -113,6 +116,7 @@ MEANINGS = {
     "DiskBlame.written_bytes": "by its writes",
     "DiskBlame.writes": "requests that wrote",
     "DiskBlame.parts": "whom it served while the cgroup's requests waited and were served",
+    "EpisodeLabel.truth": "why that is so, a sentence",
     "Event.cause": "what it is put down to",
     "GateFinding.gate": "which check",
     "GateFinding.text": "what it found, a sentence",
@@ -167,6 +171,7 @@ MEANINGS = {
     "container": "its name",
     "container_id": "64 hexadecimal digits",
     "content": "what it holds",
+    "episode": "which kind, by its name",
     "count": "how many of that name ran",
     "counting": "what counting events costs",
     "cpu": "its number",
@@ -314,7 +319,10 @@ def documents() -> dict[str, type[Any]]:
     """The records that are whole documents, by schema."""
     found = {kind.SCHEMA: kind for kind in Document.__subclasses__()}
     return {
-        schema: {**found, DOCTOR_SCHEMA: Examination, LABELS_SCHEMA: Label}[schema] for schema in WRITTEN_BY
+        schema: {**found, DOCTOR_SCHEMA: Examination, LABELS_SCHEMA: Label, EPISODES_SCHEMA: EpisodeLabel}[
+            schema
+        ]
+        for schema in WRITTEN_BY
     }
 
 
