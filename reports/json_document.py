@@ -59,13 +59,8 @@ def render_capabilities(capabilities: Sequence[Capability], counting: Counting) 
     return _dump({"schema": DOCTOR_SCHEMA, "capabilities": entries, "counting": to_builtins(counting)})
 
 
-def render_selftest(selftest: Selftest) -> str:
+def render_selftest(selftest: Selftest | DetectionSelftest) -> str:
     """A self-test, as measured."""
-    return _dump(selftest.to_document())
-
-
-def render_detection_selftest(selftest: DetectionSelftest) -> str:
-    """A self-test of detection, as measured."""
     return _dump(selftest.to_document())
 
 

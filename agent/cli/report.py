@@ -164,11 +164,9 @@ def _json(result: Renderable) -> str:
 
     if isinstance(result, Verdict):
         return json_document.render_verdict(result)
-    if isinstance(result, Selftest):
-        return json_document.render_selftest(result)
-    if isinstance(result, DetectionSelftest):
-        return json_document.render_detection_selftest(result)
-    return json_document.render_run(result)
+    if isinstance(result, RunSummary):
+        return json_document.render_run(result)
+    return json_document.render_selftest(result)
 
 
 def _html(result: Renderable) -> str:

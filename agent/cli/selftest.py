@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 import typer
 
@@ -12,7 +12,7 @@ from agent.cli import output
 from agent.cli.report import load
 from agent.documents.selftest import Selftest
 from agent.sandbox.interrupts import Interrupts
-from agent.selftest.scenarios import Scenario, scenarios
+from agent.selftest.scenarios import scenarios
 from agent.store.files import write_whole
 from collectors.host.topology import read_topology
 from probes.errors import UsageError
@@ -84,10 +84,10 @@ def selftest(
     from reports.sections import selftest as selftest_sections
 
     cpus = choose_cpus(sorted(os.sched_getaffinity(0)), read_topology())
-    chosen = choose(scenarios(cpus), scenario or [])
+    chosen = choose(scenarios(cpus), scenario or [], "scenario", "jostle selftest --list")
     if list_only:
         labels = tuple(map(label_of, chosen))
-        _show(
+        show(
             json_document.render_labels(labels),
             text.render(
                 selftest_sections.scenario_list(labels), width=output.width(), colour=output.colour()
@@ -114,7 +114,7 @@ def selftest(
         keep(result)
         document = json_document.render_selftest(result)
         report = selftest_sections.selftest_report(result)
-        _show(
+        show(
             document,
             text.render(report, width=output.width(), colour=output.colour()),
             json_output=json_output,
@@ -129,17 +129,35 @@ def _begun(path: Path) -> Selftest:
     return found
 
 
-def choose(known: Sequence[Scenario], names: Sequence[str]) -> tuple[Scenario, ...]:
-    """The scenarios of these names, or all.
+class Named(Protocol):
+    """A scenario, or an episode."""
+
+    @property
+    def name(self) -> str:
+        """Short, unique."""
+
+
+N = TypeVar("N", bound=Named)
+
+
+def choose(known: Sequence[N], names: Sequence[str], what: str, listing: str) -> tuple[N, ...]:
+    """Those of these names, or all.
+
+    Args:
+        known: All there are.
+        names: Empty for all.
+        what: What one is called.
+        listing: The command that lists them.
 
     Raises:
         UsageError: There is none of such a name.
     """
     unknown = sorted(set(names) - {each.name for each in known})
     if unknown:
-        raise UsageError(f"there is no scenario {unknown[0]!r}", "see `jostle selftest --list`")
+        raise UsageError(f"there is no {what} {unknown[0]!r}", f"see `{listing}`")
     return tuple(each for each in known if not names or each.name in names)
 
 
-def _show(document: str, report: str, *, json_output: bool) -> None:
+def show(document: str, report: str, *, json_output: bool) -> None:
+    """Print one of the two."""
     output.show(document if json_output else report)

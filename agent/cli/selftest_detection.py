@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.cli import output
 from agent.cli.output import say
 from agent.cli.report import load
+from agent.cli.selftest import choose, show
 from agent.documents.selftest_detection import (
     DetectionSelftest,
     DetectionSetting,
@@ -41,11 +42,11 @@ def selftest(
     json_output: bool,
 ) -> None:
     """The command, with the options of `jostle selftest`."""
-    chosen = _choose(names)
+    chosen = choose(episodes(), names, "episode", "jostle selftest --detection --list")
     if list_only:
         labels = tuple(episode.label for episode in chosen)
         listed = sections.episode_list(labels)
-        _show(
+        show(
             json_document.render_episodes(labels),
             text.render(listed, width=output.width(), colour=output.colour()),
             json_output=json_output,
@@ -61,27 +62,19 @@ def selftest(
 
     def keep(so_far: DetectionSelftest) -> None:
         if file is not None:
-            write_whole(file, json_document.render_detection_selftest(so_far))
+            write_whole(file, json_document.render_selftest(so_far))
 
     with Interrupts() as interrupts:
         with _progress() as observer:
             result = run_episodes(campaign, cpus, observer, interrupts, keep, begun)
         keep(result)
         report = sections.detection_report(result)
-        _show(
-            json_document.render_detection_selftest(result),
+        show(
+            json_document.render_selftest(result),
             text.render(report, width=output.width(), colour=output.colour()),
             json_output=json_output,
         )
         interrupts.check()
-
-
-def _choose(names: Sequence[str]) -> tuple[Episode, ...]:
-    known = episodes()
-    unknown = sorted(set(names) - {each.name for each in known})
-    if unknown:
-        raise UsageError(f"there is no episode {unknown[0]!r}", "see `jostle selftest --detection --list`")
-    return tuple(each for each in known if not names or each.name in names)
 
 
 def _begun(path: Path) -> DetectionSelftest:
@@ -89,10 +82,6 @@ def _begun(path: Path) -> DetectionSelftest:
     if not isinstance(found, DetectionSelftest):
         raise UsageError(f"{path} is no self-test of detection", "give the file that -o has written")
     return found
-
-
-def _show(document: str, report: str, *, json_output: bool) -> None:
-    output.show(document if json_output else report)
 
 
 def describe(label: EpisodeLabel, finding: EpisodeFinding) -> str:

@@ -15,7 +15,7 @@ from agent.documents.selftest_detection import (
     Expectation,
     ToldIncident,
 )
-from agent.statistics.intervals import proportion
+from agent.selftest.score import rate
 from collectors.windows.sched import KERNEL
 
 RECALL, CULPRIT, IN_TIME = "recall", "culprit", "in time"
@@ -112,15 +112,8 @@ def _rates(pairs: Sequence[Pair], most_s: float) -> tuple[Rate, ...]:
         QUOTAS: (sum(is_right(*pair) for pair in quotas), len(quotas)),
     }
     return tuple(
-        _rate(name, MEANINGS[name].format(most_s=most_s), *counts) for name, counts in counted.items()
+        rate(name, MEANINGS[name].format(most_s=most_s), *counts) for name, counts in counted.items()
     )
-
-
-def _rate(name: str, meaning: str, hits: int, trials: int) -> Rate:
-    if not trials:
-        return Rate(name, meaning, hits, trials, None, None)
-    measured = proportion(hits, trials)
-    return Rate(name, meaning, hits, trials, measured.pct, measured.ci95_pct)
 
 
 def _time(times: Sequence[float]) -> DetectionTime:

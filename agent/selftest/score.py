@@ -41,7 +41,7 @@ def rates(labels: Iterable[Label], findings: Sequence[SelftestFinding]) -> tuple
         CULPRIT: _right([(label.culprit, each.culprit) for label, each in found]),
         CAUSE: _right([(label.cause, each.cause) for label, each in found]),
     }
-    return tuple(_rate(name, *counts) for name, counts in counted.items())
+    return tuple(rate(name, MEANINGS[name], *counts) for name, counts in counted.items())
 
 
 def tallies(labels: Iterable[Label], findings: Sequence[SelftestFinding]) -> tuple[Tally, ...]:
@@ -83,8 +83,9 @@ def _right(pairs: Iterable[tuple[str | None, str | None]]) -> tuple[int, int]:
     return sum(label == finding for label, finding in labelled), len(labelled)
 
 
-def _rate(name: str, hits: int, trials: int) -> Rate:
+def rate(name: str, meaning: str, hits: int, trials: int) -> Rate:
+    """A rate with its exact interval; both are None where there was no trial."""
     if not trials:
-        return Rate(name, MEANINGS[name], hits, trials, None, None)
+        return Rate(name, meaning, hits, trials, None, None)
     measured = proportion(hits, trials)
-    return Rate(name, MEANINGS[name], hits, trials, measured.pct, measured.ci95_pct)
+    return Rate(name, meaning, hits, trials, measured.pct, measured.ci95_pct)

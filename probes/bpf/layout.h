@@ -138,7 +138,7 @@ struct growth {
 /*
  * Who ran from `start` until the next slice's start: start << 16 | slot, 0 where there was none yet. In one word, so that the
  * wait scan never sees half of another CPU's, and half of the memory. 48 bits of a clock go round in 78 hours: see
- * began_after(), which is asked within half of that.
+ * since_start(), which is asked within half of that.
  */
 struct slice {
 	u64 start_slot;
