@@ -60,7 +60,7 @@ static __always_inline u64 start_of(struct cpu_state *state, u64 start_slot, u64
 	return number_of(state, (near - (since_start(start_slot, near) >> 16)) & if_there(start_slot));
 }
 
-static __always_inline u32 slot_in(struct cpu_state *state, u64 start_slot) { return number_of(state, start_slot & 0xFFFF); }
+static __always_inline u32 slot_in(u64 start_slot) { return start_slot & 0xFFFF; }
 
 static __always_inline struct slice *slice_of(u32 row_index, u32 place)
 {
@@ -173,7 +173,7 @@ static __always_inline void charge_sampled(u32 cpu, u32 head, struct cpu_state *
 			moment += walk->span_to;
 		struct slice *slice = slice_at(cpu, head, moment, is_far);
 		if (slice)
-			charge(row_index, victim, victim_slot, slot_in(state, slice->start_slot), ns);
+			charge(row_index, victim, victim_slot, number_of(state, slot_in(slice->start_slot)), ns);
 		else
 			victim->unattributed_ns += ns;
 		ns = walk->end;
@@ -214,7 +214,7 @@ static __always_inline void charge_slices(u32 cpu, u32 head, struct cpu_state *s
 		if (low < end) {
 			u64 ns = end - low - overlap(low, end, walk->span_from, walk->span_to);
 			if (start)
-				charge(row_index, victim, victim_slot, slot_in(state, start_slot), ns);
+				charge(row_index, victim, victim_slot, number_of(state, slot_in(start_slot)), ns);
 			else
 				victim->unattributed_ns += ns;
 			walk->end = low;

@@ -74,7 +74,7 @@ int on_work_queue(u64 *ctx)
 	u64 *place = place_of_work(work);
 	if (!slice || !place)
 		return 0;
-	u64 slot = slot_in(state, slice->start_slot);
+	u64 slot = slot_in(slice->start_slot);
 	if (slot > SLOT_KERNEL && is_task_context(ctx, &mine->queued) && (state->slot == SLOT_KERNEL || is_system_call()))
 		*place = work << 16 | slot;
 	else if (*place >> 16 == work << 16 >> 16)
@@ -100,7 +100,7 @@ static __always_inline void work_begins(struct cpu_state *state, u32 cpu, u32 sl
 		return;
 	record->css_set_slot = slot == SLOT_KERNEL ? 0 : (u64)pid << 16 | slot;
 	record->generation = cycle->assigned;
-	if (slot_in(state, slice->start_slot) != slot)
+	if (slot_in(slice->start_slot) != slot)
 		push_label(state, cpu, clock_now(state), slot);
 }
 
@@ -122,7 +122,7 @@ int on_work_start(u64 *ctx)
 		slot = *place & 0xFFFF;
 		*place = 0;
 	}
-	if ((slot != SLOT_KERNEL || slot_in(state, slice->start_slot) != SLOT_KERNEL) && is_task_context(ctx, &mine->began))
+	if ((slot != SLOT_KERNEL || slot_in(slice->start_slot) != SLOT_KERNEL) && is_task_context(ctx, &mine->began))
 		work_begins(state, cpu, slot);
 	end_timing(&mine->timing);
 	return 0;

@@ -91,7 +91,7 @@ static __always_inline void arrive(struct slot_stats *stats, struct cpu_state *s
 	if (state->shed & SHED_BLAME)
 		stats->unattributed_ns += here_ns - throttled_ns;
 	else if (since_start(slice->start_slot, wait.from) >= 0 && span.to == 0)
-		charge(cpu, stats, slot, slot_in(state, slice->start_slot), here_ns); /* nearly always: the last slice covers it */
+		charge(cpu, stats, slot, slot_in(slice->start_slot), here_ns); /* nearly always: the last slice covers it */
 	else
 		charge_slices(cpu, state->head, state, cpu, stats, slot, wait.from, now, span.from, span.to);
 }
@@ -215,7 +215,7 @@ int on_switch(u64 *ctx)
 
 	if (next_slot != slot)
 		count(cpu, stats, next_slot);
-	if (label != slot_in(state, slice->start_slot))
+	if (label != slot_in(slice->start_slot))
 		push_label(state, cpu, now, label);
 	state->slot = next_slot;
 	state->stolen_seen_ns = stolen_total_ns;
